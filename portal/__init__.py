@@ -1,1 +1,59 @@
-"""Portal: a self-hosted customer billing portal for Stripe."""
+"""Portal: a self-hosted customer billing portal for Stripe.
+
+`create_app` reads like a table of contents. Imports stay inside it, so that `python -m portal.sandbox` and
+`python -m portal.instance` start without the whole house.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from portal.settings import Settings
+
+
+def create_app(settings: "Settings | None" = None) -> "Flask":
+    """The portal as a WSGI application. Without settings they are read from the environment and `.env`.
+
+    Raises BadSettings, naming each bad value, before anything else happens.
+    """
+    from flask import Flask
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    from portal import (
+        accounts,
+        billing,
+        cli,
+        errors,
+        extensions,
+        gateway,
+        health,
+        keys,
+        logs,
+        pages,
+        purchases,
+        webhooks,
+    )
+    from portal import settings as settings_module
+
+    settings = settings or settings_module.load()
+    logs.configure(settings.is_production)
+
+    app = Flask(__name__, template_folder="../templates", static_folder="../static")
+    app.config.from_mapping(settings_module.flask_config(settings))
+    app.extensions["settings"] = settings
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+
+    logs.init_app(app)
+    extensions.init_app(app, settings)
+    pages.init_app(app, settings)
+    errors.init_app(app)
+    gateway.init_app(app, settings)
+
+    for room in (accounts, billing, keys, purchases, webhooks):
+        room.init_app(app)
+    health.init_app(app)
+    cli.init_app(app)
+    return app

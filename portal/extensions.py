@@ -1,0 +1,113 @@
+"""The Flask extensions, created here and configured in create_app."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flask import Flask, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager
+from flask_mailman import Mail
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from portal.models.base import Base
+from portal.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+View = TypeVar("View", bound=Callable[..., Any])
+
+# Objects stay readable after a commit: reading an attribute again would open a transaction, and on
+# SQLite take the write lock and hold it through the next call to Stripe.
+db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+migrate = Migrate()
+login_manager = LoginManager()
+csrf = CSRFProtect()
+limiter = Limiter(key_func=get_remote_address)
+mail = Mail()
+
+SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=5000",
+    "foreign_keys=ON",
+    "recursive_triggers=ON",
+)
+POSTGRES_TIMEOUTS = "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """What SQLAlchemy's engine needs for this database URL: time limits and a pool that survives restarts."""
+    # Parameters stay out of error texts, and so out of the logs.
+    if url.startswith("sqlite"):
+        return {"hide_parameters": True, "connect_args": {"timeout": 5}}
+    return {
+        "hide_parameters": True,
+        "pool_pre_ping": True,
+        "connect_args": {"options": POSTGRES_TIMEOUTS},
+    }
+
+
+def prepare_sqlite(engine: Engine) -> None:
+    """Make SQLite lose no write: our own BEGIN IMMEDIATE instead of the driver's late, silent one.
+
+    A page that only reads opens its transaction with the execution option sqlite_begin="DEFERRED".
+    """
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
+        for pragma in SQLITE_PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        kind = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
+
+def insert(model: type[Base]) -> SQLiteInsert | PostgresInsert:
+    """INSERT for the database in use, with its ON CONFLICT: once is the database's word."""
+    build = sqlite_insert if db.engine.dialect.name == "sqlite" else postgres_insert
+    return build(model.__table__)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Configure every extension for this app."""
+    db.init_app(app)
+    with app.app_context():
+        prepare_sqlite(db.engine)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    limiter.init_app(app)
+    csrf.init_app(app)
+    login_manager.init_app(app)
+    mail.init_app(app)
+
+    @app.before_request
+    def _read_only() -> None:
+        """Pages that only read take no write lock on SQLite; those that sync say so by `writes`."""
+        view = app.view_functions.get(request.endpoint or "")
+        if request.method in ("GET", "HEAD") and not getattr(view, "writes", False):
+            db.session.connection(execution_options={"sqlite_begin": "DEFERRED"})
+
+
+def writes(view: View) -> View:
+    """Mark a GET view that may write (the success pages): its transactions take the write lock at once."""
+    view.writes = True  # type: ignore[attr-defined]
+    return view
+
+
+def refuse_open_transaction() -> None:
+    """Raise where a call to Stripe would be made inside a transaction: locks are never held across the wire."""
+    if db.session().in_transaction():
+        raise RuntimeError("a call to Stripe inside an open transaction; commit first")

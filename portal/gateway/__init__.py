@@ -1,0 +1,60 @@
+"""The only door to the stripe SDK: plain values in, small frozen dataclasses out, errors translated once.
+
+`of(mode)` gives the lane of a mode: `gateway.of("live").subscription(id)`.
+"""
+
+from collections.abc import Callable
+
+from flask import Flask, current_app
+
+from portal.gateway.lane import Lane
+from portal.gateway.shapes import (
+    Card,
+    Customer,
+    Invoice,
+    Price,
+    Product,
+    Session,
+    Subscription,
+    SubscriptionItem,
+)
+from portal.gateway.signatures import BadSignature, verify
+from portal.settings import Settings
+
+__all__ = [
+    "BadSignature",
+    "Card",
+    "Customer",
+    "Invoice",
+    "Lane",
+    "Price",
+    "Product",
+    "Session",
+    "Subscription",
+    "SubscriptionItem",
+    "init_app",
+    "of",
+    "verify",
+]
+
+MODES = ("live", "test")
+
+
+def of(mode: str) -> Lane:
+    """The lane of a mode, with its own key. Raises KeyError for a word that is no mode."""
+    lanes: dict[str, Lane] = current_app.extensions["gateway"]
+    return lanes[mode]
+
+
+def init_app(app: Flask, settings: Settings, before_call: Callable[[], None] | None = None) -> None:
+    """One lane a mode. `before_call` runs ahead of every call: create_app lets it refuse open transactions."""
+    app.extensions["gateway"] = {
+        mode: Lane(
+            mode,
+            key=settings.secret_key_for(mode),
+            base=settings.stripe_api_base,
+            timeout=app.config.get("STRIPE_TIMEOUT", 10),
+            before_call=before_call,
+        )
+        for mode in MODES
+    }

@@ -1,0 +1,263 @@
+"""What the portal reads of Stripe's objects, as of API version 2026-10-28.endive.
+
+Each class has a `read` that takes the parsed JSON of the object. Amounts are minor units of `currency`,
+times aware UTC. Fields that Stripe moved over the years are read where they are today.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+Json = dict[str, Any]
+
+
+def time(seconds: int | None) -> datetime | None:
+    """Stripe's seconds since 1970 as an aware time; null stays None."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def id_of(value: str | Json | None) -> str | None:
+    """The id of a field that may be expanded."""
+    return value["id"] if isinstance(value, dict) else value
+
+
+@dataclass(frozen=True)
+class Card:
+    """A saved card as it is shown: never more than the last four digits."""
+
+    brand: str
+    last4: str
+    exp_month: int
+    exp_year: int
+
+    @classmethod
+    def read(cls, method: str | Json | None) -> "Card | None":
+        """From an expanded payment method; None for other methods, or where it is not expanded."""
+        card = method.get("card") if isinstance(method, dict) else None
+        return cls(card["brand"], card["last4"], card["exp_month"], card["exp_year"]) if card else None
+
+
+@dataclass(frozen=True)
+class Customer:
+    """A customer at Stripe. A deleted one answers with nothing but its id."""
+
+    id: str
+    email: str
+    deleted: bool
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/customers."""
+        return cls(data["id"], data.get("email") or "", bool(data.get("deleted")))
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product at Stripe."""
+
+    id: str
+    name: str
+    active: bool
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/products."""
+        return cls(data["id"], data.get("name") or "", bool(data.get("active")))
+
+
+@dataclass(frozen=True)
+class Price:
+    """A price at Stripe. `interval` is None for a one-time price; `amount` is None where tiers decide."""
+
+    id: str
+    product: str
+    product_name: str  # empty unless the product was expanded
+    active: bool
+    amount: int | None
+    currency: str
+    interval: str | None
+    metered: bool
+    lookup_key: str | None
+    tier: str | None
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/prices, or a price inside another object."""
+        product, recurring = data["product"], data.get("recurring") or {}
+        return cls(
+            id=data["id"],
+            product=id_of(product) or "",
+            product_name=product.get("name", "") if isinstance(product, dict) else "",
+            active=bool(data.get("active")),
+            amount=data.get("unit_amount"),
+            currency=data["currency"],
+            interval=recurring.get("interval"),
+            metered=recurring.get("usage_type") == "metered",
+            lookup_key=data.get("lookup_key"),
+            tier=(data.get("metadata") or {}).get("tier") or None,
+        )
+
+
+@dataclass(frozen=True)
+class SubscriptionItem:
+    """One line of a subscription. `quantity` is absent for metered prices."""
+
+    price: Price
+    quantity: int
+    interval_count: int
+    period_end: datetime | None
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From subscription.items.data: since basil each item has a period of its own."""
+        recurring = data["price"].get("recurring") or {}
+        return cls(
+            price=Price.read(data["price"]),
+            quantity=data.get("quantity") or 1,
+            interval_count=recurring.get("interval_count") or 1,
+            period_end=time(data.get("current_period_end")),
+        )
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A subscription. `ends_at` is set whichever way its cancellation was scheduled."""
+
+    id: str
+    customer: str
+    status: str
+    livemode: bool
+    metadata: dict[str, str]
+    items: tuple[SubscriptionItem, ...]
+    period_end: datetime | None  # the latest of its items'
+    trial_end: datetime | None
+    ends_at: datetime | None
+    ended_at: datetime | None
+    created: datetime
+    latest_invoice: str | None
+    card: Card | None
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/subscriptions with default_payment_method and customer expanded."""
+        items = tuple(SubscriptionItem.read(item) for item in data["items"]["data"])
+        period_end = max((item.period_end for item in items if item.period_end), default=None)
+        at_period_end = period_end if data.get("cancel_at_period_end") else None
+        customer = data["customer"]
+        fallback = None
+        if isinstance(customer, dict):
+            fallback = (customer.get("invoice_settings") or {}).get("default_payment_method")
+        return cls(
+            id=data["id"],
+            customer=id_of(customer) or "",
+            status=data["status"],
+            livemode=data["livemode"],
+            metadata=data.get("metadata") or {},
+            items=items,
+            period_end=period_end,
+            trial_end=time(data.get("trial_end")),
+            ends_at=time(data.get("cancel_at")) or at_period_end,
+            ended_at=time(data.get("ended_at")),
+            created=datetime.fromtimestamp(data["created"], UTC),
+            latest_invoice=id_of(data.get("latest_invoice")),
+            card=Card.read(data.get("default_payment_method")) or Card.read(fallback),
+        )
+
+
+@dataclass(frozen=True)
+class Invoice:
+    """An invoice. `subscription` is None for a manual one."""
+
+    id: str
+    customer: str | None
+    subscription: str | None
+    number: str | None
+    status: str
+    total: int
+    amount_paid: int
+    amount_due: int
+    currency: str
+    hosted_url: str | None
+    pdf_url: str | None
+    created: datetime
+    attempted: bool
+    livemode: bool
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/invoices: the subscription stands in `parent` since basil."""
+        parent = data.get("parent") or {}
+        details = parent.get("subscription_details") or {}
+        return cls(
+            id=data["id"],
+            customer=id_of(data.get("customer")),
+            subscription=id_of(details.get("subscription")),
+            number=data.get("number"),
+            status=data.get("status") or "draft",
+            total=data["total"],
+            amount_paid=data["amount_paid"],
+            amount_due=data["amount_due"],
+            currency=data["currency"],
+            hosted_url=data.get("hosted_invoice_url"),
+            pdf_url=data.get("invoice_pdf"),
+            created=datetime.fromtimestamp(data["created"], UTC),
+            attempted=bool(data.get("attempted")),
+            livemode=data["livemode"],
+        )
+
+
+@dataclass(frozen=True)
+class Session:
+    """A Checkout Session. `kind` is Stripe's word mode: payment, subscription or setup."""
+
+    id: str
+    kind: str
+    status: str  # open, complete, expired
+    payment_status: str  # paid, unpaid, no_payment_required
+    livemode: bool
+    url: str | None
+    expires_at: datetime | None
+    customer: str | None
+    email: str
+    subscription: str | None
+    invoice: str | None
+    payment_intent: str | None
+    payment_failed: bool  # complete, but its delayed payment came to nothing
+    payment_link: str | None
+    amount_subtotal: int | None
+    amount_total: int | None
+    currency: str | None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_paid(self) -> bool:
+        """Complete and paid, or complete with nothing to pay; `complete` alone says neither."""
+        return self.status == "complete" and self.payment_status in ("paid", "no_payment_required")
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/checkout/sessions with payment_intent expanded."""
+        details = data.get("customer_details") or {}
+        intent = data.get("payment_intent")
+        intent_status = intent["status"] if isinstance(intent, dict) else None
+        unpaid = data.get("status") == "complete" and data["payment_status"] == "unpaid"
+        return cls(
+            id=data["id"],
+            kind=data["mode"],
+            status=data.get("status") or "open",
+            payment_status=data["payment_status"],
+            livemode=data["livemode"],
+            url=data.get("url"),
+            expires_at=time(data.get("expires_at")),
+            customer=id_of(data.get("customer")),
+            email=details.get("email") or data.get("customer_email") or "",
+            subscription=id_of(data.get("subscription")),
+            invoice=id_of(data.get("invoice")),
+            payment_intent=id_of(intent),
+            payment_failed=unpaid and intent_status in ("requires_payment_method", "canceled"),
+            payment_link=id_of(data.get("payment_link")),
+            amount_subtotal=data.get("amount_subtotal"),
+            amount_total=data.get("amount_total"),
+            currency=data.get("currency"),
+            metadata=data.get("metadata") or {},
+        )

@@ -1,0 +1,30 @@
+"""The one SQLAlchemy layer: a file per noun. It imports no room, calls no Stripe, commits nothing."""
+
+from portal.models.base import Base
+from portal.models.customer import Customer, StripeCustomer
+from portal.models.event import StripeEvent
+from portal.models.invoice import Invoice
+from portal.models.key import ApiKey
+from portal.models.mail import OutboxMail
+from portal.models.plan import Plan, Price
+from portal.models.purchase import Purchase
+from portal.models.subscription import Subscription, SyncTicket
+from portal.models.user import MailToken, User, UserSession
+
+__all__ = [
+    "ApiKey",
+    "Base",
+    "Customer",
+    "Invoice",
+    "MailToken",
+    "OutboxMail",
+    "Plan",
+    "Price",
+    "Purchase",
+    "StripeCustomer",
+    "StripeEvent",
+    "Subscription",
+    "SyncTicket",
+    "User",
+    "UserSession",
+]

@@ -1,0 +1,58 @@
+"""The declarative base of all models: naming conventions, and the column types that they share."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime on both databases; SQLite has no zones, so they are put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime was given; times in the database are aware UTC")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only for INTEGER keys.
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+
+pk = Annotated[int, mapped_column(BigId, primary_key=True)]
+mode = Annotated[str, mapped_column(String(4))]  # "live" or "test"
+stripe_id = Annotated[str, mapped_column(String(255))]
+currency = Annotated[str, mapped_column(String(3))]  # ISO 4217, lower case as Stripe writes it
+amount = Annotated[int, mapped_column(BigInteger)]  # minor units of the row's currency
+
+
+class Base(DeclarativeBase):
+    """Every table's base."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UTCDateTime(), dict[str, Any]: JSON(), list[str]: JSON()}
+
+
+def one_of(column: str, *words: str) -> str:
+    """The SQL of a check constraint that keeps a column to these words."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return f"{column} IN ({listed})"

@@ -1,0 +1,56 @@
+"""A user's billing identity in one mode, and the names that Stripe knows it by."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.models.base import Base, BigId, mode, one_of, pk, stripe_id
+from portal.models.user import User
+
+
+class Customer(Base):
+    """Everything that has to do with money hangs off this row; a user has at most one per mode."""
+
+    __tablename__ = "customers"
+    __table_args__ = (
+        UniqueConstraint("user_id", "mode"),
+        CheckConstraint(one_of("mode", "live", "test"), "mode"),
+    )
+
+    id: Mapped[pk]
+    user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id"))
+    mode: Mapped[mode]
+    suspended_at: Mapped[datetime | None]  # null: not suspended
+    created_at: Mapped[datetime]
+
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class StripeCustomer(Base):
+    """One of a customer's names at Stripe; exactly one is current, deleted ones are never used again."""
+
+    __tablename__ = "stripe_customers"
+    __table_args__ = (
+        UniqueConstraint("mode", "stripe_id"),
+        Index(
+            "uq_stripe_customers_current",
+            "customer_id",
+            unique=True,
+            sqlite_where=text("is_current"),
+            postgresql_where=text("is_current"),
+        ),
+        Index(None, "customer_id"),
+    )
+
+    id: Mapped[pk]
+    customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
+    mode: Mapped[mode]
+    stripe_id: Mapped[stripe_id | None]  # null between claim and confirm
+    email: Mapped[str] = mapped_column(String(254), default="")  # what Stripe knows it by
+    is_current: Mapped[bool] = mapped_column(default=True)
+    attempt: Mapped[int] = mapped_column(default=1)  # part of the idempotency key of its creation
+    deleted_at: Mapped[datetime | None]  # when Stripe said that it is gone
+    created_at: Mapped[datetime]
+
+    customer: Mapped[Customer] = relationship(lazy="joined", innerjoin=True)

@@ -1,0 +1,50 @@
+"""What Stripe last said about a subscription, and the numbers that keep its syncs in order."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.models.base import Base, BigId, amount, currency, mode, pk, stripe_id
+
+
+class Subscription(Base):
+    """A copy of a Stripe subscription; only a sync writes it."""
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (UniqueConstraint("mode", "stripe_id"), Index(None, "customer_id", "status"))
+
+    id: Mapped[pk]
+    customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
+    mode: Mapped[mode]
+    stripe_id: Mapped[stripe_id]
+    status: Mapped[str] = mapped_column(String(30))  # Stripe's own words
+    price_id: Mapped[str] = mapped_column(String(255))  # the deciding item's price at Stripe
+    tier: Mapped[str | None] = mapped_column(String(64))  # null: a usage subscription, or a price never known
+    quantity: Mapped[int] = mapped_column(default=1)
+    amount: Mapped[amount]  # of one cycle, before taxes
+    currency: Mapped[currency]
+    interval: Mapped[str] = mapped_column(String(5))
+    interval_count: Mapped[int] = mapped_column(default=1)
+    current_period_end: Mapped[datetime | None]
+    trial_end: Mapped[datetime | None]
+    cancel_at: Mapped[datetime | None]  # when it will end, whichever way that was scheduled
+    ended_at: Mapped[datetime | None]
+    past_due_since: Mapped[datetime | None]  # `created` of its oldest open, attempted invoice
+    card_brand: Mapped[str | None] = mapped_column(String(30))  # null: no card, or another method
+    card_last4: Mapped[str | None] = mapped_column(String(4))
+    card_exp_month: Mapped[int | None]
+    card_exp_year: Mapped[int | None]
+    started_at: Mapped[datetime]
+    synced_at: Mapped[datetime]
+
+
+class SyncTicket(Base):
+    """The numbers of one object's syncs: a fetch is written only if no later one was written already."""
+
+    __tablename__ = "sync_tickets"
+
+    mode: Mapped[str] = mapped_column(String(4), primary_key=True)
+    object_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    requested: Mapped[int] = mapped_column(default=0)
+    applied: Mapped[int] = mapped_column(default=0)

@@ -1,0 +1,104 @@
+"""What every page shares: security headers, static files with their content's hash, and template filters."""
+
+import hashlib
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime, get_timezone
+from flask import Flask, Response, g, request
+from flask_login import current_user
+from whitenoise import WhiteNoise
+
+from portal import money
+from portal.settings import Settings
+
+STATIC = Path(__file__).parent.parent / "static"
+YEAR_SECONDS = 365 * 24 * 3600
+
+
+def content_security_policy(checkout_origins: tuple[str, ...]) -> str:
+    """Nothing but our own files; forms may lead on to Stripe's hosted pages (Chromium checks redirects too)."""
+    own = "; ".join(f"{kind}-src 'self'" for kind in ("script", "style", "img", "connect", "font"))
+    targets = " ".join(("'self'", *checkout_origins))
+    return f"default-src 'none'; {own}; form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
+
+
+def private(response: Response) -> Response:
+    """For answers that hold a key or an order: kept by no cache, named by no Referer."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@cache
+def content_hash(filename: str) -> str:
+    """The first hex digits of a static file's SHA-256; a missing file fails here, not in the browser."""
+    return hashlib.sha256((STATIC / filename).read_bytes()).hexdigest()[:12]
+
+
+def zone() -> str:
+    """The time zone that the reader's times are shown in."""
+    return getattr(current_user, "timezone", None) or "UTC"
+
+
+def date_text(value: datetime) -> str:
+    """21 December 2026, in the reader's time zone."""
+    local = value.astimezone(ZoneInfo(zone()))
+    return format_date(local, "d MMMM y", locale="en")
+
+
+def datetime_text(value: datetime) -> str:
+    """21 December 2026, 14:05 UTC, in the reader's time zone."""
+    return format_datetime(value, "d MMMM y, HH:mm z", tzinfo=get_timezone(zone()), locale="en")
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Headers, filters and static files."""
+    policy = content_security_policy(tuple(settings.checkout_origins))
+    secure = settings.base_url.startswith("https://")
+
+    @app.after_request
+    def _headers(response: Response) -> Response:
+        headers = response.headers
+        headers.setdefault("Content-Security-Policy", policy)
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        headers.setdefault("Referrer-Policy", "same-origin")
+        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        # Pages are about one person and one moment; going back must ask again.
+        headers.setdefault("Cache-Control", "no-store")
+        if secure:
+            headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}; includeSubDomains")
+        return response
+
+    @app.url_defaults
+    def _version(endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint == "static" and "filename" in values:
+            values["v"] = content_hash(values["filename"])
+
+    @app.context_processor
+    def _globals() -> dict[str, Any]:
+        return {
+            "brand": "Portal",
+            "mode": "live",
+            "request_id": g.get("request_id", ""),
+            "path": request.path,
+        }
+
+    app.jinja_env.filters.update(
+        money=money.text,
+        money_short=lambda amount, currency: money.text(amount, currency, short=True),
+        date=date_text,
+        datetime=datetime_text,
+        iso=lambda value: value.isoformat().replace("+00:00", "Z"),
+    )
+    app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
+        app.wsgi_app,
+        root=STATIC,
+        prefix="static/",
+        max_age=YEAR_SECONDS,
+        mimetypes={".js": "text/javascript"},
+    )

@@ -1,0 +1,1 @@
+"""The order behind every checkout: customers at Stripe, start, fulfil. No pages."""

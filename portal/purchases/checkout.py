@@ -1,0 +1,136 @@
+"""Starting a purchase: the order first, then Stripe's session for it."""
+
+import secrets
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from portal import clock, gateway
+from portal.errors import Conflict, StripeRefused
+from portal.extensions import db
+from portal.models import Customer, Purchase
+from portal.purchases import claims, customers, fulfilment
+from portal.purchases.items import Item
+
+log = structlog.get_logger()
+
+# No 0 and O, 1 and I: order numbers are read out over the telephone.
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+def start(customer: Customer, item: Item, *, success_url: str, cancel_url: str) -> Purchase:
+    """An open purchase with the address of its checkout page in `session_url`. Commits as it goes.
+
+    The same choice again gives the same open session; another choice first ends the old one. Raises Conflict
+    where an earlier checkout turns out to be paid already.
+    """
+    stripe_customer = customers.at_stripe(customer)
+    purchase = _reuse(customer, item) or _claim(customer, item, stripe_customer, success_url, cancel_url)
+    if purchase.session_url is None:
+        _open_session(purchase)
+    log.info("checkout_started", order=purchase.number, item=purchase.item, mode=purchase.mode)
+    return purchase
+
+
+def new_number() -> str:
+    """An order number such as PO-7F3K9QXM2C: 50 random bits."""
+    return "PO-" + "".join(secrets.choice(ALPHABET) for _ in range(10))
+
+
+def _reuse(customer: Customer, item: Item) -> Purchase | None:
+    """The open purchase of this very item, if its session is still open; any other is ended first."""
+    earlier = _open_plan(customer)
+    db.session.commit()
+    if earlier is None:
+        return None
+    if earlier.session_id is None:
+        _open_session(earlier)  # it may exist at Stripe: the repeated call answers with it
+    assert earlier.session_id is not None
+    if earlier.item != item.key or earlier.params["line_items"][0]["price"] != item.stripe_id:
+        _expire(earlier)
+    fulfilment.fulfil(earlier.mode, earlier.session_id)
+    if earlier.completed_at:
+        raise _already_paid(earlier)
+    return earlier if earlier.state == "open" else None
+
+
+def _open_plan(customer: Customer) -> Purchase | None:
+    query = select(Purchase).filter_by(customer_id=customer.id, kind="plan", state="open")
+    return db.session.execute(query).scalar_one_or_none()
+
+
+def _expire(purchase: Purchase) -> None:
+    """End the session at Stripe. One that cannot end was paid or has ended: the sync that follows says which."""
+    assert purchase.session_id is not None
+    try:
+        gateway.of(purchase.mode).expire_session(purchase.session_id)
+    except StripeRefused:
+        log.info("session_not_open", order=purchase.number)
+
+
+def _already_paid(purchase: Purchase) -> Conflict:
+    return Conflict(
+        f"Your order {purchase.number} for {purchase.name} is complete already, so nothing new was started.",
+        money="You were not charged a second time.",
+        action=("/billing", "See your plan"),
+    )
+
+
+def _claim(customer: Customer, item: Item, stripe_customer: str, success_url: str, cancel_url: str) -> Purchase:
+    """The order's row. Of two at once the database lets one in; the other gets that one."""
+    number = new_number()
+    purchase = Purchase(
+        number=number,
+        customer_id=customer.id,
+        mode=customer.mode,
+        kind=item.kind,
+        item=item.key,
+        name=item.name,
+        tier=item.tier,
+        amount=item.amount,
+        currency=item.currency,
+        interval=item.interval,
+        params=_session_params(customer, item, number, stripe_customer, success_url, cancel_url),
+        created_at=clock.now(),
+    )
+    db.session.add(purchase)
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        winner = _open_plan(customer)
+        if winner is None or winner.item != item.key:
+            raise Conflict("Another checkout was started at the same moment. Please choose again.") from None
+        return winner
+    return purchase
+
+
+def _session_params(
+    customer: Customer, item: Item, number: str, stripe_customer: str, success_url: str, cancel_url: str
+) -> dict[str, object]:
+    metadata = {"purchase": number, "portal_mode": customer.mode, "kind": item.kind}
+    line: dict[str, object] = {"price": item.stripe_id}
+    if not item.metered:  # a metered price takes no quantity
+        line["quantity"] = 1
+    return {
+        "mode": "subscription",
+        "customer": stripe_customer,
+        "client_reference_id": number,
+        "line_items": [line],
+        "metadata": metadata,
+        "subscription_data": {"metadata": metadata},
+        "success_url": success_url,
+        "cancel_url": cancel_url,
+    }
+
+
+def _open_session(purchase: Purchase) -> None:
+    """Call and confirm: from the row alone, so that a repeated call is the same call."""
+    session = claims.call(
+        purchase, lambda key: gateway.of(purchase.mode).create_session(purchase.params, key)
+    )
+    purchase.session_id = session.id
+    purchase.session_url = session.url
+    purchase.session_expires_at = session.expires_at
+    db.session.commit()

@@ -1,0 +1,102 @@
+"""A user's billing identity, and its name at Stripe."""
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import select, update
+
+from portal import clock, gateway
+from portal.extensions import db, insert
+from portal.models import Customer, StripeCustomer, User
+from portal.purchases import claims, tickets
+
+log = structlog.get_logger()
+
+
+def of(user: User, mode: str = "live") -> Customer:
+    """The user's customer in this mode, made where there is none yet. Flushes."""
+    db.session.execute(
+        insert(Customer)
+        .values(user_id=user.id, mode=mode, created_at=clock.now())
+        .on_conflict_do_nothing(index_elements=["user_id", "mode"])
+    )
+    return db.session.execute(select(Customer).filter_by(user_id=user.id, mode=mode)).scalar_one()
+
+
+def by_stripe_id(mode: str, stripe_id: str | None) -> Customer | None:
+    """Whose name at Stripe this is; None for a customer that isn't ours."""
+    query = select(Customer).join(StripeCustomer).where(
+        StripeCustomer.mode == mode, StripeCustomer.stripe_id == stripe_id
+    )
+    return db.session.execute(query).scalar_one_or_none()
+
+
+def current(customer: Customer) -> StripeCustomer | None:
+    """The customer's current name at Stripe; its id is null until Stripe has confirmed it."""
+    query = select(StripeCustomer).filter_by(customer_id=customer.id, is_current=True)
+    return db.session.execute(query).scalar_one_or_none()
+
+
+def at_stripe(customer: Customer) -> str:
+    """The customer's Stripe id, made at Stripe where there is none. Commits; call it outside transactions."""
+    name = current(customer) or _claim(customer)
+    if name.stripe_id is None:
+        params = {
+            "email": name.email,
+            "metadata": {"portal_mode": customer.mode, "portal_customer": str(customer.id)},
+        }
+        made = claims.call(name, lambda key: gateway.of(customer.mode).create_customer(params, key))
+        name.stripe_id = made.id
+    db.session.commit()
+    assert name.stripe_id is not None
+    return name.stripe_id
+
+
+def _claim(customer: Customer) -> StripeCustomer:
+    """A row for the name to be, unless another request wrote one a moment ago: the index lets one in."""
+    db.session.execute(
+        insert(StripeCustomer)
+        .values(
+            customer_id=customer.id,
+            mode=customer.mode,
+            email=customer.user.email,
+            is_current=True,
+            attempt=1,
+            created_at=clock.now(),
+        )
+        .on_conflict_do_nothing()
+    )
+    db.session.commit()
+    name = current(customer)
+    assert name is not None
+    return name
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What Stripe says of a customer, under its sync's number."""
+
+    mode: str
+    number: int
+    facts: gateway.Customer
+
+
+def read(mode: str, stripe_id: str) -> Snapshot:
+    """Take a number and fetch."""
+    return Snapshot(mode, tickets.take(mode, stripe_id), gateway.of(mode).customer(stripe_id))
+
+
+def apply(snapshot: Snapshot) -> bool:
+    """Write the mail that Stripe knows, or that the customer is gone. False for one that isn't ours. Flushes."""
+    facts = snapshot.facts
+    row = db.session.execute(
+        select(StripeCustomer).filter_by(mode=snapshot.mode, stripe_id=facts.id)
+    ).scalar_one_or_none()
+    if row is None:
+        return False
+    if tickets.use(snapshot.mode, facts.id, snapshot.number):
+        values = {"is_current": False, "deleted_at": clock.now()} if facts.deleted else {"email": facts.email}
+        db.session.execute(update(StripeCustomer).filter_by(id=row.id).values(**values))
+        if facts.deleted:
+            log.warning("stripe_customer_deleted", stripe_customer=facts.id, customer=row.customer_id)
+    return True

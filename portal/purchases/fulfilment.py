@@ -1,0 +1,110 @@
+"""Fulfilling a purchase: the one way that webhook, success page, replay and command line all take."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import or_, select
+
+from portal import clock, gateway
+from portal.extensions import db
+from portal.models import Purchase
+from portal.purchases import customers, tickets
+from portal.purchases.gives import gives
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A session as Stripe has it, under its sync's number, and what it bought once it is complete."""
+
+    mode: str
+    number: int
+    session: gateway.Session
+    bought: Any = None
+
+
+class Mismatch(Exception):
+    """The session and our order disagree about who pays what; nothing is given."""
+
+
+def fulfil(mode: str, session_id: str) -> Purchase | None:
+    """Bring a purchase to where its session is. Any number of times, from anywhere; commits.
+
+    None for a session that isn't ours. Raises Mismatch where it must not be fulfilled.
+    """
+    snapshot = read(mode, session_id)
+    purchase = apply(snapshot)
+    db.session.commit()
+    return purchase
+
+
+def read(mode: str, session_id: str) -> Snapshot:
+    """Take a number and fetch the session, and what it bought. Commits before each call."""
+    number = tickets.take(mode, session_id)
+    session = gateway.of(mode).session(session_id)
+    purchase = find(mode, session)
+    db.session.commit()
+    bought = None
+    if purchase and session.status == "complete":
+        bought = gives[purchase.kind].read(mode, session)
+    return Snapshot(mode, number, session, bought)
+
+
+def find(mode: str, session: gateway.Session) -> Purchase | None:
+    """The order behind a session: by its id, else (a crash before it was stored) by our own metadata."""
+    named = session.metadata.get("purchase")
+    query = select(Purchase).where(
+        Purchase.mode == mode, or_(Purchase.session_id == session.id, Purchase.number == named)
+    )
+    return db.session.execute(query).scalars().first()
+
+
+def apply(snapshot: Snapshot) -> Purchase | None:
+    """Write what the session says, once. Flushes."""
+    session = snapshot.session
+    purchase = find(snapshot.mode, session)
+    if purchase is None:
+        return None
+    db.session.refresh(purchase, with_for_update=True)
+    if not tickets.use(snapshot.mode, session.id, snapshot.number):
+        return purchase
+    _compare(purchase, session)
+    purchase.session_id = session.id
+    purchase.payment_intent = session.payment_intent
+    purchase.subscription_id = session.subscription
+    if session.status == "complete":
+        purchase.completed_at = purchase.completed_at or clock.now()
+    _move(purchase, session)
+    if purchase.paid_at and snapshot.bought is not None:
+        gives[purchase.kind].write(purchase, snapshot.bought)
+    db.session.flush()
+    return purchase
+
+
+def _compare(purchase: Purchase, session: gateway.Session) -> None:
+    """Who pays, how much and in what must be what was ordered (money rule 6)."""
+    payer = customers.by_stripe_id(purchase.mode, session.customer)
+    checks = {
+        "session": purchase.session_id in (None, session.id),
+        "customer": payer is not None and payer.id == purchase.customer_id,
+        "amount": session.amount_subtotal == purchase.amount,
+        "currency": session.currency == purchase.currency,
+    }
+    wrong = [name for name, fits in checks.items() if not fits]
+    if wrong:
+        log.error("purchase_mismatch", order=purchase.number, session=session.id, differs=wrong)
+        raise Mismatch(f"order {purchase.number} and {session.id} differ in {', '.join(wrong)}")
+
+
+def _move(purchase: Purchase, session: gateway.Session) -> None:
+    if session.is_paid:
+        if purchase.paid_at is None:
+            purchase.paid_at = clock.now()
+            log.info("purchase_paid", order=purchase.number, item=purchase.item, mode=purchase.mode)
+        purchase.state = "paid"
+    elif purchase.state == "open" and session.status == "expired":
+        purchase.state = "expired"
+    elif purchase.state == "open" and session.payment_failed:
+        purchase.state = "failed"

@@ -1,0 +1,125 @@
+"""What can be bought: a catalogue key, or a Stripe price that the settings allow."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+from sqlalchemy import or_, select
+
+from portal import gateway
+from portal.errors import InvalidInput, StripeRefused, StripeUnavailable
+from portal.extensions import db
+from portal.models import Plan, Price
+from portal.settings import Settings
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing on sale. `interval` is None for a one-time payment; the free plan has no `stripe_id`."""
+
+    key: str
+    kind: str
+    name: str
+    tier: str | None
+    amount: int
+    currency: str
+    interval: str | None
+    stripe_id: str | None
+    metered: bool = False
+
+    @property
+    def is_free(self) -> bool:
+        """Nothing to pay, so nothing for Stripe to do."""
+        return self.amount == 0 and self.stripe_id is None
+
+
+def find(word: str, mode: str) -> Item:
+    """What `word` names: `pro-monthly`, or a price id. Raises InvalidInput for what is not on sale.
+
+    A price outside the catalogue is read from Stripe, so no transaction may be open; this one is committed.
+    """
+    price = _in_catalogue(word, mode)
+    if price is not None:
+        return _from_catalogue(price, mode)
+    if not _may_sell(word):
+        raise _not_on_sale()
+    return _from_stripe(word, mode)
+
+
+def is_allowed(stripe_id: str | None) -> bool:
+    """Whether STRIPE_ALLOWED_PRICE_IDS lets this price be sold; unset, the whole catalogue is."""
+    allowed = _settings().allowed_price_ids
+    return allowed is None or stripe_id in allowed
+
+
+def tier_of(price: gateway.Price, mode: str) -> str | None:
+    """The tier that a Stripe price gives: the catalogue's, the price map's, else its own `metadata.tier`."""
+    column = Price.live_price_id if mode == "live" else Price.test_price_id
+    known = db.session.execute(select(Plan.tier).join(Price).where(column == price.id)).scalar_one_or_none()
+    return known or _settings().price_map.get(price.id) or price.tier
+
+
+def _in_catalogue(word: str, mode: str) -> Price | None:
+    column = Price.live_price_id if mode == "live" else Price.test_price_id
+    query = (
+        select(Price)
+        .join(Plan)
+        .where(or_(Price.key == word, column == word), ~Price.withdrawn, ~Plan.withdrawn, ~Plan.hidden)
+    )
+    return db.session.execute(query).scalar_one_or_none()
+
+
+def _from_catalogue(price: Price, mode: str) -> Item:
+    stripe_id = price.stripe_id(mode)
+    if not is_allowed(stripe_id):
+        raise _not_on_sale()
+    if price.amount and stripe_id is None:
+        raise StripeUnavailable(f"{price.plan.name} cannot be bought yet: its price is not at Stripe.")
+    return Item(
+        key=price.key,
+        kind="plan",
+        name=price.plan.name,
+        tier=price.plan.tier,
+        amount=price.amount,
+        currency=price.currency,
+        interval=price.interval,
+        stripe_id=stripe_id if price.amount else None,
+    )
+
+
+def _may_sell(word: str) -> bool:
+    settings = _settings()
+    if settings.allowed_price_ids is not None:
+        return word in settings.allowed_price_ids
+    return word in settings.price_map
+
+
+def _from_stripe(price_id: str, mode: str) -> Item:
+    db.session.commit()
+    try:
+        price = gateway.of(mode).price(price_id)
+    except StripeRefused as error:  # unknown there, or of the other mode
+        raise _not_on_sale() from error
+    tier = _settings().price_map.get(price.id) or price.tier
+    if not price.active or tier is None or price.interval is None or price.amount is None:
+        raise _not_on_sale()
+    return Item(
+        key=price.id,
+        kind="plan",
+        name=price.product_name or tier.capitalize(),
+        tier=tier,
+        amount=price.amount,
+        currency=price.currency,
+        interval=price.interval,
+        stripe_id=price.id,
+        metered=price.metered,
+    )
+
+
+def _not_on_sale() -> InvalidInput:
+    words = "This is not on sale."
+    return InvalidInput(words, errors={"price": words}, money="You were not charged.")
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["settings"]
+    return settings
