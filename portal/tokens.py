@@ -1,0 +1,72 @@
+"""Single-use tokens that mails carry: minted once, stored as a hash, redeemed by one UPDATE."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import ColumnElement, select, update
+
+from portal import clock
+from portal.extensions import db
+from portal.models import MailToken, User
+
+log = structlog.get_logger()
+
+LIFETIMES = {"verify": timedelta(days=3), "reset": timedelta(hours=1), "claim": timedelta(days=7)}
+
+
+def digest(raw: str) -> str:
+    """The SHA-256 of a random token, as stored. 256 random bits need neither salt nor a slow hash."""
+    return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def mint(user: User, purpose: str, lifetime: timedelta | None = None) -> str:
+    """A new token for this user's mail; the caller commits. A new reset makes the older ones void."""
+    if purpose == "reset":
+        void(user, "reset")
+    now = clock.now()
+    raw = secrets.token_urlsafe(32)
+    token = MailToken(
+        user_id=user.id,
+        purpose=purpose,
+        token_hash=digest(raw),
+        created_at=now,
+        expires_at=now + (lifetime or LIFETIMES[purpose]),
+    )
+    db.session.add(token)
+    db.session.flush()
+    return raw
+
+
+def holder(raw: str, purpose: str) -> User | None:
+    """Whose token this is, without using it up: mail scanners follow links too."""
+    query = select(User).join(MailToken).where(*_alive(purpose), MailToken.token_hash == digest(raw))
+    return db.session.execute(query).scalar_one_or_none()
+
+
+def redeem(raw: str, purpose: str) -> User | None:
+    """Use the token up and return its user; None where it is unknown, expired or was used before."""
+    statement = (
+        update(MailToken)
+        .where(*_alive(purpose), MailToken.token_hash == digest(raw))
+        .values(used_at=clock.now())
+        .returning(MailToken.user_id)
+    )
+    user_id = db.session.execute(statement).scalar_one_or_none()
+    if user_id is None:
+        log.info("token_refused", purpose=purpose)
+        return None
+    return db.session.get(User, user_id)
+
+
+def void(user: User, *purposes: str) -> None:
+    """Make this user's unused tokens of these purposes worthless."""
+    now = clock.now()
+    unused = (MailToken.user_id == user.id, MailToken.purpose.in_(purposes), MailToken.used_at.is_(None))
+    statement = update(MailToken).where(*unused, MailToken.expires_at > now).values(expires_at=now)
+    db.session.execute(statement, execution_options={"synchronize_session": False})
+
+
+def _alive(purpose: str) -> tuple[ColumnElement[bool], ...]:
+    return (MailToken.purpose == purpose, MailToken.used_at.is_(None), MailToken.expires_at > clock.now())
