@@ -1,0 +1,16 @@
+"""The accounts room: signing up, in and out, passwords, mailed links, and the account page."""
+
+from flask import Flask
+
+from portal import jobs, mail
+from portal.accounts import sessions, views
+from portal.accounts.limits import init_before_csrf
+
+__all__ = ["init_app", "init_before_csrf"]
+
+
+def init_app(app: Flask) -> None:
+    """Register the room. `init_before_csrf` is called earlier, ahead of the CSRF check."""
+    sessions.init_app(app)
+    jobs.chores["mails"] = mail.send_due
+    app.register_blueprint(views.blueprint)

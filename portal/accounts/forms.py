@@ -1,0 +1,80 @@
+"""The forms of the accounts room."""
+
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+from flask_wtf import FlaskForm
+from wtforms import EmailField, PasswordField, StringField
+from wtforms.validators import InputRequired, Length, ValidationError
+
+from portal.accounts import passwords
+from portal.accounts.people import normalised
+from portal.errors import InvalidInput
+
+MAX_EMAIL = 254  # RFC 5321's longest path
+
+
+def well_formed(_form: FlaskForm, field: EmailField) -> None:
+    """A validator: a mail address that SMTP and Stripe both take. No look-up is made."""
+    try:
+        validate_email(field.data, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False)
+    except EmailNotValidError:
+        raise ValidationError("This does not look like an email address, such as name@example.com.") from None
+
+
+def _one_line(value: str | None) -> str:
+    return " ".join((value or "").split())
+
+
+def _email(*validators: Any) -> EmailField:
+    required = InputRequired("Enter your email address.")
+    length = Length(max=MAX_EMAIL, message="This email address is too long.")
+    tidy = [lambda value: normalised(value or "")]
+    return EmailField("Email", [required, length, *validators], tidy, render_kw={"autocomplete": "username"})
+
+
+def _password(autocomplete: str) -> PasswordField:
+    required = InputRequired("Enter a password.")
+    length = Length(max=passwords.MAX_LENGTH, message=f"Use at most {passwords.MAX_LENGTH} characters.")
+    return PasswordField("Password", [required, length], render_kw={"autocomplete": autocomplete})
+
+
+class RoomForm(FlaskForm):  # type: ignore[misc]
+    """A form that can show what a verb refused."""
+
+    def show(self, refused: InvalidInput) -> None:
+        """Put the refusal's words beside the fields that they are about."""
+        for name, words in refused.errors.items():
+            self[name].errors = [*self[name].errors, words]
+
+
+class SignUpForm(RoomForm):
+    """A new account."""
+
+    name = StringField(
+        "Name",
+        [Length(max=200, message="Use at most 200 characters.")],
+        [_one_line],
+        render_kw={"autocomplete": "name"},
+    )
+    email = _email(well_formed)
+    password = _password("new-password")
+
+
+class SignInForm(RoomForm):
+    """Somebody who has an account."""
+
+    email = _email()
+    password = _password("current-password")
+
+
+class ForgotForm(RoomForm):
+    """Whoever forgot their password."""
+
+    email = _email(well_formed)
+
+
+class NewPasswordForm(RoomForm):
+    """A new password, for a reset or a claim."""
+
+    password = _password("new-password")

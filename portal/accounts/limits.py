@@ -1,0 +1,36 @@
+"""How often the doors may be tried: per address and per mail, refused tries included.
+
+Back-off instead of a lockout: whoever knows a mail can slow its owner's sign-in down, but not stop it for long.
+"""
+
+from hashlib import sha256
+
+from flask import Flask, request
+
+from portal.extensions import limiter
+
+DOORS = frozenset({"accounts.login", "accounts.signup", "accounts.forgot", "accounts.resend"})
+PER_ADDRESS = "6/minute"
+PER_MAIL = "10/15 minutes"
+
+
+def init_before_csrf(app: Flask) -> None:
+    """Count ahead of the CSRF check: call this before `csrf.init_app`, else forged posts are tries for free."""
+    app.before_request(_count)
+
+
+def _count() -> None:
+    """Raise 429 for a post to a door that was tried too often. Off with RATELIMIT_ENABLED false."""
+    if request.method != "POST" or request.endpoint not in DOORS:
+        return
+    with limiter.limit(PER_ADDRESS):
+        pass
+    if request.form.get("email"):
+        with limiter.limit(PER_MAIL, key_func=_mail):
+            pass
+
+
+def _mail() -> str:
+    """The mail as a hash: limits are kept, and logged, where mails have no business."""
+    email = request.form["email"].strip().lower()
+    return sha256(email.encode("utf-8", "surrogatepass")).hexdigest()[:32]

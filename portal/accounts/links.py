@@ -1,0 +1,83 @@
+"""The links that mails carry: to verify a mail, set a new password, or claim an account."""
+
+import structlog
+
+from portal import clock, mail, tokens
+from portal.accounts import passwords, people
+from portal.errors import PortalError
+from portal.extensions import db
+from portal.models import User
+
+log = structlog.get_logger()
+
+
+class LinkSpent(PortalError):
+    """The link's token is unknown, expired, or was used before."""
+
+    status = 410
+    code = "link_spent"
+    title = "This link no longer works"
+
+    def __init__(self) -> None:
+        super().__init__("It was used already, a newer one was sent, or it is too old. Ask for another one.")
+
+
+def mail_verification(user: User) -> None:
+    """Mail the link that verifies a mail address, at most one a minute."""
+    _mail(user, "verify")
+
+
+def mail_claim(user: User) -> None:
+    """Mail the link that gives an account made by a payment its password, at most one a minute."""
+    _mail(user, "claim")
+
+
+def mail_reset(email: str) -> None:
+    """Mail a link for a new password where the mail has an account; never says whether it has."""
+    user = people.find(email)
+    log.info("reset_asked", user_id=user.id if user else None)
+    if user is not None:
+        _mail(user, "reset" if user.is_claimed else "claim")
+
+
+def owner(raw: str, purpose: str) -> User:
+    """Whose link this is, without using it up. Raises LinkSpent."""
+    user = tokens.holder(raw, purpose)
+    if user is None:
+        raise LinkSpent
+    return user
+
+
+def verify(raw: str) -> User:
+    """Note that the mail address is its user's. Raises LinkSpent."""
+    user = _redeem(raw, "verify")
+    user.verified_at = user.verified_at or clock.now()
+    log.info("email_verified", user_id=user.id)
+    return user
+
+
+def set_password(raw: str, purpose: str, password: str) -> User:
+    """Use up a reset or claim link for a new password; every session and other link of the user ends.
+
+    Raises LinkSpent, or InvalidInput for a poor password, which leaves the link alive.
+    """
+    user = owner(raw, purpose)
+    passwords.check(password, user.email)
+    db.session.commit()  # no lock is held while hashing
+    password_hash = passwords.hash(password)
+    user = _redeem(raw, purpose)
+    user.verified_at = user.verified_at or clock.now()  # the link came by mail
+    people.store_password(user, password_hash)
+    return user
+
+
+def _mail(user: User, purpose: str) -> None:
+    minute = clock.now().strftime("%Y%m%d%H%M")
+    mail.queue(user, purpose, f"{purpose}:{user.id}:{minute}")
+
+
+def _redeem(raw: str, purpose: str) -> User:
+    user = tokens.redeem(raw, purpose)
+    if user is None:
+        raise LinkSpent
+    return user

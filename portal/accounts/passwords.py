@@ -1,0 +1,75 @@
+"""Passwords: which are good enough, how they are stored, and checking them in equal time."""
+
+import secrets
+from functools import cache
+from pathlib import Path
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from portal.errors import InvalidInput
+
+MIN_LENGTH = 8
+MAX_LENGTH = 1024  # far above any passphrase; bounds what hashing reads
+COMMON = Path(__file__).parent / "common_passwords.txt"
+
+# argon2id with 19 MiB, two passes, one lane: OWASP's Password Storage Cheat Sheet.
+HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+def check(password: str, email: str) -> None:
+    """Raise InvalidInput, naming the field `password`, unless it is long enough and hard to guess.
+
+    Any characters go, none are trimmed, and no classes of characters are asked for (NIST SP 800-63B).
+    """
+    if len(password) < MIN_LENGTH:
+        raise _refused(f"Use at least {MIN_LENGTH} characters. A few words in a row are easy to remember.")
+    if len(password) > MAX_LENGTH:
+        raise _refused(f"Use at most {MAX_LENGTH} characters.")
+    if password.casefold() == email.casefold():
+        raise _refused("Use something else than your email address.")
+    if password.lower() in _common():
+        raise _refused("This password is among the most used ones and is guessed at once. Choose another.")
+
+
+def hash(password: str) -> str:
+    """The argon2id hash to store. Takes tens of milliseconds: call it with no transaction open."""
+    return HASHER.hash(_bytes(password))
+
+
+def verify(stored: str | None, password: str) -> bool:
+    """Whether the password fits. Without a stored hash it is never right, and takes the same time to say so."""
+    try:
+        fits = HASHER.verify(stored or _nobodys(), _bytes(password))
+    except (VerificationError, InvalidHashError):
+        return False
+    return fits and stored is not None
+
+
+def is_outdated(stored: str) -> bool:
+    """Whether a hash was made with other parameters than today's."""
+    return HASHER.check_needs_rehash(stored)
+
+
+def generate() -> str:
+    """A random password of 96 bits, for the accounts of the first start."""
+    return secrets.token_urlsafe(12)
+
+
+def _refused(words: str) -> InvalidInput:
+    return InvalidInput(words, errors={"password": words})
+
+
+def _bytes(password: str) -> bytes:
+    return password.encode("utf-8", "surrogatepass")  # JSON can carry half a surrogate pair
+
+
+@cache
+def _nobodys() -> str:
+    return HASHER.hash(secrets.token_bytes(16))
+
+
+@cache
+def _common() -> frozenset[str]:
+    lines = COMMON.read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if not line.startswith("#"))

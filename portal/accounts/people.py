@@ -1,0 +1,132 @@
+"""Users: finding them, making them, and checking who one is."""
+
+import structlog
+from sqlalchemy import select, update
+
+from portal import clock, tokens
+from portal.accounts import passwords, sessions
+from portal.errors import InvalidInput, NotFound
+from portal.extensions import db, insert
+from portal.models import User
+from portal.settings import Settings
+
+log = structlog.get_logger()
+
+DEFAULT_ADMIN = "admin@example.com"
+DEMO_USER = "demo@example.com"
+
+
+class SignInFailed(InvalidInput):
+    """No such account, not claimed yet, or another password: told apart by nobody."""
+
+    status = 401
+    code = "sign_in_failed"
+    title = "That did not fit"
+
+    def __init__(self) -> None:
+        words = "The email or the password is not right."
+        super().__init__(words, errors={"password": words})
+
+
+def normalised(email: str) -> str:
+    """A mail address as it is stored: no surrounding spaces, lower case."""
+    return email.strip().lower()
+
+
+def find(email: str) -> User | None:
+    """The user of this mail address, however it is written."""
+    return db.session.execute(select(User).filter_by(email=normalised(email))).scalar_one_or_none()
+
+
+def create(email: str, name: str = "", password: str | None = None, *, is_admin: bool = False) -> User | None:
+    """A new user; None where the mail has an account already. Without a password it is yet to be claimed."""
+    password_hash = None if password is None else passwords.hash(password)
+    statement = (
+        insert(User)
+        .values(
+            email=normalised(email),
+            name=name,
+            password_hash=password_hash,
+            is_admin=is_admin,
+            created_at=clock.now(),
+        )
+        .on_conflict_do_nothing(index_elements=["email"])
+        .returning(User.id)
+    )
+    user_id = db.session.execute(statement).scalar_one_or_none()
+    return None if user_id is None else db.session.get(User, user_id)
+
+
+def authenticate(email: str, password: str) -> User:
+    """The user with this password. Ends the transaction that it reads in. Raises SignInFailed."""
+    user = find(email)
+    db.session.commit()  # hashing takes a while, and no lock is held meanwhile
+    fits = passwords.verify(user.password_hash if user else None, password)
+    if user is None or user.password_hash is None or not fits:
+        log.warning("sign_in_failed", user_id=user.id if user else None)
+        raise SignInFailed
+    if passwords.is_outdated(user.password_hash):
+        user.password_hash = passwords.hash(password)
+    return user
+
+
+def set_password(email: str, password: str) -> None:
+    """Give a user a new password. Raises NotFound, or InvalidInput for a poor one."""
+    user = find(email)
+    if user is None:
+        raise NotFound(f"There is no account with the email {normalised(email)}.")
+    passwords.check(password, user.email)
+    store_password(user, passwords.hash(password))
+
+
+def store_password(user: User, password_hash: str) -> None:
+    """Put a new password in force: whoever came in by the old one, or holds a link to set one, is out."""
+    user.password_hash = password_hash
+    tokens.void(user, "reset", "claim")
+    sessions.end_all(user)
+    log.info("password_set", user_id=user.id)
+
+
+def make_admin(email: str, password: str) -> None:
+    """Make an admin with this password, of an existing user too. Raises InvalidInput for a poor password."""
+    passwords.check(password, normalised(email))
+    if _make(email, "Admin", password, is_admin=True) is None:
+        set_password(email, password)
+        db.session.execute(update(User).filter_by(email=normalised(email)).values(is_admin=True))
+
+
+def ensure_people(settings: Settings) -> dict[str, str]:
+    """Make the admin, and in development the demo user, where missing: email → password of those just made.
+
+    Existing accounts are never changed. In production an admin is made only of ADMIN_EMAIL and
+    ADMIN_PASSWORD both, and the password has to be a good one (raises InvalidInput).
+    """
+    if settings.is_production:
+        return _ensure_admin(settings)
+    admin = settings.admin_email or DEFAULT_ADMIN
+    made = _ensure(admin, "Admin", settings.admin_password, is_admin=True)
+    return made | _ensure(DEMO_USER, "Demo", settings.demo_user_password)
+
+
+def _ensure_admin(settings: Settings) -> dict[str, str]:
+    email, password = settings.admin_email, settings.admin_password
+    if not email or not password:
+        return {}
+    passwords.check(password, normalised(email))
+    return _ensure(email, "Admin", password, is_admin=True)
+
+
+def _ensure(email: str, name: str, given: str | None, *, is_admin: bool = False) -> dict[str, str]:
+    if find(email) is not None:
+        return {}
+    password = given or passwords.generate()
+    made = _make(email, name, password, is_admin=is_admin)
+    return {normalised(email): password} if made else {}
+
+
+def _make(email: str, name: str, password: str, *, is_admin: bool) -> User | None:
+    user = create(email, name, password, is_admin=is_admin)
+    if user is not None:  # else another process was faster
+        user.verified_at = clock.now()
+        log.info("account_made", user_id=user.id, is_admin=is_admin)
+    return user

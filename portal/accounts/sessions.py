@@ -1,0 +1,153 @@
+"""Signed-in browsers: a row each, so that signing out kills every copy of the cookie."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_user, logout_user
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.exc import OperationalError
+
+from portal import clock, tokens
+from portal.accounts import redirects
+from portal.errors import Unauthorised, wants_json
+from portal.extensions import db, login_manager
+from portal.models import User, UserSession
+
+log = structlog.get_logger()
+
+IDLE = timedelta(days=14)
+ABSOLUTE = timedelta(days=30)
+TOUCH_EVERY = timedelta(minutes=5)
+SEE_OTHER = 303
+
+
+class SignedIn:
+    """What `current_user` is while somebody is signed in: a user, by way of one session."""
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def __init__(self, row: UserSession, token: str) -> None:
+        self.user: User = row.user
+        self.session = row
+        self._token = token
+
+    def get_id(self) -> str:
+        """The session's token: what the cookie holds, and no guessable user id."""
+        return self._token
+
+    def __getattr__(self, name: str) -> Any:
+        """The user's own facts: `id`, `email`, `name`, `is_admin`, `timezone`."""
+        return getattr(self.user, name)
+
+
+def init_app(app: Flask) -> None:
+    """Teach flask-login to find sessions, and to lead strangers to the sign-in page and back."""
+    login_manager.session_protection = None  # our rows decide; it would tie sessions to an address
+    login_manager.user_loader(_load)
+    login_manager.unauthorized_handler(_ask_to_sign_in)
+    app.after_request(_touch)
+
+
+def sign_in(user: User) -> None:
+    """Begin a session for this browser under a new id, keeping only what a purchase in progress needs."""
+    _end_this_browsers()
+    kept = {key: value for key, value in session.items() if key.startswith("purchase")}
+    session.clear()
+    session.update(kept)
+    session.permanent = True
+    token = secrets.token_urlsafe(32)
+    row = _begin(user, token)
+    login_user(SignedIn(row, token))
+    log.info("signed_in", user_id=user.id, session_id=row.id)
+
+
+def sign_out() -> None:
+    """End this browser's session; every copy of its cookie is worthless from now on."""
+    user_id = current_user.id
+    _end_this_browsers()
+    logout_user()
+    session.clear()
+    log.info("signed_out", user_id=user_id)
+
+
+def end_all(user: User) -> None:
+    """End every session of this user, as a changed password must."""
+    _end(UserSession.user_id == user.id)
+
+
+def living(user: User) -> Sequence[UserSession]:
+    """The user's sessions that are not over, the last used first."""
+    query = select(UserSession).where(UserSession.user_id == user.id, *_alive(clock.now()))
+    return db.session.execute(query.order_by(UserSession.last_seen_at.desc())).scalars().all()
+
+
+def _begin(user: User, token: str) -> UserSession:
+    now = clock.now()
+    row = UserSession(
+        user=user,
+        token_hash=tokens.digest(token),
+        user_agent=(request.user_agent.string or "")[:255],
+        address=(request.remote_addr or "")[:45],
+        created_at=now,
+        last_seen_at=now,
+        expires_at=now + ABSOLUTE,
+    )
+    db.session.add(row)
+    db.session.flush()
+    return row
+
+
+def _end_this_browsers() -> None:
+    if current_user.is_authenticated:
+        g.pop("user_session", None)
+        _end(UserSession.id == current_user.session.id)
+
+
+def _end(which: ColumnElement[bool]) -> None:
+    statement = update(UserSession).where(which, UserSession.ended_at.is_(None)).values(ended_at=clock.now())
+    db.session.execute(statement)
+
+
+def _alive(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    recently = UserSession.last_seen_at > now - IDLE
+    return (UserSession.ended_at.is_(None), UserSession.expires_at > now, recently)
+
+
+def _load(token: str) -> SignedIn | None:
+    query = select(UserSession).where(UserSession.token_hash == tokens.digest(token), *_alive(clock.now()))
+    row = db.session.execute(query).scalar_one_or_none()
+    if row is None:
+        return None
+    g.user_session = row
+    return SignedIn(row, token)
+
+
+def _ask_to_sign_in() -> ResponseReturnValue:
+    if wants_json():
+        raise Unauthorised("Sign in, or send a key as `Authorization: Bearer KEY`.")
+    # A refused POST cannot be repeated after the sign-in by a redirect.
+    wanted = redirects.local_path(request.full_path.rstrip("?"), "") if request.method == "GET" else ""
+    return redirect(url_for("accounts.login", next=wanted or None), SEE_OTHER)
+
+
+def _touch(response: Response) -> Response:
+    """Note that the session was used, in a write of its own: the request's own transaction may only read."""
+    row: UserSession | None = g.pop("user_session", None)
+    if row is None or clock.now() - row.last_seen_at < TOUCH_EVERY:
+        return response
+    row_id = row.id
+    db.session.rollback()
+    try:
+        db.session.execute(update(UserSession).where(UserSession.id == row_id).values(last_seen_at=clock.now()))
+        db.session.commit()
+    except OperationalError as error:  # a busy database must not cost the reader the page
+        db.session.rollback()
+        log.warning("session_not_touched", session_id=row_id, error=type(error.orig).__name__)
+    return response
