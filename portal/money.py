@@ -1,0 +1,81 @@
+"""Money as text and back, and the only rounding.
+
+Amounts are whole numbers of a currency's minor unit as Stripe counts it: 4999 is $49.99, and 500 is ¥500.
+"""
+
+import re
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+
+from babel.numbers import format_currency, get_currency_symbol
+
+# Stripe's own tables (https://docs.stripe.com/currencies), not ISO 4217's: Stripe counts ISK and UGX in
+# hundredths that nobody can pay, so their amounts are multiples of 100.
+ZERO_DECIMAL = frozenset(
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"]
+)
+THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
+WHOLE = frozenset(["isk", "ugx"])
+
+LOCALE = "en_US"
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
+
+
+def exponent(currency: str) -> int:
+    """How many decimals Stripe counts in this currency's amounts: 0, 2 or 3."""
+    code = currency.lower()
+    if code in ZERO_DECIMAL:
+        return 0
+    return 3 if code in THREE_DECIMAL else 2
+
+
+def round_half_up(value: Decimal) -> int:
+    """The nearest whole number; a half goes away from zero."""
+    return int(value.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def major(amount: int, currency: str) -> Decimal:
+    """4999 usd as Decimal("49.99")."""
+    return Decimal(amount).scaleb(-exponent(currency))
+
+
+def text(amount: int, currency: str, *, short: bool = False) -> str:
+    """4999 usd as "$49.99". `short` leaves out the decimals of a whole amount: "$0", "$199"."""
+    value = major(amount, currency)
+    whole = value == value.to_integral_value() and (short or currency.lower() in WHOLE)
+    digits = 0 if whole else exponent(currency)
+    return _format(value, currency, digits)
+
+
+def unit_text(value: Decimal, currency: str, *, decimals: int = 3) -> str:
+    """A price per unit, in the currency's major unit, half up: Decimal("0.00818") usd as "$0.008"."""
+    step = Decimal(1).scaleb(-decimals)
+    return _format(value.quantize(step, rounding=ROUND_HALF_UP), currency, decimals)
+
+
+def price_per_credit(amount: int, credits: int, currency: str) -> str:
+    """What one credit of a package costs, with three decimals: 4500 usd for 5500 credits as "$0.008"."""
+    return unit_text(major(amount, currency) / credits, currency)
+
+
+def parse(words: str, currency: str) -> int:
+    """The minor units of "49.99" or "$1,049.99". Raises ValueError for anything else, as for too many decimals."""
+    digits = words.strip().removeprefix(_symbol(currency))
+    if not NUMBER.fullmatch(digits) and not GROUPED.fullmatch(digits):
+        raise ValueError(f'"{words}" is not an amount such as {text(1900, currency)}')
+    value = Decimal(digits.replace(",", ""))
+    decimals = 0 if currency.lower() in WHOLE else exponent(currency)
+    if value != value.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN):
+        raise ValueError(f'"{words}" has more decimals than {currency.upper()} allows')
+    return int(value.scaleb(exponent(currency)))
+
+
+def _symbol(currency: str) -> str:
+    return get_currency_symbol(currency.upper(), locale=LOCALE)
+
+
+def _format(value: Decimal, currency: str, digits: int) -> str:
+    # A sign stands at the number, letters keep a distance that never breaks: $5, CHF 5.
+    gap = "\u00a0" if _symbol(currency)[-1].isalpha() else ""
+    pattern = f"¤{gap}#,##0" + ("." + "0" * digits if digits else "")
+    return format_currency(value, currency.upper(), pattern, locale=LOCALE, currency_digits=False)

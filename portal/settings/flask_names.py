@@ -1,0 +1,42 @@
+"""Our settings under the names that Flask and its extensions read."""
+
+from datetime import timedelta
+from typing import Any
+
+from portal.settings.model import Settings
+
+MAX_BODY = 1024 * 1024  # bytes; nothing that the portal takes is larger
+
+
+def flask_config(settings: Settings) -> dict[str, Any]:
+    """What `app.config` needs."""
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "DEBUG": settings.debug,
+        "MAX_CONTENT_LENGTH": MAX_BODY,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "PREFERRED_URL_SCHEME": settings.base_url.partition(":")[0],
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=30),
+        **_cookies(settings),
+        **_limits(settings),
+    }
+
+
+def _cookies(settings: Settings) -> dict[str, Any]:
+    """Names with __Host- where cookies are Secure: no other site of the domain can then set them."""
+    secure = settings.base_url.startswith("https://")
+    return {
+        "SESSION_COOKIE_NAME": "__Host-session" if secure else "session",
+        "SESSION_COOKIE_SECURE": secure,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+    }
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    """Rate limits, shared through Redis where there is one; without it for a while, each process counts alone."""
+    return {
+        "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": settings.redis_url is not None,
+        "RATELIMIT_HEADERS_ENABLED": True,
+    }
