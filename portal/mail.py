@@ -89,9 +89,9 @@ def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 def _due(limit: int) -> list[tuple[int, int]]:
     query = select(OutboxMail.id, OutboxMail.attempts).where(*_is_due(clock.now()))
-    rows = db.session.execute(query.order_by(OutboxMail.id).limit(limit)).tuples().all()
+    rows = db.session.execute(query.order_by(OutboxMail.id).limit(limit)).all()
     db.session.commit()
-    return list(rows)
+    return [(mail_id, attempts) for mail_id, attempts in rows]
 
 
 def _claim(mail_id: int, attempts: int) -> Letter | None:

@@ -1,0 +1,109 @@
+"""Signing up, and the people of the first start."""
+
+import pytest
+
+from portal.accounts import people
+from portal.errors import InvalidInput, NotFound
+from portal.extensions import db
+from portal.models import User
+from portal.settings import load
+
+from .conftest import PASSWORD, Browser, mailed_path
+
+
+def sign_up(browser, email="carol@example.com", password=PASSWORD, **more):
+    return browser.post("/signup", email=email, password=password, name="Carol  Ann", **more)
+
+
+def test_signing_up_signs_in_and_returns_to_the_purchase(house, browser):
+    answer = sign_up(browser, email=" Carol@Example.com", next="/billing/resume?price=pro-monthly")
+    assert (answer.status_code, answer.location) == (303, "/billing/resume?price=pro-monthly")
+    assert browser.me == "carol@example.com"
+    with house.app_context():
+        carol = people.find("carol@example.com")
+        assert (carol.name, carol.verified_at) == ("Carol Ann", None)
+
+
+def test_the_mailed_link_verifies_by_its_button_alone(house, browser):
+    sign_up(browser)
+    path = mailed_path(house)
+    for _ in range(3):
+        assert "carol@example.com" in browser.get(path).text
+    assert browser.post(path).location == "/account"
+    with house.app_context():
+        assert people.find("carol@example.com").verified_at
+    assert browser.post(path).status_code == 410
+    assert browser.get(path).status_code == 410
+
+
+def test_an_account_that_exists_is_named_at_the_field(alice, browser):
+    answer = sign_up(browser, email="ALICE@example.com")
+    assert answer.status_code == 409
+    assert "Sign in instead" in answer.text
+    assert browser.me == "nobody"
+
+
+def test_an_unclaimed_account_gets_its_link_and_is_claimed_by_it(house, browser):
+    with house.app_context():
+        people.create("carol@example.com")
+        db.session.commit()
+    answer = sign_up(browser, password="somebody else's wish")
+    assert answer.location == "/mail-sent/claim"
+    assert "seven days" in browser.get(answer.location).text
+    path = mailed_path(house)
+    assert browser.get(path).status_code == 200
+    assert browser.me == "nobody"
+    assert browser.post(path, password="password").status_code == 400
+    assert browser.post(path, password=PASSWORD).location == "/account"
+    assert browser.me == "carol@example.com"
+    assert Browser(house).sign_in("carol@example.com").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "email", ["", "carol", "carol@", "@example.com", "a b@example.com", "c@" + "x" * 260 + ".com"]
+)
+def test_what_is_no_mail_address_is_refused(house, browser, email):
+    assert sign_up(browser, email=email).status_code == 400
+    with house.app_context():
+        assert db.session.query(User).count() == 0
+
+
+def test_the_first_start_makes_an_admin_and_a_demo_user_once(house, settings):
+    with house.app_context():
+        made = people.ensure_people(settings)
+        db.session.commit()
+        assert set(made) == {"admin@example.com", "demo@example.com"}
+        assert people.find("admin@example.com").is_admin
+        assert not people.find("demo@example.com").is_admin
+        assert people.authenticate("demo@example.com", made["demo@example.com"])
+        assert people.ensure_people(settings) == {}
+
+
+def test_chosen_names_and_passwords_are_honoured(house, settings):
+    chosen = load(
+        {
+            "INSTANCE_PATH": str(settings.instance_path),
+            "ADMIN_EMAIL": "Boss@example.com",
+            "ADMIN_PASSWORD": "the boss's own",
+            "DEMO_USER_PASSWORD": "the demo's own",
+        },
+        env_file=None,
+    )
+    with house.app_context():
+        made = people.ensure_people(chosen)
+        assert made == {"boss@example.com": "the boss's own", "demo@example.com": "the demo's own"}
+
+
+def test_the_command_line_makes_admins_and_sets_passwords(house, alice, browser):
+    browser.sign_in()
+    with house.app_context():
+        people.make_admin("alice@example.com", "another good one")
+        people.make_admin("root@example.com", "another good one")
+        db.session.commit()
+        assert people.find("alice@example.com").is_admin
+        assert people.find("root@example.com").is_admin
+        with pytest.raises(NotFound):
+            people.set_password("nobody@example.com", "another good one")
+        with pytest.raises(InvalidInput):
+            people.make_admin("eve@example.com", "password")
+    assert browser.me == "nobody"
