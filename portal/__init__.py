@@ -31,7 +31,6 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
         keys,
         logs,
         pages,
-        purchases,
         webhooks,
     )
     from portal import settings as settings_module
@@ -47,12 +46,12 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
     logs.init_app(app)
-    extensions.init_app(app, settings)
+    extensions.init_app(app, settings, before_csrf=accounts.init_before_csrf)
     pages.init_app(app, settings)
     errors.init_app(app)
-    gateway.init_app(app, settings)
+    gateway.init_app(app, settings, before_call=extensions.refuse_open_transaction)
 
-    for room in (accounts, billing, keys, purchases, webhooks):
+    for room in (accounts, billing, keys, webhooks):
         room.init_app(app)
     health.init_app(app)
     cli.init_app(app)

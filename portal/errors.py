@@ -151,9 +151,7 @@ def _portal_error(error: PortalError) -> ResponseReturnValue:
     extra = dict(error.extra)
     if error.errors:
         extra["errors"] = error.errors
-    return answer(
-        error.status, error.code, error.title, error.detail, headers, error.money, error.action, extra
-    )
+    return answer(error.status, error.code, error.title, error.detail, headers, error.money, error.action, extra)
 
 
 def _csrf_error(error: CSRFError) -> ResponseReturnValue:

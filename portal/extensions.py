@@ -79,16 +79,23 @@ def prepare_sqlite(engine: Engine) -> None:
 def insert(model: type[Base]) -> SQLiteInsert | PostgresInsert:
     """INSERT for the database in use, with its ON CONFLICT: once is the database's word."""
     build = sqlite_insert if db.engine.dialect.name == "sqlite" else postgres_insert
-    return build(model.__table__)
+    return build(model)
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    """Configure every extension for this app."""
+def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None]) -> None:
+    """Configure every extension for this app. `before_csrf` registers what must count refused forms too."""
+    app.config.from_mapping(
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        WTF_CSRF_TIME_LIMIT=None,  # a form stays good as long as its session
+        # The Referer check would refuse forms of our no-referrer pages; the token and SameSite decide.
+        WTF_CSRF_SSL_STRICT=False,
+    )
     db.init_app(app)
     with app.app_context():
         prepare_sqlite(db.engine)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     limiter.init_app(app)
+    before_csrf(app)
     csrf.init_app(app)
     login_manager.init_app(app)
     mail.init_app(app)

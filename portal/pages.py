@@ -55,6 +55,11 @@ def datetime_text(value: datetime) -> str:
     return format_datetime(value, "d MMMM y, HH:mm z", tzinfo=get_timezone(zone()), locale="en")
 
 
+def rfc3339(value: datetime | None) -> str | None:
+    """2026-12-21T14:05:00Z, for machines."""
+    return None if value is None else value.isoformat().replace("+00:00", "Z")
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Headers, filters and static files."""
     policy = content_security_policy(tuple(settings.checkout_origins))
@@ -93,7 +98,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         money_short=lambda amount, currency: money.text(amount, currency, short=True),
         date=date_text,
         datetime=datetime_text,
-        iso=lambda value: value.isoformat().replace("+00:00", "Z"),
+        iso=rfc3339,
     )
     app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
         app.wsgi_app,

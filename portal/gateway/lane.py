@@ -162,8 +162,6 @@ class Lane:
         if isinstance(error, stripe.RateLimitError) or (error.http_status or 500) >= 500:
             log.warning("stripe_unavailable", **facts)
             return StripeUnavailable("Stripe is having trouble at the moment.", answered=True)
-        log.warning(
-            "stripe_refused", message=error.user_message, param=getattr(error, "param", None), **facts
-        )
+        log.warning("stripe_refused", message=error.user_message, param=getattr(error, "param", None), **facts)
         words = error.user_message if isinstance(error, stripe.CardError) else None
         return StripeRefused(words or "Stripe did not accept this request.", stripe_code=error.code or "")

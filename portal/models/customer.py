@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, BigId, mode, one_of, pk, stripe_id
@@ -21,6 +21,7 @@ class Customer(Base):
     id: Mapped[pk]
     user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id"))
     mode: Mapped[mode]
+    credit_balance: Mapped[int] = mapped_column(BigInteger, default=0)  # whole credits
     suspended_at: Mapped[datetime | None]  # null: not suspended
     created_at: Mapped[datetime]
 

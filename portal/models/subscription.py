@@ -1,11 +1,22 @@
 """What Stripe last said about a subscription, and the numbers that keep its syncs in order."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, amount, currency, mode, pk, stripe_id
+
+
+@dataclass(frozen=True)
+class SavedCard:
+    """A card as it may be shown."""
+
+    brand: str
+    last4: str
+    exp_month: int
+    exp_year: int
 
 
 class Subscription(Base):
@@ -37,6 +48,13 @@ class Subscription(Base):
     card_exp_year: Mapped[int | None]
     started_at: Mapped[datetime]
     synced_at: Mapped[datetime]
+
+    @property
+    def card(self) -> "SavedCard | None":
+        """The card that pays it, as it may be shown."""
+        if not (self.card_brand and self.card_last4 and self.card_exp_month and self.card_exp_year):
+            return None
+        return SavedCard(self.card_brand, self.card_last4, self.card_exp_month, self.card_exp_year)
 
 
 class SyncTicket(Base):

@@ -1,1 +1,1 @@
-"""The order behind every checkout: customers at Stripe, start, fulfil. No pages."""
+"""The order behind every checkout: customers at Stripe, start, open sessions, fulfil. No pages."""

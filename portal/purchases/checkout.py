@@ -127,9 +127,7 @@ def _session_params(
 
 def _open_session(purchase: Purchase) -> None:
     """Call and confirm: from the row alone, so that a repeated call is the same call."""
-    session = claims.call(
-        purchase, lambda key: gateway.of(purchase.mode).create_session(purchase.params, key)
-    )
+    session = claims.call(purchase, lambda key: gateway.of(purchase.mode).create_session(purchase.params, key))
     purchase.session_id = session.id
     purchase.session_url = session.url
     purchase.session_expires_at = session.expires_at

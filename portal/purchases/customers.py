@@ -17,7 +17,7 @@ def of(user: User, mode: str = "live") -> Customer:
     """The user's customer in this mode, made where there is none yet. Flushes."""
     db.session.execute(
         insert(Customer)
-        .values(user_id=user.id, mode=mode, created_at=clock.now())
+        .values(user_id=user.id, mode=mode, credit_balance=0, created_at=clock.now())
         .on_conflict_do_nothing(index_elements=["user_id", "mode"])
     )
     return db.session.execute(select(Customer).filter_by(user_id=user.id, mode=mode)).scalar_one()
@@ -25,8 +25,10 @@ def of(user: User, mode: str = "live") -> Customer:
 
 def by_stripe_id(mode: str, stripe_id: str | None) -> Customer | None:
     """Whose name at Stripe this is; None for a customer that isn't ours."""
-    query = select(Customer).join(StripeCustomer).where(
-        StripeCustomer.mode == mode, StripeCustomer.stripe_id == stripe_id
+    query = (
+        select(Customer)
+        .join(StripeCustomer)
+        .where(StripeCustomer.mode == mode, StripeCustomer.stripe_id == stripe_id)
     )
     return db.session.execute(query).scalar_one_or_none()
 

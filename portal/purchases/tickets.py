@@ -5,8 +5,6 @@ object before it fetches, and writes only where no later number was written. A n
 always fetches that change: the last write to stay is right.
 """
 
-from typing import cast
-
 from sqlalchemy import update
 
 from portal.extensions import db, insert
@@ -21,7 +19,7 @@ def take(mode: str, object_id: str) -> int:
     )
     number = db.session.execute(statement.returning(SyncTicket.requested)).scalar_one()
     db.session.commit()
-    return cast(int, number)
+    return number
 
 
 def use(mode: str, object_id: str, number: int) -> bool:

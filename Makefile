@@ -1,0 +1,45 @@
+# The commands of the README. Everything lives in .venv; nothing is installed outside this folder.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: run test check bench install install-dev lock clean
+
+run: .venv/installed
+	@args=$$($(BIN)/python -m portal.instance) && PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/honcho start --no-colour -e /dev/null $$args
+
+test: .venv/installed-dev
+	@$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadgroup $(ARGS)
+
+check: .venv/installed-dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/djlint templates --lint --quiet
+	@$(BIN)/python .ci/audit.py
+
+install: .venv/installed
+install-dev: .venv/installed-dev
+
+# Reinstalled only when the lock files change: a second start needs no network.
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Portal needs Python 3.11 or newer; set PYTHON=…") if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.txt | .venv/bin/python
+	@echo "Installing the portal's libraries…"
+	@$(BIN)/pip install --quiet --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	@echo "Installing the tools for tests and checks…"
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+lock: .venv/installed-dev
+	@$(BIN)/pip-compile -q --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.txt requirements.in
+	@$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-dev.txt requirements-dev.in
+
+clean:
+	rm -rf .venv instance .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,142 @@
+"""Who may come in, and to what: ownership, API keys, and the tier that a customer has."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from flask import current_app, g, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select, update
+
+from portal import clock
+from portal.errors import NotFound, Suspended, Unauthorised
+from portal.extensions import db
+from portal.models import ApiKey, Customer, Plan, Subscription
+from portal.models.key import digest, is_well_formed
+
+FREE = "free"
+GRANTING = ("active", "trialing", "past_due")  # in the order in which they count within one plan
+TOUCH_EVERY = timedelta(minutes=1)
+
+Row = TypeVar("Row")
+Params = ParamSpec("Params")
+
+
+def own_or_404(row: Row | None, customer: Customer | None) -> Row:
+    """The row if it is this customer's. Somebody else's is as absent as one that never was."""
+    if row is None or customer is None or getattr(row, "customer_id", None) != customer.id:
+        raise NotFound("There is nothing here, or it belongs to another account.")
+    return row
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a customer may use now. `until` is when a grace period or a scheduled end takes it away."""
+
+    tier: str
+    plan_name: str
+    status: str  # the deciding subscription's, "free" or "suspended"
+    entitlements: dict[str, Any] = field(default_factory=dict)
+    until: datetime | None = None
+    subscription: Subscription | None = None
+
+
+def of(customer: Customer | None, now: datetime | None = None) -> Access:
+    """The customer's access, from their subscriptions and the clock; stored nowhere. Two queries."""
+    plans = db.session.execute(select(Plan)).scalars().all()
+    if customer is None:
+        return decide([], plans, suspended=False, now=clock.now(now), grace=_grace())
+    query = select(Subscription).filter_by(customer_id=customer.id).where(Subscription.status.in_(GRANTING))
+    subscriptions = db.session.execute(query).scalars().all()
+    suspended = customer.suspended_at is not None
+    return decide(subscriptions, plans, suspended=suspended, now=clock.now(now), grace=_grace())
+
+
+def decide(
+    subscriptions: Sequence[Subscription],
+    plans: Sequence[Plan],
+    *,
+    suspended: bool,
+    now: datetime,
+    grace: timedelta,
+) -> Access:
+    """The same without a database: of several subscriptions the highest plan counts, then the best status."""
+    by_tier = {plan.tier: plan for plan in plans}
+    granting = [one for one in subscriptions if one.tier and grants(one, now, grace)]
+    best = max(granting, key=lambda one: _rank(one, by_tier), default=None)
+    tier = best.tier if best and best.tier else FREE
+    plan = by_tier.get(tier)
+    status = best.status if best else FREE
+    return Access(
+        tier=tier,
+        plan_name=plan.name if plan else tier.capitalize(),
+        status="suspended" if suspended else status,
+        entitlements=plan.entitlements if plan else {},
+        until=_until(best, grace) if best else None,
+        subscription=best,
+    )
+
+
+def grants(subscription: Subscription, now: datetime, grace: timedelta) -> bool:
+    """Whether a subscription gives its tier now: active and trialing do, past_due within the grace period."""
+    if subscription.status == "past_due":
+        return subscription.past_due_since is None or now < subscription.past_due_since + grace
+    return subscription.status in GRANTING
+
+
+def _rank(subscription: Subscription, plans: dict[str, Plan]) -> tuple[int, int]:
+    plan = plans.get(subscription.tier or "")
+    return (plan.position if plan else -1, -GRANTING.index(subscription.status))
+
+
+def _until(subscription: Subscription, grace: timedelta) -> datetime | None:
+    if subscription.status == "past_due" and subscription.past_due_since:
+        return subscription.past_due_since + grace
+    return subscription.cancel_at
+
+
+def _grace() -> timedelta:
+    return timedelta(days=current_app.extensions["settings"].grace_days)
+
+
+def api_key_required(view: Callable[Params, ResponseReturnValue]) -> Callable[Params, ResponseReturnValue]:
+    """For JSON views that a customer's own servers call: `Authorization: Bearer KEY`, kept in `g.api_key`.
+
+    401 for no key, an unknown, expired or revoked one; 402 where the customer is suspended.
+    """
+
+    @wraps(view)
+    def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
+        g.api_key = authenticate(request.headers.get("Authorization", ""))
+        if g.api_key.customer.suspended_at is not None:
+            raise Suspended("This account is suspended. Add a payment method on the billing page to lift it.")
+        answer = view(*args, **kwargs)
+        _touch(g.api_key)
+        return answer
+
+    return guarded
+
+
+def authenticate(header: str) -> ApiKey:
+    """The living key that an Authorization header carries, at the cost of one query. Raises Unauthorised."""
+    scheme, _, secret = header.partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or not is_well_formed(secret):
+        raise Unauthorised("Send your API key as `Authorization: Bearer KEY`.")
+    key = db.session.execute(select(ApiKey).filter_by(hash=digest(secret))).scalar_one_or_none()
+    now = clock.now()
+    if key is None or key.revoked_at or (key.expires_at and key.expires_at <= now):
+        raise Unauthorised("This API key is unknown, expired or revoked.")
+    return key
+
+
+def _touch(key: ApiKey) -> None:
+    """Note the key's use, to the minute, in a write of its own: the request's own transaction only reads."""
+    now = clock.now()
+    if key.last_used_at and now - key.last_used_at < TOUCH_EVERY:
+        return
+    db.session.rollback()
+    db.session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
+    db.session.commit()

@@ -1,0 +1,87 @@
+"""Choosing a plan: what it leads to."""
+
+from typing import Any
+
+from flask import current_app, url_for
+from sqlalchemy import select
+
+from portal import access, clock
+from portal.errors import Conflict
+from portal.extensions import db
+from portal.models import Customer, Purchase, User
+from portal.purchases import checkout, customers, items
+from portal.purchases.items import Item
+
+SESSION_ID = "{CHECKOUT_SESSION_ID}"  # Stripe puts the session's id in its place
+
+
+class AlreadySubscribed(Conflict):
+    """A second subscription is never sold; the plan is changed instead."""
+
+    code = "already_subscribed"
+    title = "You already have a plan"
+
+
+def choose(user: User, word: str) -> Purchase:
+    """The purchase of what `word` names: for the free plan paid at once, else with a checkout page to go to.
+
+    Commits. Raises InvalidInput for what is not on sale, AlreadySubscribed, Conflict, StripeUnavailable.
+    """
+    item = items.find(word, "live")
+    customer = customers.of(user)
+    refuse_second(customer)
+    if item.is_free:
+        return take_free(customer, item)
+    db.session.commit()
+    return checkout.start(customer, item, success_url=success_url(), cancel_url=page_url("billing.pricing"))
+
+
+def refuse_second(customer: Customer) -> None:
+    """Raise AlreadySubscribed where a subscription grants a plan now."""
+    mine = access.of(customer)
+    if mine.subscription is not None:
+        url = page_url("billing.overview")
+        raise AlreadySubscribed(
+            f"You are on {mine.plan_name}. Change it instead of buying a second one.",
+            money="You were not charged.",
+            action=(url, "Change plan"),
+            change_url=url,
+        )
+
+
+def take_free(customer: Customer, item: Item) -> Purchase:
+    """The free plan's order: nothing to pay, so it is paid, and its key can be revealed. Once a customer."""
+    query = select(Purchase).filter_by(customer_id=customer.id, kind="plan", item=item.key, state="paid")
+    purchase = db.session.execute(query).scalars().first()
+    if purchase is None:
+        now = clock.now()
+        purchase = Purchase(
+            number=checkout.new_number(),
+            customer_id=customer.id,
+            mode=customer.mode,
+            kind="plan",
+            item=item.key,
+            name=item.name,
+            tier=item.tier,
+            amount=0,
+            currency=item.currency,
+            interval=item.interval,
+            params={},
+            state="paid",
+            completed_at=now,
+            paid_at=now,
+            created_at=now,
+        )
+        db.session.add(purchase)
+    db.session.commit()
+    return purchase
+
+
+def page_url(endpoint: str, **values: Any) -> str:
+    """An address of ours for the outside: built on BASE_URL, never on the request's Host header."""
+    return str(current_app.extensions["settings"].base_url + url_for(endpoint, _external=False, **values))
+
+
+def success_url() -> str:
+    """Where Stripe sends the customer after paying. Its placeholder must not be escaped."""
+    return f"{page_url('billing.success')}?session_id={SESSION_ID}"

@@ -1,0 +1,74 @@
+"""Invoices as the pages show them."""
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import select
+
+from portal import clock, gateway
+from portal.billing import subscriptions
+from portal.extensions import db, insert
+from portal.models import Invoice
+from portal.purchases import customers, tickets
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An invoice as Stripe has it, and its subscription, whose status a payment changes."""
+
+    mode: str
+    number: int
+    facts: gateway.Invoice
+    subscription: subscriptions.Snapshot | None
+
+
+def read(mode: str, invoice_id: str) -> Snapshot:
+    """Take a number and fetch the invoice, then its subscription under a number of its own."""
+    number = tickets.take(mode, invoice_id)
+    facts = gateway.of(mode).invoice(invoice_id)
+    subscription = subscriptions.read(mode, facts.subscription) if facts.subscription else None
+    return Snapshot(mode, number, facts, subscription)
+
+
+def apply(snapshot: Snapshot) -> bool:
+    """Write the invoice and its subscription. False for a customer that isn't ours. Flushes."""
+    customer = customers.by_stripe_id(snapshot.mode, snapshot.facts.customer)
+    if customer is None:
+        return False
+    if snapshot.facts.status != "draft" and tickets.use(snapshot.mode, snapshot.facts.id, snapshot.number):
+        _write(snapshot, customer.id)
+    if snapshot.subscription is not None:
+        subscriptions.apply(snapshot.subscription)
+    return True
+
+
+def _write(snapshot: Snapshot, customer_id: int) -> None:
+    facts = snapshot.facts
+    values = {
+        "customer_id": customer_id,
+        "subscription_id": facts.subscription,
+        "number": facts.number,
+        "status": facts.status,
+        "total": facts.total,
+        "amount_paid": facts.amount_paid,
+        "amount_due": facts.amount_due,
+        "currency": facts.currency,
+        "hosted_url": facts.hosted_url,
+        "pdf_url": facts.pdf_url,
+        "created_at": facts.created,
+        "synced_at": clock.now(),
+    }
+    statement = insert(Invoice).values(mode=snapshot.mode, stripe_id=facts.id, **values)
+    db.session.execute(statement.on_conflict_do_update(index_elements=["mode", "stripe_id"], set_=values))
+    if facts.status == "paid":
+        log.info("payment_succeeded", invoice=facts.id, amount=facts.amount_paid, currency=facts.currency)
+    elif facts.attempted:
+        log.info("payment_failed", invoice=facts.id, amount=facts.amount_due, currency=facts.currency)
+
+
+def latest(customer_id: int, limit: int = 12) -> list[Invoice]:
+    """The customer's newest invoices."""
+    query = select(Invoice).filter_by(customer_id=customer_id).order_by(Invoice.created_at.desc()).limit(limit)
+    return list(db.session.execute(query).scalars())

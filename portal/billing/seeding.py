@@ -1,0 +1,116 @@
+"""Loading the catalogue into the database: `flask seed-plans`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from portal import catalogue as file
+from portal import money
+from portal.extensions import db
+from portal.models import Plan, Price
+
+RULE = "=" * 70
+
+
+@dataclass
+class Seeded:
+    """What loading did: the words of each plan's line, in the catalogue's order."""
+
+    lines: list[str] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
+
+
+def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> Seeded:
+    """Bring plans and prices to what the catalogue says; those it lost are withdrawn. Again changes nothing.
+
+    `price_ids` are the live price ids given by the environment, by catalogue key: they win over pushed ones.
+    Flushes.
+    """
+    known = {plan.key: plan for plan in db.session.execute(select(Plan)).scalars()}
+    done = Seeded()
+    for entry in catalogue.plans:
+        plan, verb = _plan(known.pop(entry.key, None), entry)
+        changed = _prices(plan, entry, price_ids)
+        verb = "Updated" if changed and verb == "Unchanged" else verb
+        done.plans.append(plan)
+        done.lines.append(f"{verb} {entry.name} plan with {len(entry.features)} features")
+    for plan in known.values():
+        if not plan.withdrawn:
+            plan.withdrawn = True
+            done.lines.append(f"Withdrew {plan.name} plan: the catalogue no longer has it")
+    db.session.flush()
+    return done
+
+
+def _plan(plan: Plan | None, entry: file.Plan) -> tuple[Plan, str]:
+    facts = {
+        "tier": entry.tier,
+        "name": entry.name,
+        "description": entry.description,
+        "features": list(entry.features),
+        "entitlements": dict(entry.entitlements),
+        "position": entry.position,
+        "hidden": entry.hidden,
+        "recommended": entry.recommended,
+        "withdrawn": False,
+    }
+    if plan is None:
+        plan = Plan(key=entry.key, **facts)
+        db.session.add(plan)
+        return plan, "Created"
+    return plan, "Updated" if _set(plan, facts) else "Unchanged"
+
+
+def _prices(plan: Plan, entry: file.Plan, price_ids: dict[str, str]) -> bool:
+    known = {price.key: price for price in plan.prices}
+    changed = False
+    for wanted in entry.prices:
+        price = known.pop(wanted.key, None)
+        if price is None:
+            price = Price(key=wanted.key)
+            plan.prices.append(price)
+        facts: dict[str, Any] = {
+            "lookup_key": wanted.lookup_key,
+            "amount": wanted.amount,
+            "currency": wanted.currency,
+            "interval": wanted.interval,
+            "withdrawn": False,
+        }
+        if wanted.key in price_ids:
+            facts["live_price_id"] = price_ids[wanted.key]
+        changed |= _set(price, facts)
+    for price in known.values():
+        changed |= _set(price, {"withdrawn": True})
+    return changed
+
+
+def _set(row: Plan | Price, facts: dict[str, Any]) -> bool:
+    """Write what differs; whether anything did."""
+    differing = {name: value for name, value in facts.items() if getattr(row, name) != value}
+    for name, value in differing.items():
+        setattr(row, name, value)
+    return bool(differing)
+
+
+def report(done: Seeded) -> str:
+    """What was done, in the form that seed 2 shows."""
+    lines = [RULE, "Subscription Plans Seed Script", RULE, "", "Seeding subscription plans..."]
+    lines += [f"  ✓ {line}" for line in done.lines]
+    lines += ["", f"✓ Successfully seeded {len(done.plans)} subscription plans", "", "Plans created:"]
+    for plan in done.plans:
+        lines += _described(plan)
+    return "\n".join([*lines, "", RULE, "Seed completed successfully!", RULE])
+
+
+def _described(plan: Plan) -> list[str]:
+    prices = [price for price in plan.prices if not price.withdrawn]
+    words = " or ".join(
+        f"{money.text(price.amount, price.currency, short=True)}/{'mo' if price.interval == 'month' else 'yr'}"
+        for price in prices
+    )
+    head = f"  • {plan.name + ' Plan':<15} ({words})"
+    ids = [(price.interval, price.live_price_id or "not pushed yet") for price in prices]
+    if len(ids) == 1:
+        return [f"{head} - Price ID: {ids[0][1]}"]
+    return [head] + [f"    - {interval.capitalize() + 'ly:':<9}{price_id}" for interval, price_id in ids]

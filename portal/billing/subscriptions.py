@@ -1,0 +1,145 @@
+"""Subscriptions: one sync that everything calls, and what they mean in words."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+
+from portal import clock, gateway
+from portal.extensions import db, insert
+from portal.models import Purchase, Subscription
+from portal.purchases import customers, items, tickets
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A subscription as Stripe has it, under its sync's number."""
+
+    mode: str
+    number: int
+    facts: gateway.Subscription
+    past_due_since: datetime | None
+
+
+def sync(mode: str, subscription_id: str) -> Subscription | None:
+    """Bring our copy to where Stripe is. Any number of times, from anywhere; commits. None: isn't ours."""
+    snapshot = read(mode, subscription_id)
+    subscription = apply(snapshot)
+    db.session.commit()
+    return subscription
+
+
+def read(mode: str, subscription_id: str) -> Snapshot:
+    """Take a number and fetch; for one past due also since when, from its open invoices."""
+    number = tickets.take(mode, subscription_id)
+    lane = gateway.of(mode)
+    facts = lane.subscription(subscription_id)
+    since = None
+    if facts.status == "past_due":
+        attempted = [invoice.created for invoice in lane.open_invoices(subscription_id) if invoice.attempted]
+        since = min(attempted, default=None)
+    return Snapshot(mode, number, facts, since)
+
+
+def apply(snapshot: Snapshot) -> Subscription | None:
+    """Write what was fetched unless something newer stands there. None for a stranger's. Flushes."""
+    customer = customers.by_stripe_id(snapshot.mode, snapshot.facts.customer)
+    if customer is None:
+        return None
+    known = by_stripe_id(snapshot.mode, snapshot.facts.id)
+    if tickets.use(snapshot.mode, snapshot.facts.id, snapshot.number):
+        _write(snapshot, customer.id, known)
+        _tell(snapshot.facts, customer.id, known)
+        known = by_stripe_id(snapshot.mode, snapshot.facts.id)
+    return known
+
+
+def by_stripe_id(mode: str, subscription_id: str) -> Subscription | None:
+    """Our copy of a Stripe subscription."""
+    query = select(Subscription).filter_by(mode=mode, stripe_id=subscription_id)
+    return db.session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
+
+
+def _write(snapshot: Snapshot, customer_id: int, known: Subscription | None) -> None:
+    values = _values(snapshot, known) | {"customer_id": customer_id}
+    statement = insert(Subscription).values(mode=snapshot.mode, stripe_id=snapshot.facts.id, **values)
+    db.session.execute(statement.on_conflict_do_update(index_elements=["mode", "stripe_id"], set_=values))
+
+
+def _values(snapshot: Snapshot, known: Subscription | None) -> dict[str, Any]:
+    facts = snapshot.facts
+    item, tier = _deciding_item(snapshot, known)
+    card = facts.card
+    return {
+        "status": facts.status,
+        "price_id": item.price.id,
+        "tier": tier,
+        "quantity": item.quantity,
+        "amount": sum((one.price.amount or 0) * one.quantity for one in facts.items),
+        "currency": item.price.currency,
+        "interval": item.price.interval or "month",
+        "interval_count": item.interval_count,
+        "current_period_end": facts.period_end,
+        "trial_end": facts.trial_end,
+        "cancel_at": facts.ends_at,
+        "ended_at": facts.ended_at,
+        "past_due_since": _past_due_since(snapshot, known),
+        "card_brand": card.brand if card else None,
+        "card_last4": card.last4 if card else None,
+        "card_exp_month": card.exp_month if card else None,
+        "card_exp_year": card.exp_year if card else None,
+        "started_at": facts.created,
+        "synced_at": clock.now(),
+    }
+
+
+def _past_due_since(snapshot: Snapshot, known: Subscription | None) -> datetime | None:
+    """Stripe's invoices say; where none is open (it was voided), since we first saw it: grace always ends."""
+    if snapshot.facts.status != "past_due":
+        return None
+    return snapshot.past_due_since or (known.past_due_since if known else None) or clock.now()
+
+
+def _deciding_item(snapshot: Snapshot, known: Subscription | None) -> tuple[gateway.SubscriptionItem, str | None]:
+    """The first item whose price gives a tier. An unknown price keeps the last known tier, and is flagged."""
+    for item in snapshot.facts.items:
+        tier = items.tier_of(item.price, snapshot.mode)
+        if tier is not None:
+            return item, tier
+    first = snapshot.facts.items[0]
+    if first.price.metered:
+        return first, None
+    log.error("price_unknown", subscription=snapshot.facts.id, price=first.price.id, kept=known and known.tier)
+    return first, known.tier if known else None
+
+
+def _tell(facts: gateway.Subscription, customer_id: int, known: Subscription | None) -> None:
+    name = "subscription_updated"
+    if facts.status in ("active", "trialing") and (known is None or known.status not in ("active", "trialing")):
+        name = "subscription_activated"
+    log.info(name, subscription=facts.id, status=facts.status, customer=customer_id)
+
+
+def read_bought(mode: str, session: gateway.Session) -> Snapshot | None:
+    """What a completed plan session bought."""
+    return read(mode, session.subscription) if session.subscription else None
+
+
+def give(purchase: Purchase, bought: Snapshot) -> None:
+    """A paid plan gives its subscription; the tier follows from it by itself."""
+    apply(bought)
+
+
+def of_customer(customer_id: int) -> list[Subscription]:
+    """The customer's subscriptions that are not over, newest first."""
+    query = (
+        select(Subscription)
+        .filter_by(customer_id=customer_id)
+        .where(Subscription.status.not_in(("canceled", "incomplete_expired")))
+        .order_by(Subscription.started_at.desc(), Subscription.id.desc())
+    )
+    return list(db.session.execute(query).scalars())

@@ -1,0 +1,141 @@
+"""Pricing, checkout, and the billing page."""
+
+from datetime import timedelta
+
+from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+from sqlalchemy import select
+
+from portal import access, gateway
+from portal.billing import banners, buying, invoices, plans, subscriptions, words
+from portal.errors import InvalidInput
+from portal.extensions import db, limiter, writes
+from portal.models import Customer, Plan, Subscription
+from portal.purchases import customers
+
+blueprint = Blueprint("billing", __name__)
+
+CHOICE = "purchase_choice"  # what a stranger chose before signing up; a POST with CSRF put it there
+STARTED = "purchase_numbers"  # the orders that this browser started
+REMEMBERED = 10
+
+PER_ADDRESS = "30/minute"
+PER_CUSTOMER = "10/minute"
+
+
+def user_key() -> str:
+    """The limiter's key of a signed-in customer; strangers are counted by address anyway."""
+    return f"user:{current_user.id}" if current_user.is_authenticated else f"address:{request.remote_addr}"
+
+
+@blueprint.get("/")
+def home() -> ResponseReturnValue:
+    """There is one front door: what is on sale."""
+    return redirect(url_for("billing.pricing"))
+
+
+@blueprint.get("/pricing")
+def pricing() -> ResponseReturnValue:
+    """The plans, by month or by year."""
+    cycle = request.args.get("cycle", "month")
+    if cycle not in plans.CYCLES:
+        raise InvalidInput("Plans are paid by month or by year.", errors={"cycle": "month or year"})
+    mine = access.of(mine_or_none()) if current_user.is_authenticated else None
+    offers = plans.offers(cycle, mine, current_user.is_authenticated)
+    has_yearly = any(price.interval == "year" for plan in plans.on_sale() for price in plan.prices)
+    return render_template("billing/pricing.html", cycle=cycle, plans=offers, has_yearly=has_yearly)
+
+
+@blueprint.post("/billing/checkout")
+@limiter.limit(PER_ADDRESS)
+@limiter.limit(PER_CUSTOMER, key_func=user_key)
+def checkout() -> ResponseReturnValue:
+    """Buy a plan: on to Stripe, or for a stranger to sign-up first and then on."""
+    word = request.form.get("price", "").strip()
+    if not word:
+        raise InvalidInput("Choose a plan first.", errors={"price": "required"}, money="You were not charged.")
+    if not current_user.is_authenticated:
+        session[CHOICE] = word
+        return redirect(url_for("accounts.signup", next=url_for("billing.resume")), 303)
+    return _go(word)
+
+
+@blueprint.get("/billing/resume")
+@writes
+@login_required
+@limiter.limit(PER_CUSTOMER, key_func=user_key)
+def resume() -> ResponseReturnValue:
+    """Back from sign-up: on with the purchase that was chosen before, once."""
+    word = session.pop(CHOICE, None)
+    return _go(word) if word else redirect(url_for("billing.pricing"))
+
+
+def _go(word: str) -> ResponseReturnValue:
+    purchase = buying.choose(current_user.user, word)
+    session[STARTED] = [*session.get(STARTED, []), purchase.number][-REMEMBERED:]
+    if purchase.session_url is None:
+        return redirect(url_for("success.page", order=purchase.number), 303)
+    return redirect(purchase.session_url, 303)
+
+
+@blueprint.get("/billing")
+@login_required
+def overview() -> ResponseReturnValue:
+    """Plan, status in words, next payment, card and invoices."""
+    customer = mine_or_none()
+    mine = access.of(customer)
+    everything = subscriptions.of_customer(customer.id) if customer else []
+    by_tier = {plan.tier: plan for plan in db.session.execute(select(Plan)).scalars()}
+    shown = mine.subscription or next(iter(everything), None)
+    return render_template(
+        "billing/overview.html",
+        plan_name=mine.plan_name,
+        subscription=shown and _described(shown, by_tier),
+        others=[_described(one, by_tier) for one in everything if one is not shown],
+        banners=[banner for one in everything for banner in banners.of(one, grace())],
+        invoices=invoices.latest(customer.id) if customer else [],
+    )
+
+
+@blueprint.post("/billing/portal")
+@login_required
+@limiter.limit(PER_CUSTOMER, key_func=user_key)
+def portal() -> ResponseReturnValue:
+    """On to Stripe's own portal, for the card and the billing details."""
+    customer = customers.of(current_user.user)
+    db.session.commit()
+    stripe_customer = customers.at_stripe(customer)
+    return_url = buying.page_url("billing.overview")
+    return redirect(gateway.of(customer.mode).create_portal_session(stripe_customer, return_url), 303)
+
+
+def mine_or_none() -> Customer | None:
+    """The signed-in user's live customer; None before their first purchase or key."""
+    if not current_user.is_authenticated:
+        return None
+    query = select(Customer).filter_by(user_id=current_user.user.id, mode="live")
+    return db.session.execute(query).scalar_one_or_none()
+
+
+def grace() -> timedelta:
+    """How long a failed payment leaves the plan."""
+    return timedelta(days=current_app.extensions["settings"].grace_days)
+
+
+def _described(subscription: Subscription, by_tier: dict[str, Plan]) -> dict[str, object]:
+    """What the page says of a subscription."""
+    renews = subscription.status in ("active", "trialing", "past_due") and subscription.cancel_at is None
+    return {
+        "plan_name": words.name(subscription, by_tier),
+        "status": subscription.status,
+        "status_words": words.status(subscription, grace()),
+        "amount": subscription.amount,
+        "currency": subscription.currency,
+        "interval": subscription.interval,
+        "next_payment_at": subscription.current_period_end if renews else None,
+        "next_payment_amount": subscription.amount,
+        "cancel_at": subscription.cancel_at,
+        "access_until": subscription.cancel_at,
+        "card": subscription.card,
+    }

@@ -1,0 +1,34 @@
+"""A subscription in words: what a customer should read instead of Stripe's status."""
+
+from datetime import timedelta
+
+from portal.models import Plan, Subscription
+from portal.pages import date_text
+
+
+def status(subscription: Subscription, grace: timedelta) -> str:
+    """One sentence about where the subscription stands."""
+    if subscription.cancel_at and subscription.status in ("active", "trialing"):
+        return f"Ends on {date_text(subscription.cancel_at)}. You keep everything until then."
+    if subscription.status == "trialing" and subscription.trial_end:
+        return f"Your trial runs until {date_text(subscription.trial_end)}."
+    if subscription.status == "active" and subscription.current_period_end:
+        return f"Renews on {date_text(subscription.current_period_end)}."
+    if subscription.status == "past_due" and subscription.past_due_since:
+        until = date_text(subscription.past_due_since + grace)
+        return f"The last payment failed. Your plan stays until {until}; please update your card."
+    return OTHERS.get(subscription.status, "Its state at Stripe is being read.")
+
+
+OTHERS = {
+    "active": "Active.",
+    "incomplete": "Waiting for the first payment to be confirmed.",
+    "unpaid": "Payment failed and the plan has ended. Update your card to get it back.",
+    "paused": "Paused: nothing is charged, and the plan rests.",
+}
+
+
+def name(subscription: Subscription, plans: dict[str, Plan]) -> str:
+    """The plan's name."""
+    plan = plans.get(subscription.tier or "")
+    return plan.name if plan else (subscription.tier or "Pay as you go").capitalize()

@@ -1,0 +1,203 @@
+"""The `flask` commands."""
+
+import os
+import time
+import urllib.error
+import urllib.request
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from portal.billing import seeding
+from portal.extensions import db
+from portal.settings import Settings
+
+catalogue_group = AppGroup("catalogue", help="What is on sale, at Stripe.")
+events_group = AppGroup("events", help="The webhook inbox.")
+users_group = AppGroup("users", help="Who signs in.")
+
+
+def init_app(app: Flask) -> None:
+    """Register the commands."""
+    for group in (catalogue_group, events_group, users_group):
+        app.cli.add_command(group)
+    for command in (seed_plans, sandbox, start, tick):
+        app.cli.add_command(command)
+
+
+def settings() -> Settings:
+    """The app's settings."""
+    found: Settings = current_app.extensions["settings"]
+    return found
+
+
+@click.command("seed-plans")
+def seed_plans() -> None:
+    """Load the catalogue into the database; again it changes nothing."""
+    click.echo(seeding.report(seed()))
+
+
+def seed() -> seeding.Seeded:
+    """Load the catalogue and commit."""
+    from portal import catalogue
+
+    done = seeding.seed(catalogue.read(settings().catalogue), settings().price_ids)
+    db.session.commit()
+    return done
+
+
+@catalogue_group.command("push")
+@click.option("--mode", type=click.Choice(["live", "test"]), default="live", show_default=True)
+@click.option("--dry-run", is_flag=True, help="Say what is missing, change nothing.")
+def push(mode: str, dry_run: bool) -> None:
+    """Make the missing products and prices at Stripe; never edits or deletes."""
+    from portal.billing import pushing
+
+    for done in pushing.push(mode, dry_run=dry_run):
+        click.echo(f"  {done.key:<22} {done.what:<32} {done.stripe_id or ''}")
+
+
+@click.command("sandbox")
+@click.option("--port", type=int, help="Default: SANDBOX_PORT.")
+def sandbox(port: int | None) -> None:
+    """The Stripe-compatible server alone."""
+    from portal.sandbox.config import Config, Endpoint
+    from portal.sandbox.server import serve
+
+    given = settings()
+    base = f"http://127.0.0.1:{given.port}"
+    endpoints = (
+        Endpoint("live", f"{base}/api/webhooks/stripe", given.webhook_secrets("live")[0]),
+        Endpoint("test", f"{base}/api/webhooks/stripe-test", given.webhook_secrets("test")[0]),
+    )
+    serve(
+        Config(
+            port=port or given.sandbox_port,
+            database=given.instance_path / "sandbox.db",
+            live_key=given.secret_key_for("live") or "",
+            test_key=given.secret_key_for("test") or "",
+            endpoints=endpoints,
+        )
+    )
+
+
+@click.command("start")
+def start() -> None:
+    """What `make run` starts: wait for the sandbox, upgrade, seed, push the catalogue, serve."""
+    from flask_migrate import upgrade
+
+    from portal.accounts import people
+
+    upgrade()
+    seed()
+    if settings().uses_sandbox:
+        wait_for(settings().stripe_api_base + "/healthz")
+    from portal.billing import pushing
+
+    for mode in ("live", "test"):
+        if settings().secret_key_for(mode):
+            list(pushing.push(mode))
+    passwords = people.ensure_people(settings()) if not settings().is_production else {}
+    db.session.commit()
+    db.engine.dispose()
+    welcome(passwords)
+    os.execvp("gunicorn", ["gunicorn", "wsgi:app"])  # noqa: S606, S607
+
+
+def welcome(passwords: dict[str, str]) -> None:
+    """The address, and at the first start the two demo sign-ins."""
+    click.echo(f"\n  Portal is on {settings().base_url}\n")
+    for email, password in passwords.items():
+        click.echo(f"    {email:<24} {password}")
+    if passwords:
+        click.echo("\n  These passwords are shown this once. Cards to pay with: 4242 4242 4242 4242\n")
+
+
+def wait_for(url: str, seconds: float = 20) -> None:
+    """Return when the address answers; raise click's error when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise click.ClickException(f"{url} did not answer within {seconds:.0f} seconds.")
+
+
+@click.command("tick")
+def tick() -> None:
+    """What time brings, once: mails, and events left unhandled. Safe at any moment; run it each minute."""
+    from portal import jobs
+
+    for chore, count in jobs.tick().items():
+        click.echo(f"  {chore:<12} {count}")
+
+
+@events_group.command("list")
+@click.option("--state", type=click.Choice(["received", "processed", "failed", "ignored", "parked"]))
+@click.option("--mode", type=click.Choice(["live", "test"]))
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+def list_events(state: str | None, mode: str | None, limit: int) -> None:
+    """The newest events, with what became of them."""
+    from portal.webhooks import inbox
+
+    for event in inbox.newest(state=state, mode=mode, limit=limit):
+        when = f"{event.received_at:%Y-%m-%d %H:%M:%S}Z"
+        click.echo(f"{when}  {event.mode}  {event.state:<9}  {event.event_id}  {event.type}  {event.error or ''}")
+
+
+@events_group.command("show")
+@click.argument("event_id")
+def show_event(event_id: str) -> None:
+    """One event: its state, and its payload with what is secret or personal masked."""
+    from portal.webhooks import inbox
+
+    event = inbox.by_id(event_id)
+    click.echo(f"{event.event_id}  {event.type}  {event.mode}  {event.state}  attempts {event.attempts}")
+    if event.error:
+        click.echo(event.error)
+    click.echo(inbox.masked_payload(event))
+
+
+@events_group.command("replay")
+@click.argument("event_id")
+def replay_event(event_id: str) -> None:
+    """Handle an event once more, whatever its state: it asks Stripe anew, so nothing happens twice."""
+    from portal.webhooks import inbox
+
+    click.echo(f"{event_id}  {inbox.replay(inbox.by_id(event_id))}")
+
+
+@events_group.command("retry")
+def retry_events() -> None:
+    """Handle everything that failed or was left `received`."""
+    from portal.webhooks import inbox
+
+    for event_id, status in inbox.retry():
+        click.echo(f"{event_id}  {status}")
+
+
+@users_group.command("create-admin")
+@click.argument("email")
+@click.password_option()
+def create_admin(email: str, password: str) -> None:
+    """Make an admin, or make an existing user one."""
+    from portal.accounts import people
+
+    people.make_admin(email, password)
+    db.session.commit()
+    click.echo(f"{email} is an admin.")
+
+
+@users_group.command("set-password")
+@click.argument("email")
+@click.password_option()
+def set_password(email: str, password: str) -> None:
+    """Give a user a new password; their sessions end."""
+    from portal.accounts import people
+
+    people.set_password(email, password)
+    db.session.commit()
+    click.echo(f"The password of {email} is changed, and every session ended.")

@@ -1,0 +1,48 @@
+"""Whether the portal lives, and whether it can serve."""
+
+from flask import Blueprint, Flask, current_app
+from flask.typing import ResponseReturnValue
+from sqlalchemy import text
+
+from portal.errors import PortalError
+from portal.extensions import db, limiter
+
+blueprint = Blueprint("health", __name__)
+
+
+class NotReady(PortalError):
+    """Up, but not able to serve."""
+
+    status = 503
+    code = "not_ready"
+    title = "Not ready"
+
+
+@blueprint.get("/healthz")
+@limiter.exempt
+def healthz() -> ResponseReturnValue:
+    """The process answers; nothing else is asked."""
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+@limiter.exempt
+def readyz() -> ResponseReturnValue:
+    """The database answers and its schema is this code's."""
+    stands_at = db.session.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    if set(stands_at) != set(heads()):
+        raise NotReady("The database schema is not this version's: run `flask db upgrade`.")
+    return {"status": "ok", "schema": stands_at[0]}
+
+
+def heads() -> list[str]:
+    """The newest migrations that this code brings."""
+    from alembic.script import ScriptDirectory
+
+    directory = current_app.extensions["migrate"].directory
+    return list(ScriptDirectory(directory).get_heads())
+
+
+def init_app(app: Flask) -> None:
+    """Register the probes."""
+    app.register_blueprint(blueprint)

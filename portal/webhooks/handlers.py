@@ -1,0 +1,64 @@
+"""What each event type does: one dict. A handler is a sync's pair: `read` asks Stripe, `apply` writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from portal.billing import invoices, subscriptions
+from portal.purchases import customers, fulfilment
+
+
+class Parked(Exception):
+    """The event is about an object that isn't ours, or not yet."""
+
+
+@dataclass(frozen=True)
+class Handler:
+    """`read(mode, object_id)` with no transaction open; `apply(snapshot)` inside one. Raises Parked."""
+
+    read: Callable[[str, str], Any]
+    apply: Callable[[Any], None]
+
+
+def _session(snapshot: fulfilment.Snapshot) -> None:
+    if fulfilment.apply(snapshot) is None:
+        raise Parked(f"no order of ours is behind {snapshot.session.id}")
+
+
+def _subscription(snapshot: subscriptions.Snapshot) -> None:
+    if subscriptions.apply(snapshot) is None:
+        raise Parked(f"{snapshot.facts.customer} is no customer of ours")
+
+
+def _invoice(snapshot: invoices.Snapshot) -> None:
+    if not invoices.apply(snapshot):
+        raise Parked(f"{snapshot.facts.customer} is no customer of ours")
+
+
+def _customer(snapshot: customers.Snapshot) -> None:
+    if not customers.apply(snapshot):
+        raise Parked(f"{snapshot.facts.id} is no customer of ours")
+
+
+SESSION = Handler(fulfilment.read, _session)
+SUBSCRIPTION = Handler(subscriptions.read, _subscription)
+INVOICE = Handler(invoices.read, _invoice)
+CUSTOMER = Handler(customers.read, _customer)
+
+HANDLERS: dict[str, Handler] = {
+    "checkout.session.completed": SESSION,
+    "checkout.session.async_payment_succeeded": SESSION,
+    "checkout.session.async_payment_failed": SESSION,
+    "checkout.session.expired": SESSION,
+    "customer.subscription.created": SUBSCRIPTION,
+    "customer.subscription.updated": SUBSCRIPTION,
+    "customer.subscription.deleted": SUBSCRIPTION,
+    "customer.subscription.paused": SUBSCRIPTION,
+    "customer.subscription.resumed": SUBSCRIPTION,
+    "customer.subscription.trial_will_end": SUBSCRIPTION,
+    "invoice.paid": INVOICE,
+    "invoice.payment_succeeded": INVOICE,
+    "invoice.payment_failed": INVOICE,
+    "customer.updated": CUSTOMER,
+    "customer.deleted": CUSTOMER,
+}

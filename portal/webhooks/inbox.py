@@ -1,0 +1,237 @@
+"""The inbox: every delivery becomes a row, and is done only when its effects are committed (money rule 3)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy import select, update
+
+from portal import clock, gateway
+from portal.errors import InvalidInput, NotFound, StripeRefused
+from portal.extensions import db, insert
+from portal.logs import MASK, mask
+from portal.models import StripeEvent
+from portal.purchases.fulfilment import Mismatch
+from portal.webhooks.handlers import HANDLERS, Parked
+
+log = structlog.get_logger()
+
+DONE = ("processed", "ignored")
+LEFT_AFTER = timedelta(minutes=1)  # a `received` event this old belongs to no request any more
+PERSONAL = {"email", "name", "phone", "address", "client_secret", "receipt_email", "shipping", "billing_details"}
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What is taken from a delivery: never its facts, only what to ask Stripe about."""
+
+    event_id: str
+    type: str
+    object_id: str
+    customer: str | None
+    livemode: bool
+    portal_mode: str | None  # our stamp on the object, where it carries metadata
+    created_at: datetime
+
+
+def parse(body: bytes) -> Hint:
+    """The hint in a delivery's body. Raises InvalidInput for what is no event."""
+    try:
+        event = orjson.loads(body)
+        thing = event["data"]["object"]
+        metadata = thing.get("metadata")
+        return Hint(
+            event_id=_word(event["id"]),
+            type=_word(event["type"]),
+            object_id=_word(thing.get("id") or event["id"]),
+            customer=_customer(thing),
+            livemode=event["livemode"] is True,
+            portal_mode=metadata.get("portal_mode") if isinstance(metadata, dict) else None,
+            created_at=datetime.fromtimestamp(event["created"], UTC),
+        )
+    except (
+        orjson.JSONDecodeError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+        OSError,
+    ) as error:
+        raise InvalidInput("The body is not a Stripe event.", errors={"body": type(error).__name__}) from error
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 255:
+        raise ValueError("not a short text")
+    return value
+
+
+def _customer(thing: dict[str, Any]) -> str | None:
+    if thing.get("object") == "customer":
+        return _word(thing["id"])
+    customer = thing.get("customer")
+    return customer if isinstance(customer, str) and len(customer) <= 255 else None
+
+
+def receive(mode: str, body: bytes) -> str:
+    """Store a verified delivery and handle it. Gives `processed`, `duplicate`, `ignored` or `parked`; commits.
+
+    Whatever a handler raises is recorded on the row and raised again, so that Stripe delivers once more.
+    """
+    hint = parse(body)
+    if hint.livemode != gateway.of(mode).livemode:
+        raise InvalidInput("This event belongs to the other mode's endpoint.", errors={"livemode": "wrong lane"})
+    state = _store(mode, hint, body)
+    db.session.commit()
+    log.info("stripe_webhook_verified", event=hint.event_id, type=hint.type, mode=mode)
+    if state in DONE:
+        return "duplicate"
+    return handle(mode, hint)
+
+
+def _store(mode: str, hint: Hint, body: bytes) -> str:
+    """Write the row as `received`; a redelivery finds the row that stands there. Gives its state."""
+    statement = insert(StripeEvent).values(
+        mode=mode,
+        event_id=hint.event_id,
+        type=hint.type,
+        object_id=hint.object_id,
+        customer_ref=hint.customer,
+        state="received",
+        attempts=0,
+        payload=body.decode(),
+        created_at=hint.created_at,
+        received_at=clock.now(),
+    )
+    statement = statement.on_conflict_do_nothing(index_elements=["mode", "event_id"])
+    if db.session.execute(statement.returning(StripeEvent.id)).scalar_one_or_none() is not None:
+        return "received"
+    query = select(StripeEvent.state).filter_by(mode=mode, event_id=hint.event_id)
+    return db.session.execute(query).scalar_one()
+
+
+def handle(mode: str, hint: Hint) -> str:
+    """Ask Stripe, then write effects and `processed` in one transaction. Commits, in success and in failure."""
+    handler = HANDLERS.get(hint.type)
+    if handler is None or hint.portal_mode not in (None, mode):
+        return _finish(mode, hint, "ignored")
+    try:
+        snapshot = handler.read(mode, hint.object_id)
+        db.session.commit()
+        if not _take(mode, hint):
+            db.session.rollback()
+            return "duplicate"
+        handler.apply(snapshot)
+        db.session.commit()
+    except (Parked, Mismatch) as reason:
+        return _park(mode, hint, str(reason))
+    except StripeRefused as error:
+        if error.stripe_code != "resource_missing":
+            _fail(mode, hint, error)
+            raise
+        return _park(mode, hint, f"{hint.object_id} is unknown to Stripe")
+    except Exception as error:
+        _fail(mode, hint, error)
+        raise
+    log.info("stripe_webhook_handled_successfully", event=hint.event_id, type=hint.type)
+    return "processed"
+
+
+def _take(mode: str, hint: Hint) -> bool:
+    """Open the transaction of the effects by saying that they are done; a second delivery waits on this row."""
+    return _move(mode, hint, "processed", error=None)
+
+
+def _move(mode: str, hint: Hint, state: str, error: str | None) -> bool:
+    """Change the event's state, unless it is done already: a failure never covers a success."""
+    statement = (
+        update(StripeEvent)
+        .where(
+            StripeEvent.mode == mode,
+            StripeEvent.event_id == hint.event_id,
+            StripeEvent.state.not_in(DONE),
+        )
+        .values(state=state, error=error, attempts=StripeEvent.attempts + 1, finished_at=clock.now())
+        .execution_options(synchronize_session=False)
+    )
+    return bool(db.session.execute(statement).rowcount)  # type: ignore[attr-defined]
+
+
+def _finish(mode: str, hint: Hint, state: str) -> str:
+    moved = _move(mode, hint, state, error=None)
+    db.session.commit()
+    return state if moved else "duplicate"
+
+
+def _park(mode: str, hint: Hint, reason: str) -> str:
+    """Not ours, or not to be trusted: kept, answered 200, handled again when its object becomes ours."""
+    db.session.rollback()
+    _move(mode, hint, "parked", error=reason)
+    db.session.commit()
+    log.info("stripe_webhook_parked", event=hint.event_id, type=hint.type, reason=reason)
+    return "parked"
+
+
+def _fail(mode: str, hint: Hint, error: Exception) -> None:
+    db.session.rollback()
+    _move(mode, hint, "failed", error=f"{type(error).__name__}: {error}")
+    db.session.commit()
+    log.error("stripe_webhook_failed", event=hint.event_id, type=hint.type, error=type(error).__name__)
+
+
+def newest(*, state: str | None = None, mode: str | None = None, limit: int = 50) -> list[StripeEvent]:
+    """The newest events, of one state and mode or of all."""
+    query = select(StripeEvent).order_by(StripeEvent.id.desc()).limit(limit)
+    if state:
+        query = query.filter_by(state=state)
+    if mode:
+        query = query.filter_by(mode=mode)
+    return list(db.session.execute(query).scalars())
+
+
+def by_id(event_id: str) -> StripeEvent:
+    """The event of this Stripe id. Raises NotFound."""
+    found = db.session.execute(select(StripeEvent).filter_by(event_id=event_id)).scalars().first()
+    if found is None:
+        raise NotFound(f"No event {event_id} was delivered here.")
+    return found
+
+
+def masked_payload(event: StripeEvent) -> str:
+    """The payload, indented, with what is secret or personal replaced."""
+    payload = orjson.loads(event.payload)
+    return orjson.dumps(_masked(payload), option=orjson.OPT_INDENT_2).decode()
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: MASK if key in PERSONAL and inner else _masked(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(inner) for inner in value]
+    return mask(value) if isinstance(value, str) else value
+
+
+def replay(event: StripeEvent) -> str:
+    """Handle a stored event again, done or not: handlers ask Stripe anew, so nothing happens twice. Commits."""
+    event.state = "received"
+    db.session.commit()
+    return handle(event.mode, parse(event.payload.encode()))
+
+
+def retry(limit: int = 1000) -> Iterator[tuple[str, str]]:
+    """Handle what failed, or was left `received` by a crash; gives each event's id and how it ended."""
+    left = select(StripeEvent).where(
+        (StripeEvent.state == "failed")
+        | ((StripeEvent.state == "received") & (StripeEvent.received_at < clock.now() - LEFT_AFTER))
+    )
+    events = db.session.execute(left.order_by(StripeEvent.id).limit(limit)).scalars().all()
+    db.session.commit()
+    for event in events:
+        try:
+            yield event.event_id, handle(event.mode, parse(event.payload.encode()))
+        except Exception as error:  # recorded on its row; the others go on
+            yield event.event_id, f"failed: {type(error).__name__}"

@@ -1,0 +1,154 @@
+"""Fixtures: a world on each database, and a permanent cast: alice buys, bob has bought, charlie is a stranger,
+ada is the admin."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from portal.accounts import people
+from portal.extensions import db, limiter
+from portal.models import User
+from tests.support import browsing, servers
+from tests.support.world import World, empty, fresh_database, world
+
+PASSWORD = "correct horse battery staple"
+LEFT_OUT: set[str] = set()
+
+
+def leave_out(what: str) -> None:
+    """Skip, and say so in the suite's last lines."""
+    LEFT_OUT.add(what)
+    pytest.skip(what)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = {str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])}
+    for reason in sorted(reasons):
+        terminalreporter.write_line(f"LEFT OUT: {reason.removeprefix('Skipped: ')}", red=True, bold=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "sqlite_only: what does not depend on the database; run once")
+
+
+def worker() -> str:
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """A real PostgreSQL, shared by the test processes."""
+    url = servers.postgres()
+    if url is None:
+        leave_out("PostgreSQL could not be had, so nothing was tested on it")
+    return url
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def the_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One portal, database and sandbox for the whole test process, once on each database."""
+    kind: str = request.param
+    folder: Path = tmp_path_factory.mktemp(kind)
+    if kind == "sqlite":
+        url = f"sqlite:///{folder}/portal.db"
+    else:
+        url = fresh_database(request.getfixturevalue("postgres_server"), f"portal_{worker()}")
+    with world(folder, url, kind) as running:
+        yield running
+
+
+@pytest.fixture
+def here(the_world: World) -> Iterator[World]:
+    """The world, empty but for the catalogue; webhooks are held until a test flushes them."""
+    the_world.calm()
+    with the_world.app.app_context():
+        empty(the_world.app)
+        db.session.remove()
+    limiter.reset()
+    the_world.deliveries(hold=True)
+    yield the_world
+    the_world.calm()
+
+
+@pytest.fixture
+def app(here: World) -> Iterator[Flask]:
+    """The portal inside an app context, for tests of verbs; pytest-flask finds it by its name."""
+    with here.app.app_context():
+        yield here.app
+        db.session.rollback()
+        db.session.remove()
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody of the cast: their user id, and a browser of their own."""
+
+    user_id: int
+    email: str
+    browser: browsing.Browser
+
+    @property
+    def user(self) -> User:
+        found = db.session.get(User, self.user_id)
+        assert found is not None
+        return found
+
+
+def person(here: World, name: str, *, is_admin: bool = False, signed_in: bool = True) -> Person:
+    """Make somebody, and sign them in through the sign-in page."""
+    email = f"{name}@example.com"
+    with here.app.app_context():
+        made = people.create(email, name.capitalize(), PASSWORD, is_admin=is_admin)
+        assert made is not None
+        user_id = made.id
+        db.session.commit()
+        db.session.remove()
+    browser = browsing.Browser(here)
+    if signed_in:
+        browser.sign_in(email, PASSWORD)
+    return Person(user_id, email, browser)
+
+
+@pytest.fixture
+def alice(here: World) -> Person:
+    """Signed in, about to buy."""
+    return person(here, "alice")
+
+
+@pytest.fixture
+def bob(here: World) -> Person:
+    """Signed in, has bought Pro; every webhook about it has arrived."""
+    someone = person(here, "bob")
+    someone.browser.buy("pro-monthly")
+    here.flush()
+    return someone
+
+
+@pytest.fixture
+def charlie(here: World) -> Person:
+    """Signed in, a stranger to everybody's things."""
+    return person(here, "charlie")
+
+
+@pytest.fixture
+def ada(here: World) -> Person:
+    """The admin, signed in."""
+    return person(here, "ada", is_admin=True)
+
+
+@pytest.fixture
+def visitor(here: World) -> browsing.Browser:
+    """A browser that nobody is signed in with."""
+    return browsing.Browser(here)
+
+
+@pytest.fixture
+def http(here: World) -> FlaskClient:
+    """A bare client, for APIs and webhooks."""
+    return here.app.test_client()

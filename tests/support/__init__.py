@@ -1,0 +1,1 @@
+"""What tests stand on: real servers, a permanent cast, and hands that drive the sandbox's pages."""

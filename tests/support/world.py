@@ -1,0 +1,125 @@
+"""One portal, its database and its sandbox, and what tests do with them."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import stripe
+from flask import Flask
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from portal import create_app
+from portal import settings as settings_module
+from portal.billing import pushing, seeding
+from portal.extensions import db
+from portal.models import Base
+from tests.support import servers
+
+
+@dataclass(frozen=True)
+class World:
+    """A running portal on one database, with its sandbox. `base` is the portal's address."""
+
+    app: Flask
+    base: str
+    sandbox: str
+    database: str
+
+    def stripe(self, mode: str = "live") -> stripe.StripeClient:
+        """The official SDK against the sandbox."""
+        key = servers.LIVE_KEY if mode == "live" else servers.TEST_KEY
+        return stripe.StripeClient(key, base_addresses={"api": self.sandbox}, max_network_retries=0)
+
+    def deliveries(self, **switches: Any) -> None:
+        """Hold, drop, double, delay or reorder webhooks."""
+        requests.post(f"{self.sandbox}/_config/deliveries", json=switches, timeout=10).raise_for_status()
+
+    def flush(self) -> None:
+        """Send what is held, and wait until it is delivered."""
+        requests.post(f"{self.sandbox}/_config/deliveries/flush", timeout=30).raise_for_status()
+
+    def fail(self, **plan: Any) -> None:
+        """Make the next calls to Stripe fail, hang, or lose their answers."""
+        requests.post(f"{self.sandbox}/_config/failures", json=plan, timeout=10).raise_for_status()
+
+    def calm(self) -> None:
+        """Everything as it was: no faults, deliveries flow."""
+        requests.post(f"{self.sandbox}/_config/reset", timeout=10).raise_for_status()
+
+
+def eventually(check: Callable[[], Any], seconds: float = 10) -> Any:
+    """What `check` gives once it gives something true; fails when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+@contextlib.contextmanager
+def world(folder: Path, database_url: str, kind: str) -> Iterator[World]:
+    """Start everything on this database, its schema made by the migrations."""
+    port, sandbox_port = servers.free_port(), servers.free_port()
+    base = f"http://127.0.0.1:{port}"
+    with servers.sandbox(folder, port, sandbox_port) as sandbox:
+        app = create_app(settings_module.load(environ(folder, database_url, port, sandbox), env_file=None))
+        app.config.update(TESTING=True, RATELIMIT_ENABLED=False)
+        with app.app_context():
+            from flask_migrate import upgrade
+
+            upgrade()
+            db.session.remove()
+        with servers.served(app, port):
+            yield World(app, base, sandbox, kind)
+        with app.app_context():
+            db.engine.dispose()
+
+
+def environ(folder: Path, database_url: str, port: int, sandbox: str) -> dict[str, str]:
+    """The settings of a portal under test."""
+    pages = sandbox.replace("127.0.0.1", "localhost")
+    return {
+        "PORT": str(port),
+        "INSTANCE_PATH": str(folder),
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": "only-for-tests-0123456789abcdef0123456789",
+        "STRIPE_SECRET_KEY": servers.LIVE_KEY,
+        "STRIPE_WEBHOOK_SECRET": servers.SECRETS["live"],
+        "STRIPE_TEST_SECRET_KEY": servers.TEST_KEY,
+        "STRIPE_TEST_WEBHOOK_SECRET": servers.SECRETS["test"],
+        "STRIPE_API_BASE": sandbox,
+        "CHECKOUT_ORIGINS": pages,
+    }
+
+
+def fresh_database(server: str, name: str) -> str:
+    """An empty database of this name on a PostgreSQL server; gives its URL."""
+    url = make_url(server).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    engine.dispose()
+    return url.set(database=name).render_as_string(hide_password=False)
+
+
+def empty(app: Flask) -> None:
+    """Every table empty again, then the catalogue loaded and known to Stripe. Inside an app context."""
+    for table in reversed(Base.metadata.sorted_tables):
+        db.session.execute(table.delete())
+    db.session.commit()
+    from portal import catalogue
+
+    settings = app.extensions["settings"]
+    seeding.seed(catalogue.read(settings.catalogue), settings.price_ids)
+    db.session.commit()
+    for mode in ("live", "test"):
+        list(pushing.push(mode))
+
+
+__all__ = ["World", "empty", "environ", "eventually", "fresh_database", "world"]
