@@ -24,7 +24,7 @@ def setting(default: Any, shape: str, example: str, *aliases: str, secret: bool 
 
     `shape` and `example` stand in the line that refuses a bad value. A secret is left out of repr().
     """
-    words = {"shape": shape, "example": example, "aliases": list(aliases)}
+    words: dict[str, Any] = {"shape": shape, "example": example, "aliases": list(aliases)}
     known: dict[str, Any] = {"default_factory": default} if callable(default) else {"default": default}
     return Field(repr=not secret, json_schema_extra=words, **known)
 

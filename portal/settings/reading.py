@@ -13,8 +13,7 @@ from portal.settings.model import Settings, names_of
 
 SANDBOX_ENV = "sandbox.env"
 STRIPE_KEYS = ("stripe_secret_key", "stripe_test_secret_key")
-SIGNING_SECRETS = ("stripe_webhook_secret", "stripe_test_webhook_secret")
-HOUSE_SECRETS = ("secret_key", "jwt_secret_key", "encryption_key")
+HOUSE_SECRETS = frozenset(("secret_key", "jwt_secret_key", "encryption_key"))
 FIELDS = {name: names_of(name).choices for name in Settings.model_fields if name != "uses_sandbox"}
 
 
@@ -59,14 +58,8 @@ def _completed(given: dict[str, Any], sandbox: bool) -> dict[str, Any]:
     if given.get("environment") == "production":
         return given
     generated = _fields(_file(Path(given.get("instance_path", "instance")).expanduser() / SANDBOX_ENV))
-    if not sandbox:
-        return {name: generated[name] for name in HOUSE_SECRETS if name in generated} | given
-    both = {
-        name: f"{given[name]},{generated[name]}"  # the sandbox signs with its own secret, whatever else is set
-        for name in SIGNING_SECRETS
-        if name in given and name in generated
-    }
-    return generated | given | both
+    names = generated.keys() if sandbox else HOUSE_SECRETS & generated.keys()
+    return {name: generated[name] for name in names} | given
 
 
 def _checked(found: dict[str, Any]) -> Settings:

@@ -1,0 +1,149 @@
+"""The shape of a catalogue file: its tables, the form of each value, and what must fit together."""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+from portal import money
+from portal.catalogue.lines import Fault, Where, dotted
+
+FREE = "free"
+
+
+def _amount(words: str, info: ValidationInfo) -> str:
+    assert info.context is not None
+    money.parse(words, info.context["currency"])
+    return words
+
+
+def _decimal(words: str) -> str:
+    if not re.fullmatch(r"\$?[0-9]+(\.[0-9]+)?", words) or not Decimal(words.removeprefix("$")):
+        raise ValueError(f'"{words}" is not a price such as 0.10')
+    return words
+
+
+def _entitlement(value: Any) -> Any:
+    if value is True or (isinstance(value, int | Decimal | str) and not isinstance(value, bool)):
+        return float(value) if isinstance(value, Decimal) else value
+    raise ValueError("is not true, a number or a text; leave out what the plan does not have")
+
+
+Amount = Annotated[str, AfterValidator(_amount)]
+UnitPrice = Annotated[str, AfterValidator(_decimal)]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Sentence = Annotated[str, Field(min_length=1, max_length=200)]
+Entitlement = Annotated[Any, AfterValidator(_entitlement)]
+Natural = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class Table(BaseModel):
+    """A table of the file: other keys are refused, and nothing is guessed from another type."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class PriceTable(Table):
+    """One cycle of a plan."""
+
+    amount: Amount
+    lookup_key: Annotated[str, Field(pattern=r"^[\w.:-]{1,200}$")]
+
+
+class PlanTable(Table):
+    """A plan; its key is the table's name."""
+
+    name: Name
+    tier: Key
+    description: Annotated[str, Field(max_length=500)] = ""
+    features: Annotated[list[Sentence], Field(min_length=1)]
+    entitlements: dict[Key, Entitlement] = {}
+    monthly: PriceTable | None = None
+    yearly: PriceTable | None = None
+    trial_days: Annotated[int, Field(ge=0, le=730)] = 0
+    hidden: bool = False
+    recommended: bool = False
+
+
+class PackageTable(Table):
+    """A package of credits."""
+
+    id: Natural
+    key: Key
+    name: Name
+    credits: Natural
+    amount: Amount
+
+
+class CustomTable(Table):
+    """Credits for an amount of the customer's choice."""
+
+    credits_per_unit: Natural
+    minimum: Amount
+    maximum: Amount
+
+
+class MeterTable(Table):
+    """A meter; its key is the table's name."""
+
+    name: Name
+    unit_price: UnitPrice
+    per: Natural = 1
+
+
+class File(Table):
+    """The whole file."""
+
+    currency: Annotated[str, Field(pattern="^[a-z]{3}$")]
+    markup: Annotated[Decimal, Field(ge=0, le=10)]
+    plans: Annotated[dict[Key, PlanTable], Field(min_length=1)]
+    packages: list[PackageTable] = []
+    custom: CustomTable
+    meters: dict[Key, MeterTable] = {}
+
+
+def contradictions(file: File) -> Iterator[Fault]:
+    """What is right by itself and does not fit together."""
+    yield from _plan_contradictions(file)
+    yield from _repeated((("packages", n, "id"), package.id) for n, package in enumerate(file.packages))
+    yield from _repeated((("packages", n, "key"), package.key) for n, package in enumerate(file.packages))
+    for n, package in enumerate(file.packages):
+        if not money.parse(package.amount, file.currency):
+            yield ("packages", n, "amount"), "gives credits for nothing"
+    least, most = (money.parse(words, file.currency) for words in (file.custom.minimum, file.custom.maximum))
+    if not 0 < least <= most:
+        yield ("custom", "minimum"), "is not between nothing and the maximum"
+
+
+def _plan_contradictions(file: File) -> Iterator[Fault]:
+    plans = file.plans.items()
+    yield from _repeated((("plans", key, "tier"), plan.tier) for key, plan in plans)
+    yield from _repeated((("plans", key, "recommended"), "yes") for key, plan in plans if plan.recommended)
+    yield from _repeated(
+        (("plans", key, cycle, "lookup_key"), price.lookup_key)
+        for key, plan in plans
+        for cycle, price in cycles(plan)
+    )
+    for key, plan in plans:
+        if not cycles(plan):
+            yield ("plans", key), "has no price: it needs monthly, yearly or both"
+        if plan.tier == FREE and any(money.parse(price.amount, file.currency) for _, price in cycles(plan)):
+            yield ("plans", key), "is the free plan and costs something"
+    if FREE not in (plan.tier for _, plan in plans):
+        yield ("plans",), f'has no plan of the tier "{FREE}", which everyone is on who has not bought another'
+
+
+def _repeated(entries: Iterator[tuple[Where, object]]) -> Iterator[Fault]:
+    first: dict[object, Where] = {}
+    for where, value in entries:
+        if first.setdefault(value, where) != where:
+            yield where, f"is the same as that of {dotted(first[value][:-1])}"
+
+
+def cycles(plan: PlanTable) -> list[tuple[str, PriceTable]]:
+    """The prices that a plan has, by cycle."""
+    both = (("monthly", plan.monthly), ("yearly", plan.yearly))
+    return [(cycle, price) for cycle, price in both if price is not None]
