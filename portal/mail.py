@@ -204,7 +204,7 @@ def _outbox_path(key: str, settings: Settings) -> Path:
     return Path(settings.instance_path) / "outbox" / name
 
 
-class OutboxFile(BaseEmailBackend):  # type: ignore[misc]
+class OutboxFile(BaseEmailBackend):
     """A mail backend that writes a message to a file, readable by the owner alone."""
 
     def __init__(self, path: Path, **options: Any) -> None:

@@ -39,7 +39,7 @@ def _password(autocomplete: str) -> PasswordField:
     return PasswordField("Password", [required, length], render_kw={"autocomplete": autocomplete})
 
 
-class RoomForm(FlaskForm):  # type: ignore[misc]
+class RoomForm(FlaskForm):
     """A form that can show what a verb refused."""
 
     def show(self, refused: InvalidInput) -> None:

@@ -124,7 +124,7 @@ def verify(token: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/verify")
-@login_required  # type: ignore[untyped-decorator]
+@login_required
 def resend() -> ResponseReturnValue:
     """Mail the verification link again."""
     if current_user.verified_at is None:
@@ -135,7 +135,7 @@ def resend() -> ResponseReturnValue:
 
 
 @blueprint.get("/account")
-@login_required  # type: ignore[untyped-decorator]
+@login_required
 def index() -> ResponseReturnValue:
     """The account at a glance."""
     user: User = current_user.user

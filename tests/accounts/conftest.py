@@ -41,6 +41,8 @@ def build(settings: Settings, *, limited: bool = False) -> Flask:
     errors.init_app(app)
     accounts.init_app(app)
     app.register_blueprint(_trials())
+    # The layout leads to the other rooms, which are not here.
+    app.url_build_error_handlers.append(lambda _error, endpoint, _values: f"/{endpoint}")
     with app.app_context():
         db.create_all()
     return app
