@@ -9,7 +9,7 @@ from flask import Flask, current_app, request
 
 from portal.extensions import limiter
 
-DOORS = frozenset({"accounts.login", "accounts.signup", "accounts.forgot", "accounts.resend"})
+DOORS = frozenset({"accounts.login", "accounts.signup", "accounts.forgot", "accounts.send_verification"})
 PER_ADDRESS = "6/minute"
 PER_MAIL = "10/15 minutes"
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from sqlalchemy import func, select
 
-from portal import access, jobs
+from portal import access, jobs, pages
 from portal.accounts import links, people, sessions
 from portal.accounts.forms import ForgotForm, NewPasswordForm, RoomForm, SignInForm, SignUpForm
 from portal.accounts.redirects import local_path
@@ -33,6 +33,12 @@ SENT = {
         "It works for seven days.",
     ),
 }
+
+
+@blueprint.after_request
+def _keep_tokens_quiet(response: Response) -> Response:
+    """No Referer names an address that holds a token."""
+    return pages.private(response) if "token" in (request.view_args or {}) else response
 
 
 @blueprint.route("/signup", methods=["GET", "POST"])
@@ -116,7 +122,7 @@ def claim(token: str) -> ResponseReturnValue:
 def verify(token: str) -> ResponseReturnValue:
     """Verify a mail address. Only the button uses the link up: mail scanners open links too."""
     if request.method != "POST":
-        return render_template("accounts/verify.html", email=links.owner(token, "verify").email)
+        return _confirm(links.owner(token, "verify"))
     links.verify(token)
     db.session.commit()
     flash("Thank you, your email address is verified.", "success")
@@ -125,7 +131,7 @@ def verify(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/verify")
 @login_required
-def resend() -> ResponseReturnValue:
+def send_verification() -> ResponseReturnValue:
     """Mail the verification link again."""
     if current_user.verified_at is None:
         links.mail_verification(current_user.user)
@@ -166,15 +172,25 @@ def _key_count(customer: Customer | None) -> int:
     return db.session.execute(query.where(ApiKey.revoked_at.is_(None))).scalar_one()
 
 
+def _confirm(user: User) -> ResponseReturnValue:
+    return render_template(
+        "accounts/message.html",
+        title="Verify your email address",
+        text=f"One click, and {user.email} is known to be yours.",
+        post_url=request.path,
+        post_label="Verify my email",
+    )
+
+
 def _new_password(token: str, purpose: str) -> ResponseReturnValue:
     user = links.owner(token, purpose)
     form = NewPasswordForm()
     if not form.validate_on_submit():
-        return _page("reset", form, purpose=purpose, email=user.email)
+        return _page("reset", form, claim=purpose == "claim")
     try:
         links.set_password(token, purpose, form.password.data)
     except InvalidInput as refused:
-        return _refused("reset", form, refused, purpose=purpose, email=user.email)
+        return _refused("reset", form, refused, claim=purpose == "claim")
     if purpose == "claim":
         return _enter(user)
     db.session.commit()

@@ -49,7 +49,8 @@ def test_a_reset_sets_the_password_and_ends_every_session(house, alice, browser)
     elsewhere.sign_in()
     assert browser.post("/password/forgot", email="alice@example.com").location == "/mail-sent/reset"
     path = mailed_path(house)
-    assert browser.get(path).status_code == 200
+    page = browser.get(path)
+    assert (page.status_code, page.headers["Referrer-Policy"]) == (200, "no-referrer")
     assert browser.post(path, password="password").status_code == 400
     assert elsewhere.me == "alice@example.com"
     assert browser.post(path, password=NEW).location == "/login"

@@ -15,7 +15,7 @@ from portal.extensions import db
 from portal.models import OutboxMail, User
 from portal.settings import load
 
-from .conftest import build, mails
+from .conftest import ENVIRON, build, mails
 
 SMTP_PORT = 9261
 
@@ -109,7 +109,7 @@ def smtp_app(tmp_path):
     settings = load(
         {
             "INSTANCE_PATH": str(tmp_path),
-            "BASE_URL": "http://portal.test:9250",
+            **ENVIRON,
             "MAIL_URL": f"smtp://127.0.0.1:{SMTP_PORT}?from=billing@portal.test",
         },
         env_file=None,

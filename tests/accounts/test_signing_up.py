@@ -8,7 +8,7 @@ from portal.extensions import db
 from portal.models import User
 from portal.settings import load
 
-from .conftest import PASSWORD, Browser, mailed_path
+from .conftest import ENVIRON, PASSWORD, Browser, mailed_path
 
 
 def sign_up(browser, email="carol@example.com", password=PASSWORD, **more):
@@ -82,6 +82,7 @@ def test_the_first_start_makes_an_admin_and_a_demo_user_once(house, settings):
 def test_chosen_names_and_passwords_are_honoured(house, settings):
     chosen = load(
         {
+            **ENVIRON,
             "INSTANCE_PATH": str(settings.instance_path),
             "ADMIN_EMAIL": "Boss@example.com",
             "ADMIN_PASSWORD": "the boss's own",
