@@ -12,7 +12,6 @@ from portal.settings import Settings
 
 log = structlog.get_logger()
 
-DEFAULT_ADMIN = "admin@example.com"
 DEMO_USER = "demo@example.com"
 
 
@@ -98,22 +97,20 @@ def make_admin(email: str, password: str) -> None:
 def ensure_people(settings: Settings) -> dict[str, str]:
     """Make the admin, and in development the demo user, where missing: email → password of those just made.
 
-    Existing accounts are never changed. In production an admin is made only of ADMIN_EMAIL and
-    ADMIN_PASSWORD both, and the password has to be a good one (raises InvalidInput).
+    Existing accounts are never changed. In production an admin is made only with an
+    ADMIN_PASSWORD, and that has to be a good one (raises InvalidInput).
     """
     if settings.is_production:
         return _ensure_admin(settings)
-    admin = settings.admin_email or DEFAULT_ADMIN
-    made = _ensure(admin, "Admin", settings.admin_password, is_admin=True)
+    made = _ensure(settings.admin_email, "Admin", settings.admin_password, is_admin=True)
     return made | _ensure(DEMO_USER, "Demo", settings.demo_user_password)
 
 
 def _ensure_admin(settings: Settings) -> dict[str, str]:
-    email, password = settings.admin_email, settings.admin_password
-    if not email or not password:
+    if settings.admin_password is None:
         return {}
-    passwords.check(password, normalised(email))
-    return _ensure(email, "Admin", password, is_admin=True)
+    passwords.check(settings.admin_password, normalised(settings.admin_email))
+    return _ensure(settings.admin_email, "Admin", settings.admin_password, is_admin=True)
 
 
 def _ensure(email: str, name: str, given: str | None, *, is_admin: bool = False) -> dict[str, str]:

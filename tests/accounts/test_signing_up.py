@@ -95,6 +95,17 @@ def test_chosen_names_and_passwords_are_honoured(house, settings):
         assert made == {"boss@example.com": "the boss's own", "demo@example.com": "the demo's own"}
 
 
+def test_production_makes_no_account_that_has_no_chosen_password(house, settings):
+    def in_production(password):
+        return settings.model_copy(update={"environment": "production", "admin_password": password})
+
+    with house.app_context():
+        assert people.ensure_people(in_production(None)) == {}
+        with pytest.raises(InvalidInput):
+            people.ensure_people(in_production("password"))
+        assert set(people.ensure_people(in_production("chosen with care"))) == {"admin@example.com"}
+
+
 def test_the_command_line_makes_admins_and_sets_passwords(house, alice, browser):
     browser.sign_in()
     with house.app_context():
