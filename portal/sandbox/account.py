@@ -1,0 +1,121 @@
+"""One mode of the sandbox's account, as one request sees it: its objects, its time, its events."""
+
+import secrets
+import string
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from portal.sandbox import events, spec
+from portal.sandbox.config import Config, Mode
+from portal.sandbox.errors import missing
+from portal.sandbox.store import Store
+
+Json = dict[str, Any]
+ALPHABET = string.ascii_letters + string.digits
+PREFIXES = {
+    "billing_portal.configuration": "bpc_",
+    "billing_portal.session": "bps_",
+    "charge": "ch_",
+    "checkout.session": "cs_",
+    "customer": "cus_",
+    "event": "evt_",
+    "invoice": "in_",
+    "invoice_payment": "inpay_",
+    "invoiceitem": "ii_",
+    "item": "li_",
+    "line_item": "il_",
+    "payment_intent": "pi_",
+    "payment_link": "plink_",
+    "payment_method": "pm_",
+    "price": "price_",
+    "product": "prod_",
+    "refund": "re_",
+    "setup_intent": "seti_",
+    "subscription": "sub_",
+    "subscription_item": "si_",
+    "token": "tok_",
+    "webhook_endpoint": "we_",
+}
+
+
+@dataclass
+class Account:
+    """Objects are plain dicts in Stripe's form; what Stripe keeps to itself stands under "_" and is never sent."""
+
+    store: Store
+    config: Config
+    mode: Mode
+    request: Json | None = field(default=None)
+
+    def now(self) -> int:
+        """Seconds since 1970."""
+        return int(time.time())
+
+    def new_id(self, kind: str) -> str:
+        """A fresh id with the kind's prefix."""
+        mode = f"{self.mode}_" if kind in ("checkout.session", "billing_portal.session") else ""
+        length = 14 if kind in ("customer", "product") else 24
+        return PREFIXES[kind] + mode + "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+    def build(self, kind: str, fields: Json) -> Json:
+        """A new object of this kind, complete but not stored."""
+        value = spec.empty(kind)
+        if "livemode" in value:
+            value["livemode"] = self.mode == "live"
+        if "created" in value:
+            value["created"] = self.now()
+        return value | {"id": fields.get("id") or self.new_id(kind)} | fields
+
+    def add(self, kind: str, fields: Json, event: str | None = None) -> Json:
+        """Store a new object and raise its event."""
+        value: Json = {"_": {}} | self.build(kind, fields)
+        self.store.save(self.mode, kind, value)
+        if event:
+            self.emit(event, value)
+        return value
+
+    def find(self, kind: str, id_: str, param: str | None = None) -> Json:
+        """The object of this id; param names the parameter that gave the id. Raises StripeError."""
+        value = self.store.load(self.mode, id_)
+        gone = value is not None and value.get("deleted") and param
+        if value is None or gone or value.get("object") != kind:
+            raise missing(kind, id_, param, self._hint(id_))
+        return value
+
+    def _hint(self, id_: str) -> str:
+        other = self.store.mode_of(id_)
+        if other is None or other == self.mode:
+            return ""
+        return (
+            f"; a similar object exists in {other} mode, but a {self.mode} mode key was used to make this request."
+        )
+
+    def get(self, id_: str | None) -> Json | None:
+        """The object of this id, or None."""
+        return self.store.load(self.mode, id_) if id_ else None
+
+    def save(self, value: Json) -> Json:
+        """Write an object that was changed in place."""
+        self.store.save(self.mode, value["object"], value)
+        return value
+
+    def change(self, value: Json, changes: Json, event: str | None = None) -> Json:
+        """Write changes into an object; the event is raised only if something changed."""
+        before = {name: value.get(name) for name in changes if value.get(name) != changes[name]}
+        value.update(changes)
+        self.save(value)
+        previous = {name: old for name, old in before.items() if name != "_"}
+        if event and previous:
+            self.emit(event, value, previous)
+        return value
+
+    def emit(self, type_: str, value: Json, previous: Json | None = None) -> None:
+        """Raise an event about an object as it is now."""
+        events.raise_event(self, type_, value, previous)
+
+    def at(self, due: float, action: str, id_: str) -> None:
+        """Have an action done to an object at a time, in seconds since 1970."""
+        self.store.db.execute(
+            "INSERT INTO timers (due, mode, action, object) VALUES (?, ?, ?, ?)", (due, self.mode, action, id_)
+        )

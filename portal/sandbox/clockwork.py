@@ -1,0 +1,60 @@
+"""What time brings: debits settle, sessions expire, subscriptions renew."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from portal.sandbox import checkout, invoicing, settlement, subscribing
+from portal.sandbox.account import Account
+from portal.sandbox.config import Config
+from portal.sandbox.store import Store
+
+Json = dict[str, Any]
+
+
+def tick(store: Store, config: Config) -> int:
+    """Do everything that is due, each in its own transaction; how much that was."""
+    due = store.rows("SELECT seq, mode, action, object FROM timers WHERE due <= ? ORDER BY due", time.time())
+    for seq, mode, action, id_ in due:
+        with store.transaction():
+            store.db.execute("DELETE FROM timers WHERE seq = ?", (seq,))
+            account = Account(store, config, mode)
+            value = account.get(id_)
+            if value:
+                ACTIONS[action](account, value)
+    return len(due)
+
+
+def expire(account: Account, session: Json) -> None:
+    """A session that nobody completed in time."""
+    if session["status"] == "open":
+        checkout.expire(account, session)
+
+
+def renew(account: Account, subscription: Json) -> None:
+    """The end of a period, if it is one still: a timer may outlive the date that it was set for."""
+    ends = subscription["cancel_at"]
+    if subscribing.period_end(subscription) <= account.now() or (ends and ends <= account.now()):
+        subscribing.renew(account, subscription)
+
+
+def retry(account: Account, invoice: Json) -> None:
+    """Another attempt to collect a renewal."""
+    if invoice["status"] == "open":
+        invoicing.collect(account, invoice)
+
+
+def give_up(account: Account, subscription: Json) -> None:
+    """The last attempt has failed."""
+    if subscription["status"] == "past_due":
+        subscribing.end(account, subscription, "payment_failed")
+
+
+ACTIONS: dict[str, Callable[[Account, Json], Any]] = {
+    "settle": settlement.settle,
+    "expire": expire,
+    "renew": renew,
+    "lapse": subscribing.lapse,
+    "retry": retry,
+    "give_up": give_up,
+}

@@ -1,0 +1,67 @@
+"""How a sandbox is set up."""
+
+import os
+import pathlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Mode = Literal["live", "test"]
+
+# Stripe tries for three days, ever more slowly; so does this.
+RETRIES = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 7200.0, 14400.0, 28800.0, 57600.0, 86400.0)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A webhook endpoint that exists from the start and hears every event of its mode."""
+
+    mode: Mode
+    url: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a sandbox has to be told; retry_schedule and settle_after are in seconds."""
+
+    database: pathlib.Path
+    live_key: str = field(repr=False)
+    test_key: str = field(repr=False)
+    port: int = 8001
+    endpoints: tuple[Endpoint, ...] = ()
+    retry_schedule: tuple[float, ...] = RETRIES
+    settle_after: float = 2.0
+    open_test_keys: bool = False
+
+    @property
+    def pages(self) -> str:
+        """The origin of the hosted pages: another host name than the API's, so another site for a browser."""
+        return f"http://localhost:{self.port}"
+
+
+def from_environ(environ: Mapping[str, str], port: int, database: pathlib.Path) -> Config:
+    """The configuration that SANDBOX_* variables describe, with fresh keys where none are given."""
+    retries = environ.get("SANDBOX_RETRY_SCHEDULE", "")
+    return Config(
+        port=port,
+        database=database,
+        live_key=environ.get("SANDBOX_LIVE_KEY") or "sk_live_" + secrets.token_hex(16),
+        test_key=environ.get("SANDBOX_TEST_KEY") or "sk_test_" + secrets.token_hex(16),
+        endpoints=tuple(e for e in (_endpoint(environ, "live"), _endpoint(environ, "test")) if e),
+        retry_schedule=tuple(float(s) for s in retries.split(",")) if retries else RETRIES,
+        settle_after=float(environ.get("SANDBOX_SETTLE_AFTER", "2")),
+        open_test_keys=environ.get("SANDBOX_OPEN_TEST_KEYS", "") == "1",
+    )
+
+
+def _endpoint(environ: Mapping[str, str], mode: Mode) -> Endpoint | None:
+    url = environ.get(f"SANDBOX_{mode.upper()}_WEBHOOK_URL")
+    secret = environ.get(f"SANDBOX_{mode.upper()}_WEBHOOK_SECRET")
+    return Endpoint(mode, url, secret) if url and secret else None
+
+
+def environ() -> Mapping[str, str]:
+    """The process's environment."""
+    return os.environ

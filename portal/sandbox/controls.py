@@ -1,0 +1,124 @@
+"""What tests may do to the sandbox: lose, delay, repeat and reorder deliveries, fail and slow calls."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from flask import request
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Deliveries:
+    """hold: keep all back · drop, duplicate: so many of the next · reorder: newest first · delay: seconds."""
+
+    hold: bool = False
+    drop: int = 0
+    duplicate: int = 0
+    reorder: bool = False
+    delay: float = 0.0
+
+
+@dataclass
+class Failures:
+    """The next calls whose path begins with path fail with status, wait delay seconds, or get no answer.
+
+    hang: the connection closes after delay, nothing was done · after: it was done, and the answer is lost.
+    """
+
+    next: int = 0
+    status: int = 500
+    path: str = "/v1/"
+    delay: float = 0.0
+    hang: bool = False
+    after: bool = False
+    slow: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The answer of a call that fails."""
+
+    status: int
+    body: Json
+
+
+@dataclass
+class Controls:
+    """The switches of one running sandbox; they are forgotten when it stops."""
+
+    deliveries: Deliveries = field(default_factory=Deliveries)
+    failures: Failures = field(default_factory=Failures)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def state(self) -> Json:
+        """All switches as they stand."""
+        return {"deliveries": asdict(self.deliveries), "failures": asdict(self.failures)}
+
+    @contextlib.contextmanager
+    def failing(self, path: str) -> Iterator[Fault | None]:
+        """The fault that this call shall meet, if any."""
+        plan = self._take(path)
+        if plan is None:
+            yield None
+            return
+        time.sleep(plan.delay)
+        if plan.hang:
+            hang_up()
+        yield None if plan.after or plan.slow else fault(plan.status)
+        if plan.after:
+            hang_up()
+
+    def _take(self, path: str) -> Failures | None:
+        with self.lock:
+            if self.failures.next < 1 or not path.startswith(self.failures.path):
+                return None
+            self.failures.next -= 1
+            return Failures(**asdict(self.failures))
+
+    def drops(self) -> bool:
+        """Whether the next delivery is lost."""
+        return self._count("drop")
+
+    def duplicates(self) -> bool:
+        """Whether the next delivery is made twice."""
+        return self._count("duplicate")
+
+    def _count(self, name: str) -> bool:
+        with self.lock:
+            left = getattr(self.deliveries, name)
+            setattr(self.deliveries, name, max(0, left - 1))
+            return bool(left > 0)
+
+
+def fault(status: int) -> Fault:
+    """Stripe's answer with this status."""
+    if status == 429:
+        words = (
+            "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits."
+        )
+        return Fault(429, {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": words}})
+    return Fault(status, {"error": {"type": "api_error", "message": "An unknown error occurred"}})
+
+
+def hang_up() -> None:
+    """Close the client's connection without an answer."""
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+T = TypeVar("T", Deliveries, Failures)
+
+
+def settings(kind: type[T], given: Json) -> T:
+    """Switches from JSON. Raises ValueError for a name that isn't one."""
+    known = {f.name for f in fields(kind)}
+    if given.keys() - known:
+        raise ValueError(f"unknown: {', '.join(sorted(given.keys() - known))}; known: {', '.join(sorted(known))}")
+    return kind(**given)

@@ -1,0 +1,88 @@
+"""Invoice items: what waits for a customer's next invoice."""
+
+from typing import TYPE_CHECKING, Any
+
+from portal.sandbox import invoicing
+
+if TYPE_CHECKING:
+    from portal.sandbox.account import Account
+
+Json = dict[str, Any]
+
+
+def add(account: "Account", customer: Json, price: Json, quantity: int, fields: Json) -> Json:
+    """An item for so many of a price; fields may replace its amount, description, period and parent."""
+    now = account.now()
+    amount = fields.get("amount", invoicing.amount_of(price, quantity))
+    defaults = {
+        "amount": amount,
+        "currency": price["currency"],
+        "customer": customer["id"],
+        "date": now,
+        "description": fields.get("description") or invoicing.describe(account, price, quantity),
+        "discountable": True,
+        "discounts": [],
+        "metadata": {},
+        "net_amount": amount,
+        "period": {"start": now, "end": now},
+        "pricing": invoicing.pricing(price) if price.get("id") else None,
+        "quantity": quantity,
+        "quantity_decimal": str(quantity),
+        "tax_rates": [],
+    }
+    return account.add("invoiceitem", defaults | fields, "invoiceitem.created")
+
+
+def take(account: "Account", customer: str, currency: str, subscription: str | None) -> list[Json]:
+    """Lines for the pending items, oldest first; a manual invoice leaves a subscription's items alone."""
+    pending = account.store.select(
+        account.mode,
+        "invoiceitem",
+        "json_extract(json, '$.customer') = ? AND json_extract(json, '$.invoice') IS NULL",
+        customer,
+        oldest_first=True,
+    )
+    fit = [i for i in pending if i["currency"] == currency and _owner(i) in (None, subscription)]
+    return [_line(account, item) for item in fit]
+
+
+def _owner(item: Json) -> str | None:
+    details = (item["parent"] or {}).get("subscription_details") or {}
+    owner: str | None = details.get("subscription")
+    return owner
+
+
+def _line(account: "Account", item: Json) -> Json:
+    named = {
+        "invoice_item": item["id"],
+        "proration": item["proration"],
+        "proration_details": {"credited_items": None},
+        "subscription": _owner(item),
+    }
+    same = ("amount", "currency", "description", "metadata", "period", "pricing", "quantity", "quantity_decimal")
+    return account.build(
+        "line_item",
+        {name: item[name] for name in same}
+        | {
+            "discount_amounts": [],
+            "discountable": item["discountable"],
+            "parent": {
+                "type": "invoice_item_details",
+                "invoice_item_details": named,
+                "subscription_item_details": None,
+            },
+            "pretax_credit_amounts": [],
+            "subscription": _owner(item),
+            "subtotal": item["amount"],
+            "taxes": [],
+        },
+    )
+
+
+def bind(account: "Account", invoice: Json) -> None:
+    """Mark the items that an invoice took as billed."""
+    for line in invoice["lines"]["data"]:
+        details = line["parent"]["invoice_item_details"] if line["parent"] else None
+        item = account.get(details["invoice_item"]) if details else None
+        if item and item["invoice"] is None:
+            account.change(item, {"invoice": invoice["id"]})

@@ -1,0 +1,62 @@
+"""What the hosted pages share: the account of an object's mode, money in words, headers."""
+
+import urllib.parse
+from typing import Any
+
+from flask import Blueprint, Response, abort, make_response, redirect, render_template
+from werkzeug.wrappers import Response as Answer
+
+from portal.sandbox.account import Account
+from portal.sandbox.api import config, store
+from portal.sandbox.invoicing import money
+
+Json = dict[str, Any]
+pages = Blueprint(
+    "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/assets"
+)
+pages.add_app_template_filter(money, "money")
+
+
+def account_of(id_: str) -> Account:
+    """The account that an object belongs to; pages have no key, the id in the address says it."""
+    mode = store().mode_of(id_)
+    if mode is None:
+        abort(404)
+    return Account(store(), config(), "live" if mode == "live" else "test")
+
+
+def page(template: str, status: int = 200, leads_to: tuple[str | None, ...] = (), **values: Any) -> Response:
+    """A page under a strict policy; its forms may lead to leads_to, where the buyer goes afterwards."""
+    response = make_response(render_template(template, **values), status)
+    targets = " ".join(sorted({"'self'"} | {origin(url) for url in leads_to if url}))
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; "
+        f"form-action {targets}"
+    )
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of an address."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def go(url: str) -> Answer:
+    """On to the next page."""
+    return redirect(url, 303)
+
+
+def interval(price: Json) -> str:
+    """How often a price is charged, in words."""
+    recurring = price["recurring"]
+    if not recurring:
+        return ""
+    count = recurring["interval_count"]
+    return f"per {recurring['interval']}" if count == 1 else f"every {count} {recurring['interval']}s"
+
+
+pages.add_app_template_filter(interval, "interval")

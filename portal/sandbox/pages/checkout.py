@@ -1,0 +1,160 @@
+"""The hosted checkout: pay, be asked by the bank, go on."""
+
+from typing import Any
+
+from flask import Response, abort, request
+from werkzeug.wrappers import Response as Answer
+
+from portal.sandbox import checkout, payments
+from portal.sandbox.account import Account
+from portal.sandbox.errors import StripeError
+from portal.sandbox.pages import forms
+from portal.sandbox.pages.base import account_of, go, page, pages
+
+Json = dict[str, Any]
+BUTTONS = {"payment": "Pay", "subscription": "Subscribe", "setup": "Save card"}
+
+
+@pages.get("/c/pay/<session_id>")
+def show_checkout(session_id: str) -> Response | Answer:
+    account, session = opened(session_id)
+    if session["status"] != "open":
+        return closed(session)
+    return form_page(account, session, {}, {})
+
+
+@pages.post("/c/pay/<session_id>")
+def submit_checkout(session_id: str) -> Response | Answer:
+    account, session = opened(session_id)
+    if session["status"] != "open":
+        return closed(session)
+    typed = request.form
+    fixed = fixed_email(account, session)
+    wrong = forms.problems(typed, with_email=fixed is None and session["mode"] != "setup")
+    if wrong:
+        return form_page(account, session, typed, wrong, 422)
+    buyer = {
+        "email": fixed or typed.get("email", "").strip() or None,
+        "name": typed.get("name", "").strip() or None,
+    }
+    buyer["postal_code"] = typed.get("zip", "").strip() or None
+    try:
+        return attempt(account, session_id, typed, buyer)
+    except StripeError as error:
+        field, words = forms.explain(error)
+        return form_page(account, account.find("checkout.session", session_id), typed, {field: words}, 402)
+
+
+def attempt(account: Account, session_id: str, typed: Any, buyer: Json) -> Answer:
+    """Pay with what was typed, or first ask the cardholder; a second click finds the session finished."""
+    with account.store.transaction():
+        session = account.find("checkout.session", session_id)
+        if session["status"] != "open":
+            return go(finished_url(session))
+        method = forms.method(account, typed, buyer["email"])
+        if payments_ask(session, method):
+            session["_"]["waiting"] = {"method": method["id"], "buyer": buyer}
+            account.save(session)
+            return go(f"/c/pay/{session_id}/authenticate")
+        return go(finished_url(checkout.pay(account, session, method, buyer)))
+
+
+def payments_ask(session: Json, method: Json) -> bool:
+    """Whether the cardholder is asked before anything else happens."""
+    return method["type"] == "card" and payments.needs_authentication(method)
+
+
+@pages.get("/c/pay/<session_id>/authenticate")
+def show_authentication(session_id: str) -> Response | Answer:
+    _, session = opened(session_id)
+    if session["status"] != "open" or not session["_"].get("waiting"):
+        return go(f"/c/pay/{session_id}")
+    return page("authenticate.html", leads_to=(session["success_url"], session["cancel_url"]), session=session)
+
+
+@pages.post("/c/pay/<session_id>/authenticate")
+def submit_authentication(session_id: str) -> Response | Answer:
+    account, session = opened(session_id)
+    if session["status"] != "open":
+        return closed(session)
+    waiting = session["_"].get("waiting")
+    if not waiting:
+        return go(f"/c/pay/{session_id}")
+    if request.form.get("answer") != "complete":
+        return form_page(account, session, waiting["buyer"], {"number": payments.UNABLE}, 402)
+    try:
+        return go(finished_url(authenticated(account, session_id, waiting)))
+    except StripeError as error:
+        field, words = forms.explain(error)
+        found = account.find("checkout.session", session_id)
+        return form_page(account, found, waiting["buyer"], {field: words}, 402)
+
+
+def authenticated(account: Account, session_id: str, waiting: Json) -> Json:
+    """Pay with the card whose holder has just said yes."""
+    with account.store.transaction():
+        session = account.find("checkout.session", session_id)
+        method = account.find("payment_method", waiting["method"])
+        payments.trust(account, method)
+        # The card is charged now and never asks twice within one purchase.
+        method["_"]["authenticate"] = None if method["_"]["authenticate"] == "once" else "passed"
+        paid = checkout.pay(account, session, method, waiting["buyer"])
+        if method["_"]["authenticate"] == "passed":
+            again = account.find("payment_method", method["id"])
+            account.change(again, {"_": again["_"] | {"authenticate": "always"}})
+        return paid
+
+
+def opened(session_id: str) -> tuple[Account, Json]:
+    """The session of an address, or 404."""
+    account = account_of(session_id)
+    session = account.get(session_id) or {}
+    if session.get("object") != "checkout.session":
+        abort(404)
+    return account, session
+
+
+def fixed_email(account: Account, session: Json) -> str | None:
+    """The email that the buyer can't change."""
+    customer = account.get(session["customer"]) or {}
+    email: str | None = customer.get("email") or session["customer_email"]
+    return email
+
+
+def form_page(account: Account, session: Json, typed: Any, wrong: Json, status: int = 200) -> Response:
+    """The checkout form; what was typed stays, apart from the card."""
+    items = checkout.line_items(account, session)
+    fixed = fixed_email(account, session)
+    return page(
+        "checkout.html",
+        status,
+        (session["success_url"], session["cancel_url"]),
+        session=session,
+        items=items,
+        email=fixed or typed.get("email", ""),
+        email_fixed=bool(fixed),
+        typed=typed,
+        wrong=wrong,
+        button=BUTTONS[session["mode"]],
+        trial_end=session["_"].get("subscription_data", {}).get("trial_end"),
+        debit="sepa_debit" in session["payment_method_types"] or session["currency"] == "eur",
+    )
+
+
+def closed(session: Json) -> Response | Answer:
+    """A session that can't be paid any more."""
+    if session["status"] == "complete":
+        return go(finished_url(session))
+    return page("expired.html", 410, (session["cancel_url"],), session=session)
+
+
+def finished_url(session: Json) -> str:
+    """Where the buyer goes after paying."""
+    url = session["success_url"] or f"/c/done/{session['id']}"
+    return str(url).replace("{CHECKOUT_SESSION_ID}", session["id"])
+
+
+@pages.get("/c/done/<session_id>")
+def done(session_id: str) -> Response:
+    _, session = opened(session_id)
+    return page("done.html", session=session)

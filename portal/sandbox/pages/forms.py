@@ -1,0 +1,65 @@
+"""What a buyer types: a card or an IBAN."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from portal.sandbox import cards, payments
+from portal.sandbox.errors import StripeError
+
+if TYPE_CHECKING:
+    from portal.sandbox.account import Account
+
+Json = dict[str, Any]
+
+
+def problems(form: Mapping[str, str], with_email: bool) -> dict[str, str]:
+    """What is wrong with the fields, in words, by field."""
+    found = {}
+    if with_email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", form.get("email", "").strip()):
+        found["email"] = "Enter an email address, such as name@example.com."
+    if form.get("method") == "sepa_debit":
+        return found | ({} if form.get("iban", "").strip() else {"iban": "Enter an IBAN."})
+    if not form.get("number", "").strip():
+        found["number"] = "Enter a card number."
+    if expiry(form.get("expiration", "")) is None:
+        found["expiration"] = "Enter a date in the future as MM / YY."
+    if not re.fullmatch(r"\d{3,4}", form.get("cvc", "").strip()):
+        found["cvc"] = "Enter the three or four digits on the card."
+    return found
+
+
+def expiry(text: str) -> tuple[int, int] | None:
+    """Month and year of an expiration such as 12 / 34; None if it isn't one or has passed."""
+    match = re.fullmatch(r"(\d{1,2})\s*/?\s*(\d{2}|\d{4})", text.strip())
+    if not match:
+        return None
+    month, year = int(match[1]), int(match[2]) + (2000 if len(match[2]) == 2 else 0)
+    today = dt.datetime.now(dt.UTC)
+    return (month, year) if 1 <= month <= 12 and (year, month) >= (today.year, today.month) else None
+
+
+def method(account: "Account", form: Mapping[str, str], email: str | None) -> Json:
+    """The payment method that was typed. Raises StripeError for a number that can't be one."""
+    billing = {"email": email, "name": form.get("name", "").strip() or None}
+    if form.get("method") == "sepa_debit":
+        return payments.new_method(account, cards.iban_fields(form["iban"]), billing)
+    month, year = expiry(form["expiration"]) or (12, 2034)
+    billing_card = billing | {"address": {"postal_code": form.get("zip", "").strip() or None}}
+    return payments.new_method(
+        account, cards.card_fields(cards.numbered(form["number"]), month, year), billing_card
+    )
+
+
+def explain(error: StripeError) -> tuple[str, str]:
+    """The field that an error belongs to, and its words for the buyer."""
+    text = str(error)
+    if error.body.get("decline_code") == "test_mode_live_card":
+        return "number", "This is a sandbox: it takes test cards only, such as 4242 4242 4242 4242."
+    if error.body.get("param") == "sepa_debit[iban]":
+        return "iban", text
+    field = {"expired_card": "expiration", "incorrect_cvc": "cvc"}.get(error.body.get("code") or "", "number")
+    if error.body.get("code") in ("card_declined", "processing_error"):
+        text += " Please try a different card." if "declined" in text else ""
+    return field, text

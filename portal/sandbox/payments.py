@@ -1,0 +1,255 @@
+"""Taking money: payment methods, payment intents, charges, refunds."""
+
+from typing import TYPE_CHECKING, Any
+
+from portal.sandbox import cards
+from portal.sandbox.errors import StripeError
+
+if TYPE_CHECKING:
+    from portal.sandbox.account import Account
+
+Json = dict[str, Any]
+UNABLE = (
+    "We are unable to authenticate your payment method. Please choose a different payment method and try again."
+)
+NOBODY: Json = {
+    "address": {"city": None, "country": None, "line1": None, "line2": None, "postal_code": None, "state": None},
+    "email": None,
+    "name": None,
+    "phone": None,
+    "tax_id": None,
+}
+
+
+def new_method(account: "Account", fields: Json, billing: Json | None = None) -> Json:
+    """A payment method that belongs to nobody yet; fields come from cards.card_fields or cards.iban_fields."""
+    details = NOBODY | {name: value for name, value in (billing or {}).items() if value is not None}
+    details["address"] = NOBODY["address"] | (details["address"] or {})
+    more = {"billing_details": details, "metadata": {}, "allow_redisplay": "unspecified"}
+    return account.add("payment_method", more | fields)
+
+
+def method_of(account: "Account", id_: str, param: str = "payment_method") -> Json:
+    """The payment method of an id; pm_card_visa and its like make a new one each time."""
+    card = cards.named(id_)
+    if card and not account.get(id_):
+        return new_method(account, cards.card_fields(card, 12, 2034))
+    return account.find("payment_method", id_, param)
+
+
+def attach(account: "Account", method: Json, customer: Json) -> Json:
+    """Give a payment method to a customer. Raises CardError for a card that can't be saved."""
+    if method["_"].get("attach"):
+        raise cards.declined(method["_"]["attach"])
+    if method["customer"] == customer["id"]:
+        return method
+    if method["customer"]:
+        raise StripeError("The payment method you provided has already been attached to a customer.")
+    account.change(method, {"customer": customer["id"]})
+    account.emit("payment_method.attached", method)
+    return method
+
+
+def detach(account: "Account", method: Json) -> Json:
+    """Take a payment method from its customer for good."""
+    if not method["customer"]:
+        words = "The payment method you provided is not attached to a customer so detachment is impossible."
+        raise StripeError(words)
+    owner = account.get(method["customer"])
+    if owner and owner["invoice_settings"]["default_payment_method"] == method["id"]:
+        without = owner["invoice_settings"] | {"default_payment_method": None}
+        account.change(owner, {"invoice_settings": without}, "customer.updated")
+    previous = {"customer": method["customer"]}
+    account.change(method, {"customer": None})
+    account.emit("payment_method.detached", method, previous)
+    return method
+
+
+def new_intent(account: "Account", fields: Json) -> Json:
+    """A payment intent that waits for a payment method or for its confirmation."""
+    id_ = account.new_id("payment_intent")
+    status = "requires_confirmation" if fields.get("payment_method") else "requires_payment_method"
+    defaults = {
+        "id": id_,
+        "amount_capturable": 0,
+        "amount_received": 0,
+        "amount_details": {"tip": {}},
+        "capture_method": "automatic_async",
+        "client_secret": f"{id_}_secret_{account.new_id('item')[3:]}",
+        "confirmation_method": "automatic",
+        "metadata": {},
+        "payment_method_options": {},
+        "payment_method_types": ["card"],
+        "status": status,
+    }
+    return account.add("payment_intent", defaults | fields, "payment_intent.created")
+
+
+def confirm(account: "Account", intent: Json, method: Json, off_session: bool = False) -> Json:
+    """Try to take the money with a payment method. Raises CardError when the card is declined."""
+    if intent["status"] in ("succeeded", "canceled", "processing"):
+        words = f"You cannot confirm this PaymentIntent because it has a status of {intent['status']}."
+        code = "payment_intent_unexpected_state"
+        raise StripeError(words, code=code, payment_intent=_bare(intent))
+    intent.update(payment_method=method["id"], last_payment_error=None, next_action=None)
+    if method["type"] == "sepa_debit":
+        return begin_debit(account, intent, method)
+    if needs_authentication(method):
+        return ask(account, intent, method, off_session)
+    if method["_"].get("charge"):
+        raise refuse(account, intent, method, method["_"]["charge"])
+    return succeed(account, intent, method)
+
+
+def needs_authentication(method: Json) -> bool:
+    """Whether the cardholder must be asked before this card can be charged."""
+    rule = method["_"].get("authenticate")
+    return rule == "always" or (rule == "once" and not method["_"]["trusted"])
+
+
+def ask(account: "Account", intent: Json, method: Json, off_session: bool) -> Json:
+    """Have the cardholder asked; with nobody there to answer, that is a decline."""
+    if off_session:
+        raise refuse(account, intent, method, "authentication_required")
+    url = f"{account.config.pages}/3ds/{intent['id']}"
+    action = {
+        "type": "redirect_to_url",
+        "redirect_to_url": {"url": url, "return_url": intent["_"].get("return_url")},
+    }
+    account.change(intent, {"status": "requires_action", "next_action": action})
+    account.emit("payment_intent.requires_action", intent)
+    return intent
+
+
+def authenticated(account: "Account", intent: Json, passed: bool) -> Json:
+    """The cardholder's answer. Raises CardError when it was no, or when the bank then declines."""
+    method = account.find("payment_method", intent["payment_method"])
+    if not passed:
+        raise fail(account, intent, method, StripeError(UNABLE, code="payment_intent_authentication_failure"))
+    if method["_"].get("charge"):
+        raise refuse(account, intent, method, method["_"]["charge"])
+    trust(account, method)
+    return succeed(account, intent, method)
+
+
+def trust(account: "Account", method: Json) -> None:
+    """A card whose holder said yes once may be charged later without asking."""
+    account.change(method, {"_": method["_"] | {"trusted": True}})
+
+
+def begin_debit(account: "Account", intent: Json, method: Json) -> Json:
+    """A bank debit takes days in reality; here it takes config.settle_after."""
+    intent["_"]["settles"] = method["_"]["settles"]
+    charge = new_charge(account, intent, method, {"status": "pending", "paid": False})
+    account.emit("charge.pending", charge)
+    account.change(intent, {"status": "processing", "latest_charge": charge["id"]})
+    account.emit("payment_intent.processing", intent)
+    account.at(account.now() + account.config.settle_after, "settle", intent["id"])
+    return intent
+
+
+def settle(account: "Account", intent: Json) -> Json:
+    """The bank's answer to a debit."""
+    charge = account.find("charge", intent["latest_charge"])
+    if intent["_"]["settles"] == "succeeds":
+        account.change(charge, {"status": "succeeded", "paid": True})
+        return received(account, intent, charge)
+    words = "The customer's bank account could not be debited."
+    account.change(charge, {"status": "failed", "failure_code": "debit_not_authorized", "failure_message": words})
+    account.emit("charge.failed", charge)
+    problem = {"type": "invalid_request_error", "code": "debit_not_authorized", "message": words}
+    account.change(intent, {"status": "requires_payment_method", "last_payment_error": problem})
+    account.emit("payment_intent.payment_failed", intent)
+    return intent
+
+
+def succeed(account: "Account", intent: Json, method: Json) -> Json:
+    """The money is there."""
+    return received(account, intent, new_charge(account, intent, method, {}))
+
+
+def received(account: "Account", intent: Json, charge: Json) -> Json:
+    """Write a successful charge into its intent."""
+    account.emit("charge.succeeded", charge)
+    changes = {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": charge["id"]}
+    account.change(intent, changes | {"next_action": None, "last_payment_error": None})
+    account.emit("payment_intent.succeeded", intent)
+    return intent
+
+
+def refuse(account: "Account", intent: Json, method: Json, reason: str) -> StripeError:
+    """Record a declined charge; the error is the caller's to raise."""
+    error = cards.declined(reason)
+    status = {"status": "failed", "paid": False, "captured": False, "amount_captured": 0}
+    failure = {"failure_code": error.body["code"], "failure_message": str(error)}
+    charge = new_charge(account, intent, method, status | failure)
+    account.emit("charge.failed", charge)
+    intent["latest_charge"] = error.body["charge"] = charge["id"]
+    return fail(account, intent, method, error)
+
+
+def fail(account: "Account", intent: Json, method: Json, error: StripeError) -> StripeError:
+    """Send an intent back to wait for another payment method; what was tried stays on record."""
+    error.keeps, error.status = True, 402
+    problem = error.answer()["error"] | {"payment_method": method}
+    changes = {"status": "requires_payment_method", "last_payment_error": problem, "payment_method": None}
+    account.change(intent, changes | {"next_action": None})
+    account.emit("payment_intent.payment_failed", intent)
+    error.body |= {"payment_intent": _bare(intent), "payment_method": _bare(method)}
+    return error
+
+
+def _bare(value: Json) -> Json:
+    return {name: inner for name, inner in value.items() if name != "_"}
+
+
+def new_charge(account: "Account", intent: Json, method: Json, fields: Json) -> Json:
+    """A charge for the whole amount of an intent, successful unless fields say otherwise."""
+    id_ = account.new_id("charge")
+    defaults = {
+        "id": id_,
+        "amount": intent["amount"],
+        "amount_captured": intent["amount"],
+        "billing_details": method["billing_details"],
+        "calculated_statement_descriptor": "SANDBOX",
+        "captured": True,
+        "currency": intent["currency"],
+        "customer": intent["customer"],
+        "description": intent["description"],
+        "fraud_details": {},
+        "metadata": intent["metadata"],
+        "paid": True,
+        "payment_intent": intent["id"],
+        "payment_method": method["id"],
+        "payment_method_details": details(method, intent),
+        "receipt_email": intent["receipt_email"],
+        "receipt_url": f"{account.config.pages}/receipts/{id_}",
+        "shipping": intent["shipping"],
+        "status": "succeeded",
+    }
+    return account.add("charge", defaults | fields)
+
+
+def details(method: Json, intent: Json) -> Json:
+    """How a charge describes the payment method that it used."""
+    if method["type"] == "sepa_debit":
+        debit = {
+            name: method["sepa_debit"][name]
+            for name in ("bank_code", "branch_code", "country", "fingerprint", "last4")
+        }
+        return {"type": "sepa_debit", "sepa_debit": debit | {"mandate": None}}
+    card = method["card"]
+    shown = {
+        n: card[n]
+        for n in ("brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
+    }
+    more = {
+        "amount_authorized": intent["amount"],
+        "authorization_code": None,
+        "installments": None,
+        "mandate": None,
+        "network": card["brand"],
+        "three_d_secure": None,
+        "wallet": None,
+    }
+    return {"type": "card", "card": shown | more}

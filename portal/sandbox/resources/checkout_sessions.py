@@ -1,0 +1,238 @@
+"""Checkout sessions."""
+
+from typing import Any
+
+from portal.sandbox import checkout, lists
+from portal.sandbox.account import Account
+from portal.sandbox.api import operation
+from portal.sandbox.errors import StripeError
+from portal.sandbox.expand import on_request
+from portal.sandbox.resources.common import changed, given
+from portal.sandbox.resources.prices import new_price
+from portal.sandbox.wire import missing_parameter
+
+Json = dict[str, Any]
+DAY = 24 * 60 * 60
+EMPTY_TEXT = {
+    "after_submit": None,
+    "shipping_address": None,
+    "submit": None,
+    "terms_of_service_acceptance": None,
+}
+AS_GIVEN = (
+    "allow_promotion_codes",
+    "billing_address_collection",
+    "cancel_url",
+    "client_reference_id",
+    "customer_email",
+    "locale",
+    "metadata",
+    "origin_context",
+    "payment_method_options",
+    "submit_type",
+    "success_url",
+)
+
+
+@operation("POST", "/v1/checkout/sessions")
+def create(account: Account, params: Json) -> Json:
+    params = given(params)
+    check(account, params)
+    return open_session(account, params)
+
+
+def check(account: Account, params: Json) -> None:
+    """Refuse what Stripe refuses. Raises StripeError."""
+    hosted = params.get("ui_mode", "hosted_page") == "hosted_page"
+    if hosted and not params.get("success_url"):
+        raise missing_parameter("success_url")
+    if "mode" not in params:
+        raise missing_parameter("mode")
+    for name in ("success_url", "cancel_url"):
+        if name in params and not params[name].startswith(("http://", "https://")):
+            raise StripeError("Not a valid URL", code="url_invalid", param=name)
+    if params.get("customer") and params.get("customer_email"):
+        words = "You may only specify one of these parameters: customer, customer_email."
+        raise StripeError(words, param="customer_email")
+    if params.get("customer"):
+        account.find("customer", params["customer"], "customer")
+    expires = params.get("expires_at")
+    if expires is not None and not account.now() + 1790 <= expires <= account.now() + DAY + 60:
+        words = (
+            "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation."
+        )
+        raise StripeError(words, param="expires_at")
+    if params["mode"] == "setup" and not params.get("currency") and not _types(params):
+        raise missing_parameter("currency")
+
+
+def _types(params: Json) -> list[str]:
+    return params.get("allowed_payment_method_types") or params.get("payment_method_types") or []
+
+
+def open_session(account: Account, params: Json, payment_link: Json | None = None) -> Json:
+    """A session that waits for its buyer."""
+    lines = [kept_line(account, item, n) for n, item in enumerate(params.get("line_items", []))]
+    check_lines(account, params["mode"], lines)
+    amount, currency = checkout.total(account, lines) if lines else (None, params.get("currency", "usd"))
+    id_ = account.new_id("checkout.session")
+    fields = {
+        "id": id_,
+        "adaptive_pricing": {"enabled": False},
+        "amount_subtotal": amount,
+        "amount_total": amount,
+        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+        "branding_settings": None,
+        "collected_information": {"business_name": None, "individual_name": None, "shipping_details": None},
+        "currency": currency,
+        "custom_text": EMPTY_TEXT,
+        "customer": params.get("customer"),
+        "customer_creation": creation(params),
+        "customer_details": None,
+        "expires_at": params.get("expires_at") or account.now() + DAY,
+        "metadata": {},
+        "mode": params["mode"],
+        "payment_link": payment_link["id"] if payment_link else None,
+        "payment_method_collection": params.get("payment_method_collection", "always"),
+        "payment_method_options": {},
+        "payment_method_types": _types(params) or ["card"],
+        "payment_status": "unpaid" if amount else "no_payment_required",
+        "phone_number_collection": {"enabled": False},
+        "status": "open",
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        "ui_mode": params.get("ui_mode", "hosted_page"),
+        "url": f"{account.config.pages}/c/pay/{id_}",
+        "_": {
+            "line_items": lines,
+            "payment_intent_data": payment_data(params.get("payment_intent_data", {})),
+            "subscription_data": subscription_data(account, params.get("subscription_data", {})),
+        },
+    }
+    session = account.add("checkout.session", fields | {n: params[n] for n in AS_GIVEN if n in params})
+    if params["mode"] == "setup":
+        session["setup_intent"] = setup_intent(account, session, params)["id"]
+        account.save(session)
+    account.at(session["expires_at"], "expire", id_)
+    return session
+
+
+def creation(params: Json) -> str | None:
+    """Whether the session will make a customer."""
+    if params.get("customer") or params["mode"] == "setup":
+        return None
+    return "always" if params["mode"] == "subscription" else params.get("customer_creation", "if_required")
+
+
+def kept_line(account: Account, item: Json, number: int) -> Json:
+    """A line item as the session keeps it; a price that is described is made. Raises StripeError."""
+    at = f"line_items[{number}]"
+    if item.get("price_data"):
+        data = given(item["price_data"])
+        price = new_price(account, data)
+    elif item.get("price"):
+        price = account.find("price", item["price"], f"{at}[price]")
+    else:
+        raise missing_parameter(f"{at}[price]")
+    if not price["active"]:
+        raise StripeError(
+            "The price specified is inactive. This field only accepts active prices.", param=f"{at}[price]"
+        )
+    quantity = item.get("quantity")
+    metered = price["recurring"] and price["recurring"]["usage_type"] == "metered"
+    if quantity is None and not metered:
+        words = "Quantity is required. Add `quantity` to `line_items[0]`".replace("[0]", f"[{number}]")
+        raise StripeError(words, code="parameter_missing", param=f"{at}[quantity]")
+    return {"id": account.new_id("item"), "price": price["id"], "quantity": quantity or 0}
+
+
+def check_lines(account: Account, mode: str, lines: list[Json]) -> None:
+    """Recurring prices belong to subscriptions and nowhere else. Raises StripeError."""
+    recurring = [line for line in lines if account.find("price", line["price"])["recurring"]]
+    if mode == "subscription" and not recurring:
+        words = "You must provide at least one recurring price in `subscription` mode when using prices."
+        raise StripeError(words, param="line_items")
+    if mode == "payment" and recurring:
+        words = (
+            "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode "
+            "or use only one-time prices."
+        )
+        raise StripeError(words, param="mode")
+    if mode == "payment" and not lines:
+        raise missing_parameter("line_items")
+    if mode == "setup" and lines:
+        raise StripeError("You cannot pass `line_items` in `setup` mode.", param="line_items")
+
+
+def payment_data(data: Json) -> Json:
+    """What payment_intent_data says about the intent to come."""
+    names = ("description", "metadata", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor")
+    return {name: data[name] for name in names if data.get(name) is not None}
+
+
+def subscription_data(account: Account, data: Json) -> Json:
+    """What subscription_data says about the subscription to come."""
+    fields = {name: data[name] for name in ("description", "metadata") if data.get(name) is not None}
+    if data.get("trial_period_days"):
+        fields["trial_end"] = account.now() + data["trial_period_days"] * DAY
+    elif data.get("trial_end"):
+        fields["trial_end"] = data["trial_end"]
+    return fields
+
+
+def setup_intent(account: Account, session: Json, params: Json) -> Json:
+    """The setup intent behind a session that saves a card."""
+    id_ = account.new_id("setup_intent")
+    data = params.get("setup_intent_data", {})
+    fields = {
+        "id": id_,
+        "client_secret": f"{id_}_secret_{account.new_id('item')[3:]}",
+        "customer": session["customer"],
+        "description": data.get("description"),
+        "metadata": data.get("metadata") or {},
+        "payment_method_options": {},
+        "payment_method_types": session["payment_method_types"],
+        "status": "requires_payment_method",
+        "usage": "off_session",
+    }
+    return account.add("setup_intent", fields, "setup_intent.created")
+
+
+@operation("GET", "/v1/checkout/sessions/{session}")
+def retrieve(account: Account, params: Json, session: str) -> Json:
+    return account.find("checkout.session", session)
+
+
+@operation("POST", "/v1/checkout/sessions/{session}")
+def update(account: Account, params: Json, session: str) -> Json:
+    found = account.find("checkout.session", session)
+    wanted = {name: params[name] for name in ("metadata",) if name in params}
+    return account.change(found, changed(found, wanted))
+
+
+@operation("POST", "/v1/checkout/sessions/{session}/expire")
+def expire(account: Account, params: Json, session: str) -> Json:
+    return checkout.expire(account, account.find("checkout.session", session))
+
+
+@operation("GET", "/v1/checkout/sessions/{session}/line_items")
+def line_items(account: Account, params: Json, session: str) -> Json:
+    items = checkout.line_items(account, account.find("checkout.session", session))
+    return lists.slice_of(items, params, f"/v1/checkout/sessions/{session}/line_items")
+
+
+@on_request("checkout.session", "line_items")
+def included_line_items(account: Account, session: Json) -> Json:
+    return line_items(account, {}, session["id"])
+
+
+@operation("GET", "/v1/checkout/sessions")
+def index(account: Account, params: Json) -> Json:
+    filters = {
+        "$.customer": params.get("customer"),
+        "$.customer_details.email": (params.get("customer_details") or {}).get("email"),
+        "$.payment_intent": params.get("payment_intent"),
+        "$.payment_link": params.get("payment_link"),
+        "$.status": params.get("status"),
+        "$.subscription": params.get("subscription"),
+    }
+    return lists.page(account, "checkout.session", params, "/v1/checkout/sessions", filters)

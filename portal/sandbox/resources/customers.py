@@ -1,0 +1,111 @@
+"""Customers."""
+
+from typing import Any
+
+from portal.sandbox import checkout, lists, payments
+from portal.sandbox.account import Account
+from portal.sandbox.api import operation
+from portal.sandbox.expand import on_request
+from portal.sandbox.resources.common import changed, given
+from portal.sandbox.subscribing import end
+
+Json = dict[str, Any]
+RUNNING = (
+    "json_extract(json, '$.customer') = ? "
+    "AND json_extract(json, '$.status') NOT IN ('canceled', 'incomplete_expired')"
+)
+
+
+@operation("POST", "/v1/customers")
+def create(account: Account, params: Json) -> Json:
+    params = given(params)
+    method = params.pop("payment_method", None)
+    settings = given(params.pop("invoice_settings", {}))
+    customer = checkout.new_customer(account, params)
+    attached = payments.attach(account, payments.method_of(account, method), customer)["id"] if method else None
+    if settings:
+        write_settings(account, customer, settings, {method: attached} if method else {})
+    return customer
+
+
+def write_settings(account: Account, customer: Json, settings: Json, attached: Json) -> None:
+    """Change invoice_settings; a default that was given as pm_card_visa is the method that it became."""
+    default = settings.get("default_payment_method")
+    if default:
+        settings["default_payment_method"] = own_method(account, customer, str(attached.get(default, default)))
+    before = customer["invoice_settings"]
+    account.change(customer, {"invoice_settings": before | settings}, "customer.updated")
+
+
+def own_method(account: Account, customer: Json, id_: str) -> str:
+    """The id of a payment method that belongs to this customer. Raises StripeError."""
+    method = payments.method_of(account, id_, "invoice_settings[default_payment_method]")
+    if method["customer"] != customer["id"]:
+        payments.attach(account, method, customer)
+    return str(method["id"])
+
+
+@operation("GET", "/v1/customers/{customer}")
+def retrieve(account: Account, params: Json, customer: str) -> Json:
+    found = account.find("customer", customer)
+    return gone(customer) if found.get("deleted") else found
+
+
+def gone(id_: str) -> Json:
+    """What is left of a deleted customer."""
+    return {"id": id_, "object": "customer", "deleted": True}
+
+
+@operation("POST", "/v1/customers/{customer}")
+def update(account: Account, params: Json, customer: str) -> Json:
+    found = account.find("customer", customer)
+    settings = params.pop("invoice_settings", None)
+    account.change(found, changed(found, params), "customer.updated")
+    if settings:
+        write_settings(account, found, settings, {})
+    return found
+
+
+@operation("DELETE", "/v1/customers/{customer}")
+def delete(account: Account, params: Json, customer: str) -> Json:
+    found = account.find("customer", customer)
+    for subscription in account.store.select(account.mode, "subscription", RUNNING, customer):
+        end(account, subscription)
+    account.emit("customer.deleted", found)
+    account.change(found, {"deleted": True})
+    return gone(customer)
+
+
+@operation("GET", "/v1/customers")
+def index(account: Account, params: Json) -> Json:
+    filters = {"$.email": params.get("email")}
+    return lists.page(account, "customer", params, "/v1/customers", filters, hidden="$.deleted")
+
+
+@operation("GET", "/v1/customers/{customer}/payment_methods")
+def payment_methods(account: Account, params: Json, customer: str) -> Json:
+    account.find("customer", customer)
+    filters = {"$.customer": customer, "$.type": params.get("type")}
+    return lists.page(account, "payment_method", params, f"/v1/customers/{customer}/payment_methods", filters)
+
+
+@operation("GET", "/v1/customers/{customer}/payment_methods/{payment_method}")
+def payment_method(account: Account, params: Json, customer: str, payment_method: str) -> Json:
+    account.find("customer", customer)
+    return account.find("payment_method", payment_method)
+
+
+@on_request("customer", "subscriptions")
+def subscriptions(account: Account, customer: Json) -> Json:
+    running = account.store.select(account.mode, "subscription", RUNNING, customer["id"], limit=10)
+    return lists.of(running, f"/v1/customers/{customer['id']}/subscriptions")
+
+
+@on_request("customer", "sources")
+def sources(account: Account, customer: Json) -> Json:
+    return lists.of([], f"/v1/customers/{customer['id']}/sources")
+
+
+@on_request("customer", "tax_ids")
+def tax_ids(account: Account, customer: Json) -> Json:
+    return lists.of([], f"/v1/customers/{customer['id']}/tax_ids")

@@ -1,0 +1,108 @@
+"""Events, webhook endpoints and the account."""
+
+import secrets
+from typing import Any
+
+from portal.sandbox import lists
+from portal.sandbox.account import Account
+from portal.sandbox.api import operation
+from portal.sandbox.events import queue, wants
+from portal.sandbox.resources.common import changed, given
+
+Json = dict[str, Any]
+BALANCE = """
+SELECT json_extract(json, '$.currency'),
+       sum(json_extract(json, '$.amount') - json_extract(json, '$.amount_refunded'))
+FROM objects WHERE mode = ? AND type = 'charge' AND json_extract(json, '$.status') = 'succeeded' GROUP BY 1
+"""
+
+
+@operation("GET", "/v1/events/{id}")
+def retrieve(account: Account, params: Json, id: str) -> Json:
+    return account.find("event", id)
+
+
+@operation("GET", "/v1/events")
+def index(account: Account, params: Json) -> Json:
+    filters = {"$.type": params["type"]} if "*" not in (params.get("type") or "*") else {}
+    among = {"$.type": params.get("types")}
+    return lists.page(account, "event", params, "/v1/events", filters, among)
+
+
+@operation("POST", "/v1/events/{id}/retry", takes={"webhook_endpoint": "s", "account": "s"})
+def retry(account: Account, params: Json, id: str) -> Json:
+    event = account.find("event", id)
+    chosen = params.get("webhook_endpoint")
+    for endpoint in account.store.select(account.mode, "webhook_endpoint"):
+        if chosen in (None, endpoint["id"]) and wants(endpoint, event["type"]):
+            queue(account, id, endpoint["id"])
+    return event
+
+
+@operation("POST", "/v1/webhook_endpoints")
+def create_endpoint(account: Account, params: Json) -> Json:
+    secret = "whsec_" + secrets.token_hex(16)
+    params.pop("connect", None)
+    fields = {"metadata": {}, "status": "enabled", "_": {"secret": secret}} | given(params)
+    return account.add("webhook_endpoint", fields) | {"secret": secret}
+
+
+@operation("GET", "/v1/webhook_endpoints/{webhook_endpoint}")
+def endpoint(account: Account, params: Json, webhook_endpoint: str) -> Json:
+    return account.find("webhook_endpoint", webhook_endpoint)
+
+
+@operation("POST", "/v1/webhook_endpoints/{webhook_endpoint}")
+def update_endpoint(account: Account, params: Json, webhook_endpoint: str) -> Json:
+    found = account.find("webhook_endpoint", webhook_endpoint)
+    disabled = params.pop("disabled", None)
+    changes = changed(found, params)
+    if disabled is not None:
+        changes["status"] = "disabled" if disabled else "enabled"
+    return account.change(found, changes)
+
+
+@operation("DELETE", "/v1/webhook_endpoints/{webhook_endpoint}")
+def delete_endpoint(account: Account, params: Json, webhook_endpoint: str) -> Json:
+    account.find("webhook_endpoint", webhook_endpoint)
+    account.store.remove(account.mode, webhook_endpoint)
+    return {"id": webhook_endpoint, "object": "webhook_endpoint", "deleted": True}
+
+
+@operation("GET", "/v1/webhook_endpoints")
+def endpoints(account: Account, params: Json) -> Json:
+    return lists.page(account, "webhook_endpoint", params, "/v1/webhook_endpoints")
+
+
+@operation("GET", "/v1/account")
+def the_account(account: Account, params: Json) -> Json:
+    return {
+        "id": "acct_1SandboxSandbox01",
+        "object": "account",
+        "business_profile": {"name": "Sandbox"},
+        "charges_enabled": True,
+        "country": "US",
+        "default_currency": "usd",
+        "details_submitted": True,
+        "email": None,
+        "payouts_enabled": True,
+        "settings": {"dashboard": {"display_name": "Sandbox", "timezone": "Etc/UTC"}},
+        "type": "standard",
+    }
+
+
+@operation("GET", "/v1/balance")
+def balance(account: Account, params: Json) -> Json:
+    rows = account.store.rows(BALANCE, account.mode)
+    available = [_funds(total, currency) for currency, total in rows]
+    none = [_funds(0, "usd")]
+    return {
+        "object": "balance",
+        "available": available or none,
+        "livemode": account.mode == "live",
+        "pending": none,
+    }
+
+
+def _funds(amount: int, currency: str) -> Json:
+    return {"amount": amount, "currency": currency, "source_types": {"card": amount}}

@@ -1,0 +1,160 @@
+"""Invoices and invoice items."""
+
+from typing import Any
+
+from portal.sandbox import invoicing, items_due, lists, payments
+from portal.sandbox.account import Account
+from portal.sandbox.api import operation
+from portal.sandbox.errors import CardError, StripeError
+from portal.sandbox.expand import on_request
+from portal.sandbox.resources.common import changed, given
+from portal.sandbox.wire import missing_parameter
+
+Json = dict[str, Any]
+AS_GIVEN = (
+    "auto_advance",
+    "collection_method",
+    "custom_fields",
+    "default_payment_method",
+    "description",
+    "due_date",
+    "footer",
+    "metadata",
+    "statement_descriptor",
+)
+
+
+@operation("POST", "/v1/invoices")
+def create(account: Account, params: Json) -> Json:
+    params = given(params)
+    if "customer" not in params:
+        raise missing_parameter("customer")
+    customer = account.find("customer", params["customer"], "customer")
+    currency = params.get("currency") or customer["currency"] or "usd"
+    fields = {name: params[name] for name in AS_GIVEN if name in params}
+    fields.setdefault("auto_advance", False)
+    if not fields["auto_advance"]:
+        fields["automatically_finalizes_at"] = None
+    if params.get("days_until_due") is not None:
+        fields["due_date"] = account.now() + params["days_until_due"] * 86400
+    exclude = params.get("pending_invoice_items_behavior", "exclude") == "exclude"
+    lines = [] if exclude else items_due.take(account, customer["id"], currency, params.get("subscription"))
+    return invoicing.draft(account, customer, currency, lines, fields)
+
+
+@operation("GET", "/v1/invoices/{invoice}")
+def retrieve(account: Account, params: Json, invoice: str) -> Json:
+    return account.find("invoice", invoice)
+
+
+@operation("POST", "/v1/invoices/{invoice}")
+def update(account: Account, params: Json, invoice: str) -> Json:
+    found = account.find("invoice", invoice)
+    wanted = {name: params[name] for name in AS_GIVEN if name in params}
+    if found["status"] != "draft" and wanted.keys() - {"metadata", "auto_advance", "default_payment_method"}:
+        raise StripeError("Finalized invoices can't be updated in this way", code="invoice_not_editable")
+    return account.change(found, changed(found, wanted), "invoice.updated")
+
+
+@operation("DELETE", "/v1/invoices/{invoice}")
+def delete(account: Account, params: Json, invoice: str) -> Json:
+    found = account.find("invoice", invoice)
+    if found["status"] != "draft":
+        raise StripeError("You can only delete draft invoices.", code="invoice_not_editable")
+    account.emit("invoice.deleted", found)
+    account.store.remove(account.mode, invoice)
+    return {"id": invoice, "object": "invoice", "deleted": True}
+
+
+@operation("POST", "/v1/invoices/{invoice}/finalize")
+def finalize(account: Account, params: Json, invoice: str) -> Json:
+    return invoicing.finalize(account, account.find("invoice", invoice))
+
+
+@operation("POST", "/v1/invoices/{invoice}/pay")
+def pay(account: Account, params: Json, invoice: str) -> Json:
+    found = account.find("invoice", invoice)
+    if found["status"] == "draft":
+        found = invoicing.finalize(account, found)
+        if found["status"] == "paid":
+            return found
+    if params.get("paid_out_of_band"):
+        return invoicing.mark_paid(account, found, out_of_band=True)
+    if params.get("payment_method"):
+        method = payments.method_of(account, params["payment_method"])
+    else:
+        method = invoicing.default_method(account, found) or no_method()
+    paid = invoicing.pay(account, found, method, params.get("off_session", False) is True)
+    if paid["status"] == "open" and method["type"] == "card":
+        words = "Payment for this invoice requires additional user action before it can be completed successfully."
+        raise CardError(words, code="invoice_payment_intent_requires_action")
+    return paid
+
+
+def no_method() -> Json:
+    """Nothing to charge. Raises StripeError."""
+    words = "There is no `default_payment_method` set on this Customer or Invoice. Please set one and try again."
+    raise StripeError(words, code="resource_missing")
+
+
+@operation("POST", "/v1/invoices/{invoice}/send")
+def send(account: Account, params: Json, invoice: str) -> Json:
+    found = account.find("invoice", invoice)
+    if found["status"] == "draft":
+        found = invoicing.finalize(account, found)
+    account.emit("invoice.sent", found)
+    return found
+
+
+@operation("POST", "/v1/invoices/{invoice}/void")
+def void(account: Account, params: Json, invoice: str) -> Json:
+    return invoicing.close(account, account.find("invoice", invoice), "void")
+
+
+@operation("POST", "/v1/invoices/{invoice}/mark_uncollectible")
+def mark_uncollectible(account: Account, params: Json, invoice: str) -> Json:
+    return invoicing.close(account, account.find("invoice", invoice), "uncollectible")
+
+
+@operation("GET", "/v1/invoices/{invoice}/lines")
+def lines(account: Account, params: Json, invoice: str) -> Json:
+    found = account.find("invoice", invoice)
+    return lists.slice_of(found["lines"]["data"], params, f"/v1/invoices/{invoice}/lines")
+
+
+@operation("GET", "/v1/invoices")
+def index(account: Account, params: Json) -> Json:
+    filters = {
+        "$.customer": params.get("customer"),
+        "$.status": params.get("status"),
+        "$.collection_method": params.get("collection_method"),
+        "$.parent.subscription_details.subscription": params.get("subscription"),
+    }
+    return lists.page(account, "invoice", params, "/v1/invoices", filters)
+
+
+@on_request("invoice", "payments")
+def included_payments(account: Account, invoice: Json) -> Json:
+    return lists.of(invoicing.payments_of(account, invoice), f"/v1/invoice_payments?invoice={invoice['id']}")
+
+
+@on_request("invoice", "confirmation_secret")
+def confirmation_secret(account: Account, invoice: Json) -> Json | None:
+    intent = invoicing.intent_of(account, invoice)
+    return {"type": "payment_intent", "client_secret": intent["client_secret"]} if intent else None
+
+
+@operation("GET", "/v1/invoice_payments")
+def invoice_payments(account: Account, params: Json) -> Json:
+    paid_by = params.get("payment") or {}
+    filters = {
+        "$.invoice": params.get("invoice"),
+        "$.status": params.get("status"),
+        "$.payment.payment_intent": paid_by.get("payment_intent"),
+    }
+    return lists.page(account, "invoice_payment", params, "/v1/invoice_payments", filters)
+
+
+@operation("GET", "/v1/invoice_payments/{invoice_payment}")
+def invoice_payment(account: Account, params: Json, invoice_payment: str) -> Json:
+    return account.find("invoice_payment", invoice_payment)

@@ -1,0 +1,116 @@
+"""Prices."""
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from portal.sandbox import lists
+from portal.sandbox.account import Account
+from portal.sandbox.api import operation
+from portal.sandbox.errors import StripeError
+from portal.sandbox.resources.common import changed, given
+from portal.sandbox.wire import missing_parameter
+
+Json = dict[str, Any]
+
+
+@operation("POST", "/v1/prices")
+def create(account: Account, params: Json) -> Json:
+    return new_price(account, params)
+
+
+def new_price(account: Account, params: Json) -> Json:
+    """A price, also one that a line item or a product brings along. Raises StripeError."""
+    params = given(params)
+    transfer = params.pop("transfer_lookup_key", False)
+    inline = params.pop("product_data", None)
+    if inline:
+        defaults = {"active": True, "images": [], "marketing_features": [], "metadata": {}, "type": "service"}
+        more = {"updated": account.now()} | given(inline)
+        params["product"] = account.add("product", defaults | more, "product.created")["id"]
+    if "product" not in params:
+        raise missing_parameter("product")
+    account.find("product", params["product"], "product")
+    take_lookup_key(account, params.get("lookup_key"), transfer)
+    return account.add("price", fields_of(params), "price.created")
+
+
+def fields_of(params: Json) -> Json:
+    """A price's fields. Raises StripeError for what the sandbox can't sell."""
+    recurring = params.get("recurring")
+    return (
+        {"active": True, "billing_scheme": "per_unit", "metadata": {}, "tax_behavior": "unspecified"}
+        | params
+        | amounts(params)
+        | {
+            "currency": params["currency"].lower(),
+            "recurring": cycle(recurring) if recurring else None,
+            "type": "recurring" if recurring else "one_time",
+        }
+    )
+
+
+def amounts(params: Json) -> Json:
+    """unit_amount and unit_amount_decimal from whichever was given."""
+    exact = params.get("unit_amount_decimal", params.get("unit_amount"))
+    if exact is None:
+        words = "You must specify either `unit_amount`, `unit_amount_decimal`, or `custom_unit_amount`."
+        raise StripeError(words, code="parameter_missing", param="unit_amount")
+    amount = Decimal(exact)
+    if amount < 0:
+        raise StripeError("Invalid non-negative integer", code="parameter_invalid_integer", param="unit_amount")
+    whole = amount == amount.quantize(Decimal(1), ROUND_HALF_UP)
+    text = format(amount.normalize(), "f") if not whole else str(int(amount))
+    return {"unit_amount": int(amount) if whole else None, "unit_amount_decimal": text}
+
+
+def cycle(recurring: Json) -> Json:
+    """How often a price is charged. Raises StripeError for usage without a meter."""
+    usage = recurring.get("usage_type") or "licensed"
+    if usage == "metered" and not recurring.get("meter"):
+        words = "Prices with `usage_type=metered` must be backed by a meter. Please specify `recurring[meter]`."
+        raise StripeError(words, param="recurring[meter]")
+    return {
+        "interval": recurring["interval"],
+        "interval_count": recurring.get("interval_count") or 1,
+        "meter": recurring.get("meter"),
+        "trial_period_days": recurring.get("trial_period_days"),
+        "usage_type": usage,
+    }
+
+
+def take_lookup_key(account: Account, key: str | None, transfer: bool | None) -> None:
+    """Make sure that a lookup key is free. Raises StripeError."""
+    if not key:
+        return
+    for other in account.store.select(account.mode, "price", "json_extract(json, '$.lookup_key') = ?", key):
+        if not transfer:
+            words = f"A price (`{other['id']}`) already uses that lookup key."
+            raise StripeError(words, param="lookup_key")
+        account.change(other, {"lookup_key": None}, "price.updated")
+
+
+@operation("GET", "/v1/prices/{price}")
+def retrieve(account: Account, params: Json, price: str) -> Json:
+    return account.find("price", price)
+
+
+@operation("POST", "/v1/prices/{price}")
+def update(account: Account, params: Json, price: str) -> Json:
+    found = account.find("price", price)
+    transfer = params.pop("transfer_lookup_key", False)
+    if params.get("lookup_key") != found["lookup_key"]:
+        take_lookup_key(account, params.get("lookup_key"), transfer)
+    return account.change(found, changed(found, params), "price.updated")
+
+
+@operation("GET", "/v1/prices")
+def index(account: Account, params: Json) -> Json:
+    filters = {
+        "$.active": params.get("active"),
+        "$.product": params.get("product"),
+        "$.type": params.get("type"),
+        "$.currency": params.get("currency"),
+        "$.recurring.interval": (params.get("recurring") or {}).get("interval"),
+        "$.recurring.usage_type": (params.get("recurring") or {}).get("usage_type"),
+    }
+    return lists.page(account, "price", params, "/v1/prices", filters, {"$.lookup_key": params.get("lookup_keys")})

@@ -1,0 +1,28 @@
+"""Running the sandbox in the foreground."""
+
+import signal
+import threading
+from types import FrameType
+
+from werkzeug.serving import make_server
+
+from portal.sandbox.app import create_app, quiet
+from portal.sandbox.config import Config
+
+
+def serve(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    quiet()
+    app = create_app(config)
+    server = make_server("127.0.0.1", config.port, app, threaded=True)
+    app.extensions["deliverer"].start()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        # shutdown() waits for the loop that this handler interrupts, so another thread has to call it.
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    server.serve_forever(poll_interval=0.1)
+    app.extensions["deliverer"].stopping.set()
+    server.server_close()

@@ -1,0 +1,90 @@
+"""The sandbox's state: one SQLite file, one writer at a time, one transaction a request."""
+
+import contextlib
+import json
+import pathlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+Json = dict[str, Any]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, mode TEXT NOT NULL, type TEXT NOT NULL,
+    created INTEGER NOT NULL, json TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS objects_by_type ON objects (mode, type, seq);
+CREATE INDEX IF NOT EXISTS objects_by_customer ON objects (mode, type, json_extract(json, '$.customer'), seq);
+CREATE TABLE IF NOT EXISTS deliveries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, endpoint TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, due REAL, released INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (due) WHERE due IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_event ON deliveries (event);
+CREATE TABLE IF NOT EXISTS timers (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, due REAL NOT NULL, mode TEXT NOT NULL, action TEXT NOT NULL,
+    object TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS timers_due ON timers (due);
+CREATE TABLE IF NOT EXISTS idempotency (
+    mode TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
+    request_id TEXT NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (mode, key));
+"""
+
+
+class Store:
+    """Objects as JSON, the deliveries and timers that are due, and what was answered to which idempotency key."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.alone = threading.RLock()
+        self.db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self.db.execute("PRAGMA journal_mode=WAL")
+        self.db.execute("PRAGMA synchronous=NORMAL")
+        self.db.executescript(SCHEMA)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, one at a time; an exception that says keeps leaves what was written."""
+        with self.alone:
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException as error:
+                self.db.execute("COMMIT" if getattr(error, "keeps", False) else "ROLLBACK")
+                raise
+            self.db.execute("COMMIT")
+
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        """What a query answers."""
+        with self.alone:
+            return self.db.execute(sql, values).fetchall()
+
+    def load(self, mode: str, id_: str) -> Json | None:
+        """An object of this mode, or None."""
+        found = self.rows("SELECT json FROM objects WHERE id = ? AND mode = ?", id_, mode)
+        return json.loads(found[0][0]) if found else None
+
+    def mode_of(self, id_: str) -> str | None:
+        """The mode in which this id exists, or None."""
+        found = self.rows("SELECT mode FROM objects WHERE id = ?", id_)
+        return found[0][0] if found else None
+
+    def save(self, mode: str, kind: str, value: Json) -> None:
+        """Write an object, new or changed."""
+        self.db.execute(
+            "INSERT INTO objects (id, mode, type, created, json) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET json = excluded.json",
+            (value["id"], mode, kind, value.get("created", 0), json.dumps(value, separators=(",", ":"))),
+        )
+
+    def remove(self, mode: str, id_: str) -> None:
+        """Forget an object."""
+        self.db.execute("DELETE FROM objects WHERE id = ? AND mode = ?", (id_, mode))
+
+    def select(
+        self, mode: str, kind: str, where: str = "1", *values: Any, limit: int = -1, oldest_first: bool = False
+    ) -> list[Json]:
+        """Objects of a kind, newest first unless told otherwise; where is SQL over the columns of objects."""
+        order = "ASC" if oldest_first else "DESC"
+        sql = f"SELECT json FROM objects WHERE mode = ? AND type = ? AND {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608
+        return [json.loads(row[0]) for row in self.rows(sql, mode, kind, *values, limit)]

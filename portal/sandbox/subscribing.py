@@ -1,0 +1,251 @@
+"""Subscriptions: from incomplete to canceled, with their items and periods."""
+
+from typing import TYPE_CHECKING, Any
+
+from portal.sandbox import invoicing, items_due, periods
+from portal.sandbox.errors import StripeError
+from portal.sandbox.lists import of
+
+if TYPE_CHECKING:
+    from portal.sandbox.account import Account
+
+Json = dict[str, Any]
+INCOMPLETE_FOR = 23 * 3600  # seconds that a first payment may take
+
+
+def start(account: "Account", customer: Json, items: list[Json], fields: Json, off_session: bool = True) -> Json:
+    """A new subscription and its first invoice, charged if it can be; items hold price and quantity."""
+    now = account.now()
+    id_ = account.new_id("subscription")
+    trial_end = fields.get("trial_end")
+    anchor = trial_end or now
+    made = [new_item(account, id_, item, (now, trial_end) if trial_end else None, anchor) for item in items]
+    defaults = {
+        "id": id_,
+        "billing_cycle_anchor": anchor,
+        "billing_mode": {"type": "flexible", "flexible": {"proration_discounts": "included"}},
+        "cancellation_details": {"comment": None, "feedback": None, "reason": None},
+        "collection_method": "charge_automatically",
+        "currency": made[0]["price"]["currency"],
+        "customer": customer["id"],
+        "default_tax_rates": [],
+        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}, "custom_fields": None}
+        | {"description": None, "footer": None},
+        "items": of(made, f"/v1/subscription_items?subscription={id_}"),
+        "payment_settings": {
+            "payment_method_options": None,
+            "payment_method_types": None,
+            "save_default_payment_method": "off",
+        },
+        "start_date": now,
+        "status": "trialing" if trial_end else "incomplete",
+        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+        "trial_start": now if trial_end else None,
+    }
+    if fields.get("collection_method") == "send_invoice" and not trial_end:
+        defaults["status"] = "active"
+    subscription = account.add("subscription", defaults | fields)
+    return first_invoice(account, subscription, customer, off_session)
+
+
+def first_invoice(account: "Account", subscription: Json, customer: Json, off_session: bool) -> Json:
+    """Raise customer.subscription.created, then bill the first period."""
+    set_currency(account, customer, subscription["currency"])
+    account.change(subscription, {"latest_invoice": account.new_id("invoice")})
+    account.emit("customer.subscription.created", subscription)
+    invoice = bill(account, subscription, "subscription_create")
+    if subscription["_"].get("behavior") == "default_incomplete":
+        invoicing.finalize(account, invoice)
+    else:
+        invoicing.collect(account, invoice, off_session)
+    subscription = account.find("subscription", subscription["id"])
+    if subscription["status"] == "incomplete":
+        account.at(account.now() + INCOMPLETE_FOR, "lapse", subscription["id"])
+    if subscription["trial_end"] and subscription["trial_end"] - account.now() <= 3 * 86400:
+        account.emit("customer.subscription.trial_will_end", subscription)
+    account.at(period_end(subscription), "renew", subscription["id"])
+    return subscription
+
+
+def set_currency(account: "Account", customer: Json, currency: str) -> None:
+    """The first purchase decides a customer's currency."""
+    if customer["currency"] is None:
+        account.change(customer, {"currency": currency}, "customer.updated")
+
+
+def new_item(
+    account: "Account",
+    subscription: str,
+    item: Json,
+    period: tuple[int, int] | None = None,
+    anchor: int | None = None,
+) -> Json:
+    """An item of a subscription, with its own period."""
+    price = item["price"]
+    now = account.now()
+    start, end = period or periods.containing(anchor or now, price["recurring"], now)
+    fields = {
+        "billing_thresholds": None,
+        "current_period_end": end,
+        "current_period_start": start,
+        "metadata": item.get("metadata") or {},
+        "plan": plan(price),
+        "price": price,
+        "subscription": subscription,
+        "tax_rates": [],
+    }
+    if price["recurring"]["usage_type"] == "licensed":
+        fields["quantity"] = 1 if item.get("quantity") is None else item["quantity"]
+    return account.build("subscription_item", fields)
+
+
+def plan(price: Json) -> Json:
+    """The price in the form that older integrations read."""
+    recurring = price["recurring"]
+    return {
+        "id": price["id"],
+        "object": "plan",
+        "active": price["active"],
+        "amount": price["unit_amount"],
+        "amount_decimal": price["unit_amount_decimal"],
+        "billing_scheme": price["billing_scheme"],
+        "created": price["created"],
+        "currency": price["currency"],
+        "interval": recurring["interval"],
+        "interval_count": recurring["interval_count"],
+        "livemode": price["livemode"],
+        "metadata": price["metadata"],
+        "meter": recurring["meter"],
+        "nickname": price["nickname"],
+        "product": price["product"],
+        "tiers_mode": None,
+        "transform_usage": None,
+        "trial_period_days": None,
+        "usage_type": recurring["usage_type"],
+    }
+
+
+def period_end(subscription: Json) -> int:
+    """When the current period ends: the latest of the items'."""
+    ends: list[int] = [item["current_period_end"] for item in subscription["items"]["data"]]
+    return max(ends)
+
+
+def parent(subscription: Json) -> Json:
+    """How an invoice names its subscription."""
+    named = {"metadata": subscription["metadata"], "subscription": subscription["id"]}
+    return {"type": "subscription_details", "quote_details": None, "subscription_details": named}
+
+
+def item_parent(item: Json, proration: bool = False) -> Json:
+    """How an invoice's line names its subscription item."""
+    named = {
+        "invoice_item": None,
+        "proration": proration,
+        "proration_details": {"credited_items": None},
+        "subscription": item["subscription"],
+        "subscription_item": item["id"],
+    }
+    return {"type": "subscription_item_details", "invoice_item_details": None, "subscription_item_details": named}
+
+
+def bill(account: "Account", subscription: Json, reason: str) -> Json:
+    """The subscription's latest_invoice as a draft: the current period of every item, and what else is pending."""
+    customer = account.find("customer", subscription["customer"])
+    items = [] if reason == "subscription_update" else subscription["items"]["data"]
+    lines = [period_line(account, subscription, item) for item in items]
+    fields = {
+        "id": subscription["latest_invoice"],
+        "billing_reason": reason,
+        "collection_method": subscription["collection_method"],
+        "parent": parent(subscription),
+        "period_start": subscription["items"]["data"][0]["current_period_start"],
+    }
+    extra = items_due.take(account, customer["id"], subscription["currency"], subscription["id"])
+    return invoicing.draft(account, customer, subscription["currency"], lines + extra, fields)
+
+
+def period_line(account: "Account", subscription: Json, item: Json) -> Json:
+    """The line for one item's current period."""
+    period = {"start": item["current_period_start"], "end": item["current_period_end"]}
+    fields: Json = {"parent": item_parent(item), "subscription": subscription["id"]}
+    if subscription["status"] == "trialing":
+        fields |= {"amount": 0, "description": f"Trial period for {_name(account, item)}"}
+    return invoicing.line(account, item["price"], item.get("quantity", 0), period, fields)
+
+
+def _name(account: "Account", item: Json) -> str:
+    return str(account.find("product", item["price"]["product"])["name"])
+
+
+def renew(account: "Account", subscription: Json) -> Json:
+    """The end of a period: cancel what was to be cancelled, bill the rest for the next one."""
+    if subscription["status"] in ("canceled", "incomplete", "incomplete_expired", "paused"):
+        return subscription
+    ends = (
+        subscription["cancel_at_period_end"] or (subscription["cancel_at"] or account.now() + 1) <= account.now()
+    )
+    if ends:
+        return end(account, subscription)
+    for item in subscription["items"]["data"]:
+        if item["current_period_end"] <= account.now():
+            bounds = periods.containing(
+                subscription["billing_cycle_anchor"], item["price"]["recurring"], account.now()
+            )
+            item.update(current_period_start=bounds[0], current_period_end=bounds[1])
+    before = account.find("subscription", subscription["id"])
+    changes = {"items": subscription["items"], "latest_invoice": account.new_id("invoice")}
+    if subscription["status"] == "trialing":
+        changes["status"] = "active"
+    account.change(before, changes, "customer.subscription.updated")
+    invoice = bill(account, before, "subscription_cycle")
+    invoicing.collect(account, invoice)
+    account.at(period_end(before), "renew", before["id"])
+    return account.find("subscription", before["id"])
+
+
+def end(
+    account: "Account", subscription: Json, reason: str = "cancellation_requested", details: Json | None = None
+) -> Json:
+    """Cancel at once. Raises StripeError when it is cancelled already."""
+    if subscription["status"] in ("canceled", "incomplete_expired"):
+        raise StripeError(
+            f"No such subscription: '{subscription['id']}'", code="resource_missing", param="id", status=404
+        )
+    now = account.now()
+    words = subscription["cancellation_details"] | {"reason": reason} | (details or {})
+    status = "incomplete_expired" if subscription["status"] == "incomplete" else "canceled"
+    changes = {"status": status, "ended_at": now, "cancellation_details": words, "cancel_at_period_end": False}
+    changes["canceled_at"] = subscription["canceled_at"] or now
+    account.change(subscription, changes)
+    account.emit("customer.subscription.deleted", subscription)
+    return subscription
+
+
+def lapse(account: "Account", subscription: Json) -> None:
+    """A first payment that never came: the subscription and its invoice are over."""
+    if subscription["status"] != "incomplete":
+        return
+    account.change(
+        subscription, {"status": "incomplete_expired", "ended_at": account.now()}, "customer.subscription.updated"
+    )
+    invoice = account.get(subscription["latest_invoice"])
+    if invoice and invoice["status"] == "open":
+        invoicing.close(account, invoice, "void")
+
+
+def schedule_end(
+    account: "Account", subscription: Json, at_period_end: bool | None, cancel_at: int | None
+) -> Json:
+    """Changes that have a subscription end later, or not after all; the two ways are told apart as Stripe does."""
+    ends = bool(at_period_end or cancel_at)
+    reason = "cancellation_requested" if ends else None
+    changes: Json = {
+        "cancel_at_period_end": bool(at_period_end),
+        "cancel_at": period_end(subscription) if at_period_end else cancel_at,
+        "canceled_at": account.now() if ends else None,
+        "cancellation_details": subscription["cancellation_details"] | {"reason": reason},
+    }
+    if ends:
+        account.at(changes["cancel_at"], "renew", subscription["id"])
+    return changes
