@@ -122,7 +122,7 @@ def claim(token: str) -> ResponseReturnValue:
 def verify(token: str) -> ResponseReturnValue:
     """Verify a mail address. Only the button uses the link up: mail scanners open links too."""
     if request.method != "POST":
-        return _confirm(links.owner(token, "verify"))
+        return render_template("accounts/verify.html", email=links.owner(token, "verify").email)
     links.verify(token)
     db.session.commit()
     flash("Thank you, your email address is verified.", "success")
@@ -172,25 +172,15 @@ def _key_count(customer: Customer | None) -> int:
     return db.session.execute(query.where(ApiKey.revoked_at.is_(None))).scalar_one()
 
 
-def _confirm(user: User) -> ResponseReturnValue:
-    return render_template(
-        "accounts/message.html",
-        title="Verify your email address",
-        text=f"One click, and {user.email} is known to be yours.",
-        post_url=request.path,
-        post_label="Verify my email",
-    )
-
-
 def _new_password(token: str, purpose: str) -> ResponseReturnValue:
     user = links.owner(token, purpose)
     form = NewPasswordForm()
     if not form.validate_on_submit():
-        return _page("reset", form, claim=purpose == "claim")
+        return _page("reset", form, purpose=purpose, email=user.email)
     try:
         links.set_password(token, purpose, form.password.data)
     except InvalidInput as refused:
-        return _refused("reset", form, refused, claim=purpose == "claim")
+        return _refused("reset", form, refused, purpose=purpose, email=user.email)
     if purpose == "claim":
         return _enter(user)
     db.session.commit()
