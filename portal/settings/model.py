@@ -12,6 +12,9 @@ from portal.settings import values
 Mode = Literal["live", "test"]
 
 DEFAULT_SECRET = "change-me: known to everyone, so for development alone"  # noqa: S105
+# Right in form and refused in production, where they would be known to everyone.
+EXAMPLE_SECRET = "3b0e64d1f25c97a8" * 4
+EXAMPLE_KEY = "GJ7t4mGKJQ0S6nJq3mXn1y3wqXo0V5yG7h1zj0v3k1A="
 STRIPE_API = "https://api.stripe.com"
 STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://buy.stripe.com")
 CATALOGUE = Path(__file__).parent.parent / "catalogue.toml"
@@ -69,10 +72,10 @@ class Settings(BaseModel):
     demo_user_password: str | None = setting(None, "a password", "correct-horse-battery", secret=True)
 
     secret_key: str = setting(
-        DEFAULT_SECRET, "32 random characters or more", "$(openssl rand -hex 32)", secret=True
+        DEFAULT_SECRET, "32 random characters or more (openssl rand -hex 32)", EXAMPLE_SECRET, secret=True
     )
     jwt_secret_key: str = setting(
-        derived_secret, "32 random characters or more", "$(openssl rand -hex 32)", secret=True
+        derived_secret, "32 random characters or more (openssl rand -hex 32)", EXAMPLE_SECRET, secret=True
     )
     jwt_algorithm: Literal["HS256", "HS384", "HS512"] = setting("HS256", "HS256, HS384 or HS512", "HS256")
     access_token_expire_minutes: values.Count = setting(15, "a whole number of minutes, 1 or more", "15")
@@ -80,7 +83,7 @@ class Settings(BaseModel):
     encryption_key: values.FernetKeys = setting(
         (),
         "32 random bytes in urlsafe base64, or several such keys with commas between them",
-        "GJ7t4mGKJQ0S6nJq3mXn1y3wqXo0V5yG7h1zj0v3k1A=",
+        EXAMPLE_KEY,
         secret=True,
     )
     api_prefix: values.ApiPrefix = setting("/api/v1", "a path without a slash at its end", "/api/v1")

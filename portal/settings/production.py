@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from portal.settings.model import DEFAULT_SECRET, Settings
+from portal.settings.model import DEFAULT_SECRET, EXAMPLE_KEY, EXAMPLE_SECRET, Settings
 
 MIN_SECRET = 32  # characters
 PLACEHOLDERS = ("change-me", "change_me", "changeme", "your-secret", "your_secret", "insecure")
@@ -36,12 +36,14 @@ def _house(settings: Settings) -> Iterator[Fault]:
         yield "secret_key", problem
     if problem := _weakness(settings.jwt_secret_key):
         yield "jwt_secret_key", problem
+    if EXAMPLE_KEY in settings.encryption_key:
+        yield "encryption_key", "is the example, which production refuses"
 
 
 def _weakness(secret: str) -> str | None:
     if secret == DEFAULT_SECRET:
         return "is not set, which production refuses"
-    if any(word in secret.lower() for word in PLACEHOLDERS):
+    if secret == EXAMPLE_SECRET or any(word in secret.lower() for word in PLACEHOLDERS):
         return "is a placeholder, which production refuses"
     return "is too short for production" if len(secret) < MIN_SECRET else None
 
