@@ -98,7 +98,7 @@ class File(Table):
     """The whole file."""
 
     currency: Annotated[str, Field(pattern="^[a-z]{3}$")]
-    markup: Annotated[Decimal, Field(ge=0, le=10)]
+    markup: Annotated[Decimal, Field(strict=False, ge=0, le=10)]
     plans: Annotated[dict[Key, PlanTable], Field(min_length=1)]
     packages: list[PackageTable] = []
     custom: CustomTable
