@@ -63,6 +63,11 @@ def add_controls(app: Flask, controls: Controls, deliverer: Deliverer) -> None:
         deliverer.flush()
         return jsonify(controls.state())
 
+    @app.post("/_config/deliveries/discard")
+    def discard() -> Response:
+        deliverer.discard()
+        return jsonify(controls.state())
+
     @app.post("/_config/failures")
     def failures() -> Response | tuple[Response, int]:
         return put("failures")

@@ -137,9 +137,21 @@ class Deliverer(threading.Thread):
                 "UPDATE deliveries SET attempts = attempts + 1, due = ? WHERE seq = ?", (due, seq)
             )
 
-    def flush(self) -> None:
-        """Send what is held back, now."""
+    def flush(self, patience: float = 30.0) -> None:
+        """Send what is held back, now; returns when all of it was tried, or after so many seconds."""
         with self.store.transaction():
             self.store.db.execute(
                 "UPDATE deliveries SET released = 1, due = ? WHERE due IS NOT NULL", (time.time() - 3600,)
             )
+        deadline = time.time() + patience
+        while self._still_to_try() and time.time() < deadline:
+            time.sleep(PAUSE / 5)
+
+    def _still_to_try(self) -> int:
+        tried = "SELECT count(*) FROM deliveries WHERE released = 1 AND attempts = 0 AND due IS NOT NULL"
+        return int(self.store.rows(tried)[0][0])
+
+    def discard(self) -> None:
+        """Forget what is still to be delivered."""
+        with self.store.transaction():
+            self.store.db.execute("DELETE FROM deliveries")

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from portal.sandbox import invoicing
+from portal.sandbox.errors import StripeError
 
 if TYPE_CHECKING:
     from portal.sandbox.account import Account
@@ -19,13 +20,13 @@ def add(account: "Account", customer: Json, price: Json, quantity: int, fields: 
         "currency": price["currency"],
         "customer": customer["id"],
         "date": now,
-        "description": fields.get("description") or invoicing.describe(account, price, quantity),
+        "description": invoicing.describe(account, price, quantity) if price["id"] else None,
         "discountable": True,
         "discounts": [],
         "metadata": {},
         "net_amount": amount,
         "period": {"start": now, "end": now},
-        "pricing": invoicing.pricing(price) if price.get("id") else None,
+        "pricing": invoicing.pricing(price) if price["id"] else None,
         "quantity": quantity,
         "quantity_decimal": str(quantity),
         "tax_rates": [],
@@ -86,3 +87,13 @@ def bind(account: "Account", invoice: Json) -> None:
         item = account.get(details["invoice_item"]) if details else None
         if item and item["invoice"] is None:
             account.change(item, {"invoice": invoice["id"]})
+
+
+def put(account: "Account", invoice: Json, item: Json) -> None:
+    """Add an item to a draft. Raises StripeError when the invoice is no draft."""
+    if invoice["status"] != "draft":
+        raise StripeError("This invoice is no longer editable.", code="invoice_not_editable", param="invoice")
+    invoice["lines"]["data"].append(_line(account, item) | {"invoice": invoice["id"]})
+    invoicing.reckon(account.find("customer", invoice["customer"]), invoice)
+    account.save(invoice)
+    account.change(item, {"invoice": invoice["id"]})

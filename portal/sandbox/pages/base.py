@@ -1,5 +1,6 @@
 """What the hosted pages share: the account of an object's mode, money in words, headers."""
 
+import datetime as dt
 import urllib.parse
 from typing import Any
 
@@ -60,3 +61,11 @@ def interval(price: Json) -> str:
 
 
 pages.add_app_template_filter(interval, "interval")
+
+
+def date(moment: int) -> str:
+    """A day in words, UTC."""
+    return f"{dt.datetime.fromtimestamp(moment, dt.UTC):%d %B %Y}".lstrip("0")
+
+
+pages.add_app_template_filter(date, "date")

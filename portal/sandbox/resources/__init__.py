@@ -1,13 +1,33 @@
 """Stripe's operations, a file per resource; importing this package serves them."""
 
 from portal.sandbox.resources import (
+    billing_portal,
     checkout_sessions,
     customers,
     events,
+    invoiceitems,
     invoices,
+    payment_links,
+    payment_pages,
+    payments,
     prices,
     products,
+    setup_intents,
     subscriptions,
 )
 
-__all__ = ["checkout_sessions", "customers", "events", "invoices", "prices", "products", "subscriptions"]
+__all__ = [
+    "billing_portal",
+    "checkout_sessions",
+    "customers",
+    "events",
+    "invoiceitems",
+    "invoices",
+    "payment_links",
+    "payment_pages",
+    "payments",
+    "prices",
+    "products",
+    "setup_intents",
+    "subscriptions",
+]

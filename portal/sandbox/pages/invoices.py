@@ -1,0 +1,78 @@
+"""The hosted invoice page, its PDF, and receipts."""
+
+from typing import Any
+
+from flask import Response, abort, request
+from werkzeug.wrappers import Response as Answer
+
+from portal.sandbox import invoicing
+from portal.sandbox.account import Account
+from portal.sandbox.errors import StripeError
+from portal.sandbox.pages import forms
+from portal.sandbox.pages.base import account_of, go, page, pages
+from portal.sandbox.pdf import render
+
+Json = dict[str, Any]
+
+
+@pages.get("/i/<invoice_id>")
+def show_invoice(invoice_id: str) -> Response:
+    _, invoice = opened(invoice_id)
+    return page("invoice.html", invoice=invoice, typed={}, wrong={})
+
+
+@pages.post("/i/<invoice_id>")
+def pay_invoice(invoice_id: str) -> Response | Answer:
+    account, invoice = opened(invoice_id)
+    if invoice["status"] != "open":
+        return go(f"/i/{invoice_id}")
+    wrong = forms.problems(request.form, with_email=False)
+    if wrong:
+        return page("invoice.html", 422, invoice=invoice, typed=request.form, wrong=wrong)
+    try:
+        return go(attempt_invoice(account, invoice_id))
+    except StripeError as error:
+        field, words = forms.explain(error)
+        found = account.find("invoice", invoice_id)
+        return page("invoice.html", 402, invoice=found, typed=request.form, wrong={field: words})
+
+
+def attempt_invoice(account: Account, invoice_id: str) -> str:
+    """Pay with what was typed; where to go next. Raises StripeError when it is declined."""
+    with account.store.transaction():
+        invoice = account.find("invoice", invoice_id)
+        if invoice["status"] != "open":
+            return f"/i/{invoice_id}"
+        method = forms.method(account, request.form, invoice["customer_email"])
+        paid = invoicing.pay(account, invoice, method, off_session=False)
+        intent = invoicing.intent_of(account, paid)
+        if intent and intent["status"] == "requires_action":
+            account.change(intent, {"_": intent["_"] | {"return_url": invoice["hosted_invoice_url"]}})
+            return f"/3ds/{intent['id']}"
+    return f"/i/{invoice_id}"
+
+
+@pages.get("/i/<invoice_id>/pdf")
+def invoice_pdf(invoice_id: str) -> Response:
+    _, invoice = opened(invoice_id)
+    response = Response(render(invoice), mimetype="application/pdf")
+    response.headers["Content-Disposition"] = f'inline; filename="Invoice-{invoice["number"]}.pdf"'
+    return response
+
+
+@pages.get("/receipts/<charge_id>")
+def receipt(charge_id: str) -> Response:
+    charge = account_of(charge_id).get(charge_id) or {}
+    if charge.get("object") != "charge":
+        abort(404)
+    paid = invoicing.money(charge["amount"], charge["currency"])
+    return page("message.html", heading="Receipt", words=f"{paid}: {charge['status']}.")
+
+
+def opened(invoice_id: str) -> tuple[Account, Json]:
+    """The finalized invoice of an address, or 404."""
+    account = account_of(invoice_id)
+    invoice = account.get(invoice_id) or {}
+    if invoice.get("object") != "invoice" or invoice["status"] == "draft":
+        abort(404)
+    return account, invoice

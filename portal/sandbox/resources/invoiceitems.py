@@ -1,0 +1,86 @@
+"""Invoice items."""
+
+from typing import Any
+
+from portal.sandbox import items_due, lists
+from portal.sandbox.account import Account
+from portal.sandbox.api import operation
+from portal.sandbox.errors import StripeError
+from portal.sandbox.resources.common import changed, given
+from portal.sandbox.wire import missing_parameter
+
+Json = dict[str, Any]
+AS_GIVEN = ("description", "discountable", "metadata", "period")
+
+
+@operation("POST", "/v1/invoiceitems")
+def create(account: Account, params: Json) -> Json:
+    params = given(params)
+    if "customer" not in params:
+        raise missing_parameter("customer")
+    customer = account.find("customer", params["customer"], "customer")
+    quantity = params.get("quantity", 1)
+    fields = {name: params[name] for name in AS_GIVEN if name in params}
+    if params.get("subscription"):
+        subscription = account.find("subscription", params["subscription"], "subscription")
+        named = {"subscription": subscription["id"], "subscription_item": None}
+        fields["parent"] = {"type": "subscription_details", "subscription_details": named}
+    price = price_of(account, params)
+    if "amount" in params:
+        fields["amount"] = params["amount"]
+    item = items_due.add(account, customer, price, quantity, fields)
+    if params.get("invoice"):
+        items_due.put(account, account.find("invoice", params["invoice"], "invoice"), item)
+    return item
+
+
+def price_of(account: Account, params: Json) -> Json:
+    """The price that an item names, or one that stands for its amount. Raises StripeError."""
+    named = (params.get("pricing") or {}).get("price")
+    if named:
+        price = account.find("price", named, "pricing[price]")
+        if price["recurring"]:
+            raise StripeError("The price specified is not a one-time price.", param="pricing[price]")
+        return price
+    exact = params.get("amount", params.get("unit_amount_decimal"))
+    if params.get("price_data"):
+        data = given(params["price_data"])
+        account.find("product", data["product"], "price_data[product]")
+        exact = data.get("unit_amount_decimal", data.get("unit_amount"))
+        params["currency"] = data["currency"]
+    if exact is None:
+        raise missing_parameter("amount")
+    if "currency" not in params:
+        raise missing_parameter("currency")
+    return {"id": None, "currency": params["currency"].lower(), "unit_amount_decimal": str(exact)}
+
+
+@operation("GET", "/v1/invoiceitems/{invoiceitem}")
+def retrieve(account: Account, params: Json, invoiceitem: str) -> Json:
+    return account.find("invoiceitem", invoiceitem)
+
+
+@operation("POST", "/v1/invoiceitems/{invoiceitem}")
+def update(account: Account, params: Json, invoiceitem: str) -> Json:
+    found = account.find("invoiceitem", invoiceitem)
+    wanted = {name: params[name] for name in (*AS_GIVEN, "amount") if name in params}
+    if found["invoice"] and "amount" in wanted:
+        raise StripeError("This invoice item is already on an invoice.", code="invoice_not_editable")
+    return account.change(found, changed(found, wanted))
+
+
+@operation("DELETE", "/v1/invoiceitems/{invoiceitem}")
+def delete(account: Account, params: Json, invoiceitem: str) -> Json:
+    found = account.find("invoiceitem", invoiceitem)
+    if found["invoice"]:
+        raise StripeError("You can only delete invoice items that aren't attached to an invoice.")
+    account.emit("invoiceitem.deleted", found)
+    account.store.remove(account.mode, invoiceitem)
+    return {"id": invoiceitem, "object": "invoiceitem", "deleted": True}
+
+
+@operation("GET", "/v1/invoiceitems")
+def index(account: Account, params: Json) -> Json:
+    filters = {"$.customer": params.get("customer"), "$.invoice": params.get("invoice")}
+    hidden = "$.invoice" if params.get("pending") else "$._hidden"
+    return lists.page(account, "invoiceitem", params, "/v1/invoiceitems", filters, hidden=hidden)

@@ -1,0 +1,112 @@
+"""Payment links: a checkout that anyone may open, again and again."""
+
+from typing import Any
+
+from portal.sandbox import checkout, lists
+from portal.sandbox.account import Account
+from portal.sandbox.api import operation
+from portal.sandbox.expand import on_request
+from portal.sandbox.resources.checkout_sessions import EMPTY_TEXT, kept_line, open_session
+from portal.sandbox.resources.common import changed, given
+
+Json = dict[str, Any]
+
+
+@operation("POST", "/v1/payment_links")
+def create(account: Account, params: Json) -> Json:
+    params = given(params)
+    lines = [kept_line(account, given(item), n) for n, item in enumerate(params["line_items"])]
+    _, currency = checkout.total(account, lines)
+    recurring = any(account.find("price", line["price"])["recurring"] for line in lines)
+    id_ = account.new_id("payment_link")
+    fields = {
+        "id": id_,
+        "active": True,
+        "after_completion": after_completion(params.get("after_completion")),
+        "allow_promotion_codes": params.get("allow_promotion_codes", False),
+        "automatic_tax": {"enabled": False, "liability": None},
+        "billing_address_collection": params.get("billing_address_collection", "auto"),
+        "currency": currency,
+        "custom_text": EMPTY_TEXT,
+        "customer_creation": "always" if recurring else params.get("customer_creation", "if_required"),
+        "metadata": params.get("metadata") or {},
+        "payment_method_collection": params.get("payment_method_collection", "always"),
+        "payment_method_types": params.get("payment_method_types"),
+        "phone_number_collection": {"enabled": False},
+        "submit_type": params.get("submit_type", "auto"),
+        "subscription_data": shown_data(params.get("subscription_data")) if recurring else None,
+        "tax_id_collection": {"enabled": False, "required": "never"},
+        "url": f"{account.config.pages}/p/{id_.removeprefix('plink_')}",
+        "_": {"line_items": lines, "mode": "subscription" if recurring else "payment"}
+        | {"subscription_data": params.get("subscription_data") or {}},
+    }
+    return account.add("payment_link", fields, "payment_link.created")
+
+
+def after_completion(asked: Json | None) -> Json:
+    """What happens after paying: Stripe's own page, or a redirect."""
+    if asked and asked["type"] == "redirect":
+        return {"type": "redirect", "redirect": {"url": asked["redirect"]["url"]}}
+    words = ((asked or {}).get("hosted_confirmation") or {}).get("custom_message")
+    return {"type": "hosted_confirmation", "hosted_confirmation": {"custom_message": words}}
+
+
+def shown_data(asked: Json | None) -> Json:
+    """subscription_data as the link shows it."""
+    asked = asked or {}
+    return {
+        "description": asked.get("description"),
+        "invoice_settings": {"issuer": {"type": "self"}},
+        "metadata": asked.get("metadata") or {},
+        "trial_period_days": asked.get("trial_period_days"),
+        "trial_settings": asked.get("trial_settings"),
+    }
+
+
+def begin(account: Account, link: Json) -> Json:
+    """A checkout session for one visitor of a link. Raises StripeError when a price was withdrawn."""
+    kept = link["_"]
+    after = link["after_completion"]
+    params = {
+        "customer_creation": link["customer_creation"],
+        "line_items": [{"price": line["price"], "quantity": line["quantity"]} for line in kept["line_items"]],
+        "metadata": link["metadata"],
+        "mode": kept["mode"],
+        "payment_method_types": link["payment_method_types"],
+        "subscription_data": kept["subscription_data"],
+    }
+    if after["type"] == "redirect":
+        params["success_url"] = after["redirect"]["url"]
+    return open_session(account, given(params), link)
+
+
+@operation("GET", "/v1/payment_links/{payment_link}")
+def retrieve(account: Account, params: Json, payment_link: str) -> Json:
+    return account.find("payment_link", payment_link)
+
+
+@operation("POST", "/v1/payment_links/{payment_link}")
+def update(account: Account, params: Json, payment_link: str) -> Json:
+    found = account.find("payment_link", payment_link)
+    names = ("active", "allow_promotion_codes", "inactive_message", "metadata", "submit_type")
+    changes = changed(found, {name: params[name] for name in names if name in params})
+    if params.get("after_completion"):
+        changes["after_completion"] = after_completion(params["after_completion"])
+    return account.change(found, changes, "payment_link.updated")
+
+
+@operation("GET", "/v1/payment_links/{payment_link}/line_items")
+def line_items(account: Account, params: Json, payment_link: str) -> Json:
+    items = checkout.line_items(account, account.find("payment_link", payment_link))
+    return lists.slice_of(items, params, f"/v1/payment_links/{payment_link}/line_items")
+
+
+@on_request("payment_link", "line_items")
+def included_line_items(account: Account, link: Json) -> Json:
+    return line_items(account, {}, link["id"])
+
+
+@operation("GET", "/v1/payment_links")
+def index(account: Account, params: Json) -> Json:
+    filters = {"$.active": params.get("active")}
+    return lists.page(account, "payment_link", params, "/v1/payment_links", filters)
