@@ -1,5 +1,11 @@
 """The portal for a WSGI server: `gunicorn wsgi:app`. `flask` finds it by its name."""
 
-from portal import create_app
+import sys
 
-app = create_app()
+from portal import create_app
+from portal.settings import BadSettings
+
+try:
+    app = create_app()
+except BadSettings as faults:
+    sys.exit(str(faults))  # one line a fault; a traceback would only hide them

@@ -42,7 +42,11 @@ def seed() -> seeding.Seeded:
     """Load the catalogue and commit."""
     from portal import catalogue
 
-    done = seeding.seed(catalogue.read(settings().catalogue), settings().price_ids)
+    try:
+        entries = catalogue.read(settings().catalogue)
+    except catalogue.BadCatalogue as faults:
+        raise click.ClickException(str(faults)) from None
+    done = seeding.seed(entries, settings().price_ids)
     db.session.commit()
     return done
 
@@ -62,10 +66,15 @@ def push(mode: str, dry_run: bool) -> None:
 @click.option("--port", type=int, help="Default: SANDBOX_PORT.")
 def sandbox(port: int | None) -> None:
     """The Stripe-compatible server alone."""
+    from portal import instance
+    from portal import settings as settings_module
     from portal.sandbox.config import Config, Endpoint
     from portal.sandbox.server import serve
 
-    given = settings()
+    if not settings().uses_sandbox:
+        raise click.ClickException("A Stripe key is set, so the portal talks to Stripe and needs no sandbox.")
+    instance.prepare(settings())
+    given = settings_module.load()  # once more: at the first start the sandbox's keys were only now written
     base = f"http://127.0.0.1:{given.port}"
     endpoints = (
         Endpoint("live", f"{base}/api/webhooks/stripe", given.webhook_secrets("live")[0]),
@@ -98,10 +107,10 @@ def start() -> None:
     for mode in ("live", "test"):
         if settings().secret_key_for(mode):
             list(pushing.push(mode))
-    passwords = people.ensure_people(settings()) if not settings().is_production else {}
+    passwords = people.ensure_people(settings())
     db.session.commit()
     db.engine.dispose()
-    welcome(passwords)
+    welcome({} if settings().is_production else passwords)
     os.execvp("gunicorn", ["gunicorn", "wsgi:app"])  # noqa: S606, S607
 
 

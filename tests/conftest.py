@@ -67,11 +67,11 @@ def the_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def here(the_world: World) -> Iterator[World]:
     """The world, empty but for the catalogue; webhooks are held until a test flushes them."""
     the_world.calm()
+    the_world.deliveries(hold=True)
     with the_world.app.app_context():
         empty(the_world.app)
         db.session.remove()
     limiter.reset()
-    the_world.deliveries(hold=True)
     yield the_world
     the_world.calm()
 

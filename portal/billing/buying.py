@@ -84,4 +84,4 @@ def page_url(endpoint: str, **values: Any) -> str:
 
 def success_url() -> str:
     """Where Stripe sends the customer after paying. Its placeholder must not be escaped."""
-    return f"{page_url('billing.success')}?session_id={SESSION_ID}"
+    return f"{page_url('success.page')}?session_id={SESSION_ID}"

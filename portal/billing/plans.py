@@ -26,8 +26,7 @@ class Offer:
     saving: int | None
     is_current: bool
     verb: str
-    action: str  # "buy", "signup", or "change" for who has a plan already
-    signup_next: str
+    action: str  # "buy" (strangers sign up on the way), or "change" for who has a plan already
 
 
 def on_sale() -> list[Plan]:
@@ -36,15 +35,15 @@ def on_sale() -> list[Plan]:
     return list(db.session.execute(query).scalars())
 
 
-def offers(cycle: str, mine: access.Access | None, signed_in: bool) -> list[Offer]:
-    """The pricing page's plans for one cycle; what has no allowed price is left out."""
+def offers(cycle: str, mine: access.Access | None) -> list[Offer]:
+    """The pricing page's plans for one cycle, for a customer or (None) a stranger; only what may be sold."""
     found = []
     plans = on_sale()
     positions = {plan.tier: plan.position for plan in plans}
     for plan in plans:
         price = price_for(plan, cycle)
         if price is not None and items.is_allowed(price.stripe_id("live")):
-            found.append(_offer(plan, price, mine, signed_in, positions))
+            found.append(_offer(plan, price, mine, positions))
     return found
 
 
@@ -55,12 +54,9 @@ def price_for(plan: Plan, cycle: str) -> Price | None:
     return next(iter(fitting or prices), None)
 
 
-def _offer(
-    plan: Plan, price: Price, mine: access.Access | None, signed_in: bool, positions: dict[str, int]
-) -> Offer:
+def _offer(plan: Plan, price: Price, mine: access.Access | None, positions: dict[str, int]) -> Offer:
     subscribed = mine is not None and mine.subscription is not None
     is_current = mine is not None and mine.tier == plan.tier
-    action = "change" if subscribed else "buy" if signed_in else "signup"
     verb = "Choose"
     if subscribed and mine is not None:
         verb = "Upgrade to" if plan.position > positions.get(mine.tier, -1) else "Switch to"
@@ -74,8 +70,7 @@ def _offer(
         saving=_saving(plan, price),
         is_current=is_current,
         verb=verb,
-        action=action,
-        signup_next=f"/billing/resume?price={price.key}",
+        action="change" if subscribed else "buy",
     )
 
 

@@ -41,8 +41,8 @@ def pricing() -> ResponseReturnValue:
     cycle = request.args.get("cycle", "month")
     if cycle not in plans.CYCLES:
         raise InvalidInput("Plans are paid by month or by year.", errors={"cycle": "month or year"})
-    mine = access.of(mine_or_none()) if current_user.is_authenticated else None
-    offers = plans.offers(cycle, mine, current_user.is_authenticated)
+    customer = mine_or_none()
+    offers = plans.offers(cycle, access.of(customer) if customer else None)
     has_yearly = any(price.interval == "year" for plan in plans.on_sale() for price in plan.prices)
     return render_template("billing/pricing.html", cycle=cycle, plans=offers, has_yearly=has_yearly)
 

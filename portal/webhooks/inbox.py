@@ -87,7 +87,7 @@ def receive(mode: str, body: bytes) -> str:
         raise InvalidInput("This event belongs to the other mode's endpoint.", errors={"livemode": "wrong lane"})
     state = _store(mode, hint, body)
     db.session.commit()
-    log.info("stripe_webhook_verified", event=hint.event_id, type=hint.type, mode=mode)
+    log.info("stripe_webhook_verified", event_id=hint.event_id, type=hint.type, mode=mode)
     if state in DONE:
         return "duplicate"
     return handle(mode, hint)
@@ -137,7 +137,7 @@ def handle(mode: str, hint: Hint) -> str:
     except Exception as error:
         _fail(mode, hint, error)
         raise
-    log.info("stripe_webhook_handled_successfully", event=hint.event_id, type=hint.type)
+    log.info("stripe_webhook_handled_successfully", event_id=hint.event_id, type=hint.type)
     return "processed"
 
 
@@ -172,7 +172,7 @@ def _park(mode: str, hint: Hint, reason: str) -> str:
     db.session.rollback()
     _move(mode, hint, "parked", error=reason)
     db.session.commit()
-    log.info("stripe_webhook_parked", event=hint.event_id, type=hint.type, reason=reason)
+    log.info("stripe_webhook_parked", event_id=hint.event_id, type=hint.type, reason=reason)
     return "parked"
 
 
@@ -180,7 +180,7 @@ def _fail(mode: str, hint: Hint, error: Exception) -> None:
     db.session.rollback()
     _move(mode, hint, "failed", error=f"{type(error).__name__}: {error}")
     db.session.commit()
-    log.error("stripe_webhook_failed", event=hint.event_id, type=hint.type, error=type(error).__name__)
+    log.error("stripe_webhook_failed", event_id=hint.event_id, type=hint.type, error=type(error).__name__)
 
 
 def newest(*, state: str | None = None, mode: str | None = None, limit: int = 50) -> list[StripeEvent]:

@@ -117,19 +117,19 @@ class Browser:
         self.page = self.http.post(form.action, data=form.fields, timeout=30, allow_redirects=follow)
         return self.page
 
-    def pay(self, card: str = CARD, **values: str) -> requests.Response:
+    def pay(self, card: str = CARD, *, follow: bool = True, **values: str) -> requests.Response:
         """Fill in the hosted checkout page that is open, and pay."""
         label = next(
             label for form in self.forms() for label in form.buttons if label.startswith(("Pay", "Subscribe"))
         )
         filled = {
             "number": card,
-            "expiry": "12 / 34",
+            "expiration": "12 / 34",
             "cvc": "123",
             "name": "Test Person",
             "zip": "94107",
         } | values
-        return self.press(label, **filled)
+        return self.press(label, follow=follow, **filled)
 
     def buy(self, price: str, card: str = CARD) -> requests.Response:
         """From the pricing page to the success page."""

@@ -41,15 +41,16 @@ class World:
 
     def flush(self) -> None:
         """Send what is held, and wait until it is delivered."""
-        requests.post(f"{self.sandbox}/_config/deliveries/flush", timeout=30).raise_for_status()
+        requests.post(f"{self.sandbox}/_config/deliveries/flush", timeout=60).raise_for_status()
 
     def fail(self, **plan: Any) -> None:
         """Make the next calls to Stripe fail, hang, or lose their answers."""
         requests.post(f"{self.sandbox}/_config/failures", json=plan, timeout=10).raise_for_status()
 
     def calm(self) -> None:
-        """Everything as it was: no faults, deliveries flow."""
-        requests.post(f"{self.sandbox}/_config/reset", timeout=10).raise_for_status()
+        """No faults any more, and nothing left to deliver."""
+        for control in ("reset", "deliveries/discard"):
+            requests.post(f"{self.sandbox}/_config/{control}", timeout=10).raise_for_status()
 
 
 def eventually(check: Callable[[], Any], seconds: float = 10) -> Any:
@@ -74,8 +75,13 @@ def world(folder: Path, database_url: str, kind: str) -> Iterator[World]:
 
             upgrade()
             db.session.remove()
+        running = World(app, base, sandbox, kind)
         with servers.served(app, port):
-            yield World(app, base, sandbox, kind)
+            with app.app_context():
+                empty(app)  # makes the catalogue at Stripe, so that no later test hears of that
+                db.session.remove()
+            running.flush()
+            yield running
         with app.app_context():
             db.engine.dispose()
 
