@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 def item_of(account: "Account", id_: str) -> tuple[Json, Json]:
     """The subscription that has an item, and the item. Raises StripeError."""
-    has = "EXISTS (SELECT 1 FROM json_each(json, '$.items.data') WHERE json_extract(value, '$.id') = ?)"
+    has = "EXISTS (SELECT 1 FROM json_each(objects.json, '$.items.data') WHERE json_extract(value, '$.id') = ?)"
     for subscription in account.store.select(account.mode, "subscription", has, id_):
         return subscription, next(i for i in subscription["items"]["data"] if i["id"] == id_)
     raise missing("subscription_item", id_)

@@ -191,7 +191,7 @@ def refuse(account: "Account", intent: Json, method: Json, reason: str) -> Strip
 def fail(account: "Account", intent: Json, method: Json, error: StripeError) -> StripeError:
     """Send an intent back to wait for another payment method; what was tried stays on record."""
     error.keeps, error.status = True, 402
-    problem = error.answer()["error"] | {"payment_method": method}
+    problem = error.answer()["error"] | {"payment_method": _bare(method)}
     changes = {"status": "requires_payment_method", "last_payment_error": problem, "payment_method": None}
     account.change(intent, changes | {"next_action": None})
     account.emit("payment_intent.payment_failed", intent)

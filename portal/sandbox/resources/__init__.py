@@ -1,6 +1,7 @@
 """Stripe's operations, a file per resource; importing this package serves them."""
 
 from portal.sandbox.resources import (
+    absent,
     billing_portal,
     checkout_sessions,
     customers,
@@ -17,6 +18,7 @@ from portal.sandbox.resources import (
 )
 
 __all__ = [
+    "absent",
     "billing_portal",
     "checkout_sessions",
     "customers",

@@ -82,7 +82,6 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
         "amount_subtotal": amount,
         "amount_total": amount,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
-        "branding_settings": None,
         "collected_information": {"business_name": None, "individual_name": None, "shipping_details": None},
         "currency": currency,
         "custom_text": EMPTY_TEXT,

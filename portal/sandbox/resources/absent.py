@@ -1,0 +1,33 @@
+"""Lists of what the sandbox doesn't make: an account that never used these has empty ones too."""
+
+from typing import Any
+
+from portal.sandbox import lists
+from portal.sandbox.account import Account
+from portal.sandbox.api import operation
+
+Json = dict[str, Any]
+NEVER_MADE = (
+    "/v1/balance_transactions",
+    "/v1/billing/meters",
+    "/v1/coupons",
+    "/v1/credit_notes",
+    "/v1/disputes",
+    "/v1/entitlements/features",
+    "/v1/promotion_codes",
+    "/v1/subscription_schedules",
+    "/v1/tax_rates",
+    "/v1/test_helpers/test_clocks",
+)
+
+
+def serve_empty(path: str) -> None:
+    """An empty list at a path."""
+
+    @operation("GET", path)
+    def index(account: Account, params: Json) -> Json:
+        return lists.of([], path)
+
+
+for path in NEVER_MADE:
+    serve_empty(path)
