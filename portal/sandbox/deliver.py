@@ -23,7 +23,7 @@ from portal.sandbox.store import Store
 Json = dict[str, Any]
 log = logging.getLogger(__name__)
 PAUSE = 0.05  # seconds between looks at what is due
-LEASE = 60.0  # seconds after which a delivery that a crash interrupted is made again
+QUIET_ATTEMPTS = 2  # an endpoint that is just starting is no news
 TIMEOUT = 20.0  # seconds that an endpoint may take
 
 
@@ -57,6 +57,7 @@ class Deliverer(threading.Thread):
         super().__init__(name="deliverer", daemon=True)
         self.store, self.config, self.controls = store, config, controls
         self.stopping = threading.Event()
+        # An endpoint in here is being served; its rows stay due, so that a crash loses none of them.
         self.busy: set[str] = set()
 
     def run(self) -> None:
@@ -76,7 +77,7 @@ class Deliverer(threading.Thread):
         order = "DESC" if switches.reorder else "ASC"
         found = self.store.rows(
             "SELECT seq, event, endpoint, attempts FROM deliveries "  # noqa: S608
-            f"WHERE due <= ? AND (? = 0 OR released = 1) ORDER BY seq {order} LIMIT 500",
+            f"WHERE due <= ? AND (? = 0 OR released = 1) ORDER BY seq {order} LIMIT 50",
             now - switches.delay,
             int(switches.hold),
         )
@@ -102,12 +103,12 @@ class Deliverer(threading.Thread):
         if target is None or self.controls.drops():
             self.finish(seq, event)
             return
-        with self.store.transaction():
-            self.store.db.execute("UPDATE deliveries SET due = ? WHERE seq = ?", (time.time() + LEASE, seq))
         status = send(target["url"], payload, target["_"]["secret"])
         if self.controls.duplicates():
             status = send(target["url"], payload, target["_"]["secret"])
-        log.info("%s to %s: %s", event, target["url"], status or "no answer")
+        arrived, starting = 200 <= status < 300, attempts < QUIET_ATTEMPTS
+        level = logging.DEBUG if arrived or starting else logging.WARNING
+        log.log(level, "%s to %s: %s", event, target["url"], status or "no answer")
         if 200 <= status < 300:
             self.finish(seq, event)
         else:

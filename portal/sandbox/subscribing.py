@@ -215,7 +215,7 @@ def end(
     now = account.now()
     words = subscription["cancellation_details"] | {"reason": reason} | (details or {})
     status = "incomplete_expired" if subscription["status"] == "incomplete" else "canceled"
-    changes = {"status": status, "ended_at": now, "cancellation_details": words, "cancel_at_period_end": False}
+    changes = {"status": status, "ended_at": now, "cancellation_details": words}
     changes["canceled_at"] = subscription["canceled_at"] or now
     account.change(subscription, changes)
     account.emit("customer.subscription.deleted", subscription)
