@@ -1,6 +1,7 @@
 """The `flask` commands."""
 
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -10,6 +11,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from portal.billing import seeding
+from portal.errors import PortalError
 from portal.extensions import db
 from portal.settings import Settings
 
@@ -58,8 +60,11 @@ def push(mode: str, dry_run: bool) -> None:
     """Make the missing products and prices at Stripe; never edits or deletes."""
     from portal.billing import pushing
 
-    for done in pushing.push(mode, dry_run=dry_run):
-        click.echo(f"  {done.key:<22} {done.what:<32} {done.stripe_id or ''}")
+    try:
+        for done in pushing.push(mode, dry_run=dry_run):
+            click.echo(f"  {done.key:<22} {done.what:<32} {done.stripe_id or ''}")
+    except PortalError as error:
+        raise click.ClickException(error.detail) from None
 
 
 @click.command("sandbox")
@@ -102,16 +107,26 @@ def start() -> None:
     seed()
     if settings().uses_sandbox:
         wait_for(settings().stripe_api_base + "/healthz")
-    from portal.billing import pushing
-
-    for mode in ("live", "test"):
-        if settings().secret_key_for(mode):
-            list(pushing.push(mode))
+    push_what_can_be()
     passwords = people.ensure_people(settings())
     db.session.commit()
     db.engine.dispose()
     welcome({} if settings().is_production else passwords)
-    os.execvp("gunicorn", ["gunicorn", "wsgi:app"])  # noqa: S606, S607
+    # gunicorn.conf.py knows the environment alone, not `.env`.
+    os.environ.update(PORT=str(settings().port), REDIS_URL=settings().redis_url or "")
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "wsgi:app"])  # noqa: S606
+
+
+def push_what_can_be() -> None:
+    """Push the catalogue in each mode that has a key. Stripe being away does not keep the portal from starting."""
+    from portal.billing import pushing
+
+    for mode in ("live", "test"):
+        if settings().secret_key_for(mode):
+            try:
+                list(pushing.push(mode))
+            except PortalError as error:
+                click.secho(f"  The {mode} catalogue was not pushed: {error.detail}", fg="yellow", err=True)
 
 
 def welcome(passwords: dict[str, str]) -> None:

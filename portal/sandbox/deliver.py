@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 PAUSE = 0.05  # seconds between looks at what is due
 QUIET_ATTEMPTS = 2  # an endpoint that is just starting is no news
 TIMEOUT = 20.0  # seconds that an endpoint may take
+WAIT = 50.0  # seconds that a flush waits for deliveries
 
 
 def signature(payload: bytes, secret: str, moment: int) -> str:
@@ -56,20 +58,26 @@ class Deliverer(threading.Thread):
     def __init__(self, store: Store, config: Config, controls: Controls) -> None:
         super().__init__(name="deliverer", daemon=True)
         self.store, self.config, self.controls = store, config, controls
-        self.stopping = threading.Event()
+        self.stopping, self.nudge = threading.Event(), threading.Event()
         # An endpoint in here is being served; its rows stay due, so that a crash loses none of them.
         self.busy: set[str] = set()
 
     def run(self) -> None:
         with ThreadPoolExecutor(4) as pool:
-            while not self.stopping.wait(PAUSE):
+            while not self.stopping.is_set():
+                self.nudge.wait(PAUSE)
+                self.nudge.clear()
                 try:
-                    clockwork.tick(self.store, self.config)
-                    for endpoint, batch in self.due().items():
-                        self.busy.add(endpoint)
-                        pool.submit(self.deliver_all, endpoint, batch)
+                    self.round(pool)
                 except Exception:
                     log.exception("the sandbox's deliverer stumbled and goes on")
+
+    def round(self, pool: ThreadPoolExecutor) -> None:
+        """One look at what time has brought and at what is due."""
+        clockwork.tick(self.store, self.config)
+        for endpoint, batch in self.due().items():
+            self.busy.add(endpoint)
+            pool.submit(self.deliver_all, endpoint, batch)
 
     def due(self) -> dict[str, list[tuple[int, str, int]]]:
         """What is to be sent now, by endpoint; an endpoint that is being served waits."""
@@ -96,9 +104,12 @@ class Deliverer(threading.Thread):
             log.exception("delivery failed")
         finally:
             self.busy.discard(endpoint)
+            self.nudge.set()
 
     def deliver(self, endpoint: str, seq: int, event: str, attempts: int) -> None:
         """Send one event to one endpoint and write down what came of it."""
+        if not self.store.rows("SELECT 1 FROM deliveries WHERE seq = ?", seq):
+            return  # discarded meanwhile
         target, payload = self.addressed(endpoint, event)
         if target is None or self.controls.drops():
             self.finish(seq, event)
@@ -135,24 +146,26 @@ class Deliverer(threading.Thread):
         due = time.time() + schedule[attempts] if attempts < len(schedule) else None
         with self.store.transaction():
             self.store.db.execute(
-                "UPDATE deliveries SET attempts = attempts + 1, due = ? WHERE seq = ?", (due, seq)
+                "UPDATE deliveries SET attempts = attempts + 1, due = ?, released = 0 WHERE seq = ?", (due, seq)
             )
 
-    def flush(self, patience: float = 30.0) -> None:
-        """Send what is held back, now; returns when all of it was tried, or after so many seconds."""
+    def flush(self) -> None:
+        """Send what is held back, now; returns when all of it was tried."""
         with self.store.transaction():
             self.store.db.execute(
                 "UPDATE deliveries SET released = 1, due = ? WHERE due IS NOT NULL", (time.time() - 3600,)
             )
-        deadline = time.time() + patience
-        while self._still_to_try() and time.time() < deadline:
-            time.sleep(PAUSE / 5)
-
-    def _still_to_try(self) -> int:
-        tried = "SELECT count(*) FROM deliveries WHERE released = 1 AND attempts = 0 AND due IS NOT NULL"
-        return int(self.store.rows(tried)[0][0])
+        self.nudge.set()
+        self.wait_until(lambda: not self.store.rows("SELECT 1 FROM deliveries WHERE released = 1 LIMIT 1"))
 
     def discard(self) -> None:
-        """Forget what is still to be delivered."""
+        """Forget what is still to be delivered; returns when nothing is under way."""
         with self.store.transaction():
             self.store.db.execute("DELETE FROM deliveries")
+        self.wait_until(lambda: not self.busy)
+
+    def wait_until(self, done: Callable[[], bool]) -> None:
+        """Wait for the deliverer, but not for ever."""
+        deadline = time.monotonic() + WAIT
+        while not done() and time.monotonic() < deadline:
+            time.sleep(0.01)

@@ -47,6 +47,11 @@ def api_base(data: dict[str, Any]) -> str:
     return f"http://127.0.0.1:{data['sandbox_port']}" if data["uses_sandbox"] else STRIPE_API
 
 
+def database(data: dict[str, Any]) -> str:
+    """SQLite in the instance; what was bought in the sandbox stays apart, for real Stripe knows none of it."""
+    return f"sqlite:///{data['instance_path']}/{'demo' if data['uses_sandbox'] else 'portal'}.db"
+
+
 def pages(data: dict[str, Any]) -> tuple[str, ...]:
     """The origins of Stripe's hosted pages; the sandbox's have another host name than the portal."""
     return (f"http://localhost:{data['sandbox_port']}",) if data["uses_sandbox"] else STRIPE_PAGES
@@ -89,7 +94,7 @@ class Settings(BaseModel):
     api_prefix: values.ApiPrefix = setting("/api/v1", "a path without a slash at its end", "/api/v1")
 
     database_url: values.Database = setting(
-        lambda data: f"sqlite:///{data['instance_path']}/portal.db",
+        database,
         "a PostgreSQL or SQLite address",
         "postgresql://portal:password@localhost:5432/portal",
         secret=True,

@@ -104,7 +104,7 @@ def test_without_any_setting_the_sandbox_stands_in_for_stripe(tmp_path):
     assert settings.base_url == settings.frontend_url == "http://127.0.0.1:8000"
     assert settings.stripe_api_base == "http://127.0.0.1:8001"
     assert settings.checkout_origins == ("http://localhost:8001",)
-    assert settings.database_url == f"sqlite:///{tmp_path}/instance/portal.db"
+    assert settings.database_url == f"sqlite:///{tmp_path}/instance/demo.db"
     assert settings.allowed_price_ids is None
     assert not settings.is_production
 
