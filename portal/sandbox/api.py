@@ -173,7 +173,9 @@ def unrecognized(error: Exception) -> Response | tuple[str, int]:
 
 
 @api.app_errorhandler(500)
-def broken(error: Exception) -> Response:
+def broken(error: Exception) -> Response | tuple[str, int]:
     """A fault of the sandbox's own looks like one of Stripe's."""
+    if not request.path.startswith("/v1/"):
+        return "Something went wrong in the sandbox", 500
     fault = ApiError("An unknown error occurred")
     return respond(idempotency.Reply(500, fault.answer(), "req_broken"), "req_broken")

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.sandbox.account import Account
 from portal.sandbox.api import config, store
+from portal.sandbox.errors import StripeError
 from portal.sandbox.invoicing import money
 
 Json = dict[str, Any]
@@ -16,6 +17,12 @@ pages = Blueprint(
     "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/assets"
 )
 pages.add_app_template_filter(money, "money")
+
+
+@pages.errorhandler(StripeError)
+def refused(error: StripeError) -> Response:
+    """A page for what can't be done any more, such as billing for a deleted customer."""
+    return page("message.html", error.status, heading="This page is no longer valid", words=str(error))
 
 
 def account_of(id_: str) -> Account:
