@@ -1,0 +1,239 @@
+"""A sandbox as a process of its own, an endpoint that its webhooks go to, and a buyer with cards."""
+
+import html
+import http.server
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import stripe
+
+from tests.support.servers import ROOT, free_port, wait_until_up
+
+LIVE_KEY = "sk_live_forTheSandboxsTests01"
+TEST_KEY = "sk_test_forTheSandboxsTests01"
+SECRET = "whsec_forTheSandboxsTests01"
+CARD = {"email": "buyer@example.com", "expiration": "12 / 34", "cvc": "123", "name": "Bea Buyer"}
+
+
+class Hook(http.server.ThreadingHTTPServer):
+    """An endpoint that keeps what it gets and answers with the statuses it was told, then 200."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Catch)
+        self.got: list[tuple[bytes, str]] = []
+        self.answers: list[int] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/hook"
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for body, _ in list(self.got)]
+
+    def named(self, type_: str) -> list[dict[str, Any]]:
+        return [event for event in self.events() if event["type"] == type_]
+
+
+class Catch(http.server.BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status = self.server.answers.pop(0) if self.server.answers else 200
+        self.server.got.append((body, self.headers["Stripe-Signature"]))
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody reads it."""
+
+
+@dataclass
+class Sandbox:
+    """One sandbox process; `start` again after `kill` finds the same state."""
+
+    folder: Path
+    hook_url: str
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        environ = os.environ | {
+            "SANDBOX_LIVE_KEY": LIVE_KEY,
+            "SANDBOX_TEST_KEY": TEST_KEY,
+            "SANDBOX_TEST_WEBHOOK_URL": self.hook_url,
+            "SANDBOX_TEST_WEBHOOK_SECRET": SECRET,
+            "SANDBOX_RETRY_SCHEDULE": "0.1,0.3,0.6,1,1,1,1,1",
+            "SANDBOX_SETTLE_AFTER": "0.2",
+        }
+        command = [sys.executable, "-m", "portal.sandbox", "--port", str(self.port)]
+        command += ["--database", str(self.folder / "sandbox.db")]
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
+        wait_until_up(f"{self.base}/healthz")
+
+    def kill(self) -> None:
+        """kill -9: no chance to tidy up."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(10)
+
+    def client(self, key: str = TEST_KEY, version: str | None = None) -> Any:
+        """The SDK's v1 services."""
+        client = stripe.StripeClient(
+            key, base_addresses={"api": self.base}, max_network_retries=0, stripe_version=version
+        )
+        return client.v1
+
+    def post(self, path: str, data: dict[str, str] | None = None, **headers: str) -> requests.Response:
+        """A call without the SDK, and without Stripe-Version unless given."""
+        sent = {"Authorization": f"Bearer {TEST_KEY}"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        return requests.post(self.base + path, data=data or {}, headers=sent, timeout=30)
+
+    def config(self, what: str, **switches: Any) -> dict[str, Any]:
+        answer = requests.post(f"{self.base}/_config/{what}", json=switches, timeout=60)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+@dataclass(frozen=True)
+class Page:
+    """A hosted page: its status, where it leads, what it complains about."""
+
+    response: requests.Response
+
+    @property
+    def status(self) -> int:
+        return self.response.status_code
+
+    @property
+    def leads_to(self) -> str:
+        return self.response.headers.get("Location", "")
+
+    @property
+    def complaints(self) -> list[str]:
+        return [html.unescape(text) for text in re.findall(r'role="alert">(.*?)<', self.response.text)]
+
+    @property
+    def text(self) -> str:
+        return self.response.text
+
+
+def visit(url: str) -> Page:
+    return Page(requests.get(url, timeout=30))
+
+
+def submit(url: str, number: str = "4242 4242 4242 4242", **typed: str) -> Page:
+    """Fill in the page's form and send it, without following where it leads."""
+    return Page(requests.post(url, CARD | {"number": number} | typed, allow_redirects=False, timeout=30))
+
+
+def eventually(check: Callable[[], Any], seconds: float = 10) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Hook]:
+    with Hook() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def sandbox(hook: Hook, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A running sandbox, shared by the tests of a file."""
+    running = Sandbox(tmp_path_factory.mktemp("sandbox"), hook.url)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(autouse=True)
+def calm(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test leaves a fault behind."""
+    yield
+    if "sandbox" in request.fixturenames:
+        request.getfixturevalue("sandbox").config("reset")
+
+
+@pytest.fixture
+def api(sandbox: Sandbox) -> Any:
+    """The SDK in test mode."""
+    return sandbox.client()
+
+
+@pytest.fixture
+def alice(api: Any) -> Any:
+    """A customer with an email and no card."""
+    return api.customers.create({"email": "alice@example.com", "name": "Alice"})
+
+
+@pytest.fixture
+def bob(api: Any) -> Any:
+    """A customer with a card that works."""
+    card = {"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}}
+    return api.customers.create({"email": "bob@example.com", **card})
+
+
+@pytest.fixture
+def product(api: Any) -> Any:
+    return api.products.create({"name": "Pro"})
+
+
+@pytest.fixture
+def monthly(api: Any, product: Any) -> Any:
+    """$49.99 a month."""
+    terms = {"unit_amount": 4999, "currency": "usd", "recurring": {"interval": "month"}}
+    return api.prices.create({"product": product.id, **terms})
+
+
+@pytest.fixture
+def once(api: Any, product: Any) -> Any:
+    """$15, once."""
+    return api.prices.create({"product": product.id, "unit_amount": 1500, "currency": "usd"})
+
+
+@pytest.fixture
+def begin(api: Any) -> Callable[..., Any]:
+    """Make a checkout session."""
+
+    def make(mode: str, price: Any = None, **params: Any) -> Any:
+        lines = {"line_items": [{"price": price.id, "quantity": 1}]} if price else {"currency": "usd"}
+        urls = {
+            "success_url": "http://shop.example/done?session_id={CHECKOUT_SESSION_ID}",
+            "cancel_url": "http://shop.example/back",
+        }
+        return api.checkout.sessions.create({"mode": mode, **urls, **lines, **params})
+
+    return make
