@@ -24,6 +24,12 @@ Row = TypeVar("Row")
 Params = ParamSpec("Params")
 
 
+def changed(customer_id: int) -> None:
+    """Say, in the transaction that changes a customer's access, that what was cached of it is stale. Flushes."""
+    bump = update(Customer).where(Customer.id == customer_id)
+    db.session.execute(bump.values(access_version=Customer.access_version + 1))
+
+
 def own_or_404(row: Row | None, customer: Customer | None) -> Row:
     """The row if it is this customer's. Somebody else's is as absent as one that never was."""
     if row is None or customer is None or getattr(row, "customer_id", None) != customer.id:

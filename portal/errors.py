@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -172,14 +172,21 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
 
 def _database_error(error: OperationalError | InterfaceError) -> ResponseReturnValue:
     log.error("database_error", error=type(error.orig).__name__, exc_info=error)
+    _forget_reader()
     title, detail = WORDS[503]
     return answer(503, "database_unavailable", title, detail, {"Retry-After": str(RETRY_SECONDS)})
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:
     log.error("unexpected_error", error=type(error).__name__, exc_info=error)
+    _forget_reader()
     title, detail = WORDS[500]
     return answer(500, "internal_error", title, detail)
+
+
+def _forget_reader() -> None:
+    """Render the error's page as for a stranger: asking who is signed in may be what failed."""
+    g._login_user = current_app.login_manager.anonymous_user()  # type: ignore[attr-defined]
 
 
 def answer(

@@ -9,6 +9,7 @@ from portal import access, clock
 from portal.errors import Conflict
 from portal.extensions import db
 from portal.models import Customer, Purchase, User
+from portal.models.purchase import new_number
 from portal.purchases import checkout, customers, items
 from portal.purchases.items import Item
 
@@ -56,7 +57,7 @@ def take_free(customer: Customer, item: Item) -> Purchase:
     if purchase is None:
         now = clock.now()
         purchase = Purchase(
-            number=checkout.new_number(),
+            number=new_number(),
             customer_id=customer.id,
             mode=customer.mode,
             kind="plan",

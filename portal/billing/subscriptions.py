@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy import select
 
-from portal import clock, gateway
+from portal import access, clock, gateway
 from portal.extensions import db, insert
 from portal.models import Purchase, Subscription
 from portal.purchases import customers, items, tickets
@@ -53,6 +53,7 @@ def apply(snapshot: Snapshot) -> Subscription | None:
     known = by_stripe_id(snapshot.mode, snapshot.facts.id)
     if tickets.use(snapshot.mode, snapshot.facts.id, snapshot.number):
         _write(snapshot, customer.id, known)
+        access.changed(customer.id)
         _tell(snapshot.facts, customer.id, known)
         known = by_stripe_id(snapshot.mode, snapshot.facts.id)
     return known
@@ -65,7 +66,7 @@ def by_stripe_id(mode: str, subscription_id: str) -> Subscription | None:
 
 
 def _write(snapshot: Snapshot, customer_id: int, known: Subscription | None) -> None:
-    values = _values(snapshot, known) | {"customer_id": customer_id}
+    values = _values(snapshot, known) | {"customer_id": customer_id, "stripe_customer": snapshot.facts.customer}
     statement = insert(Subscription).values(mode=snapshot.mode, stripe_id=snapshot.facts.id, **values)
     db.session.execute(statement.on_conflict_do_update(index_elements=["mode", "stripe_id"], set_=values))
 

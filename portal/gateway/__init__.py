@@ -12,6 +12,7 @@ from portal.gateway.shapes import (
     Card,
     Customer,
     Invoice,
+    PaymentLink,
     Price,
     Product,
     Session,
@@ -22,11 +23,13 @@ from portal.gateway.signatures import BadSignature, verify
 from portal.settings import Settings
 
 __all__ = [
+    "MODES",
     "BadSignature",
     "Card",
     "Customer",
     "Invoice",
     "Lane",
+    "PaymentLink",
     "Price",
     "Product",
     "Session",

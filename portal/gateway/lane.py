@@ -8,7 +8,7 @@ import stripe
 import structlog
 
 from portal.errors import StripeRefused, StripeUnavailable
-from portal.gateway.shapes import Customer, Invoice, Price, Product, Session, Subscription
+from portal.gateway.shapes import Customer, Invoice, PaymentLink, Price, Product, Session, Subscription
 
 log = structlog.get_logger()
 
@@ -42,6 +42,11 @@ class Lane:
             http_client=stripe.RequestsClient(timeout=timeout),
         )
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether this mode has a key."""
+        return bool(self._client)
+
     # Customers
 
     def create_customer(self, params: Params, idempotency_key: str) -> Customer:
@@ -66,6 +71,15 @@ class Lane:
     def expire_session(self, session_id: str) -> Session:
         """End an open session, so that nobody can pay it. StripeRefused where it is not open any more."""
         return Session.read(self._ask("post", f"/v1/checkout/sessions/{session_id}/expire"))
+
+    def session_price(self, session_id: str) -> Price | None:
+        """The price of a session's first line; a session has at least one, but for setup."""
+        page = self._ask("get", f"/v1/checkout/sessions/{session_id}/line_items", {"limit": 1})
+        return Price.read(page["data"][0]["price"]) if page["data"] else None
+
+    def create_payment_link(self, params: Params, idempotency_key: str) -> PaymentLink:
+        """POST /v1/payment_links."""
+        return PaymentLink.read(self._ask("post", "/v1/payment_links", params, idempotency_key))
 
     def create_portal_session(self, customer: str, return_url: str) -> str:
         """The address of Stripe's portal for this customer."""

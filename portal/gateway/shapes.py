@@ -207,6 +207,19 @@ class Invoice:
 
 
 @dataclass(frozen=True)
+class PaymentLink:
+    """A Payment Link and its address."""
+
+    id: str
+    url: str
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/payment_links."""
+        return cls(data["id"], data["url"])
+
+
+@dataclass(frozen=True)
 class Session:
     """A Checkout Session. `kind` is Stripe's word mode: payment, subscription or setup."""
 

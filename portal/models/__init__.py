@@ -5,6 +5,7 @@ from portal.models.customer import Customer, StripeCustomer
 from portal.models.event import StripeEvent
 from portal.models.invoice import Invoice
 from portal.models.key import ApiKey
+from portal.models.link import PaymentLink
 from portal.models.mail import OutboxMail
 from portal.models.plan import Plan, Price
 from portal.models.purchase import Purchase
@@ -18,6 +19,7 @@ __all__ = [
     "Invoice",
     "MailToken",
     "OutboxMail",
+    "PaymentLink",
     "Plan",
     "Price",
     "Purchase",

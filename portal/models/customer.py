@@ -22,6 +22,7 @@ class Customer(Base):
     user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id"))
     mode: Mapped[mode]
     credit_balance: Mapped[int] = mapped_column(BigInteger, default=0)  # whole credits
+    access_version: Mapped[int] = mapped_column(default=0)  # raised in each transaction that changes access
     suspended_at: Mapped[datetime | None]  # null: not suspended
     created_at: Mapped[datetime]
 

@@ -1,5 +1,6 @@
 """The order behind every checkout."""
 
+import secrets
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,15 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk
 from portal.models.customer import Customer
 
-ONE_OPEN_PLAN = text("kind = 'plan' AND state = 'open'")
+ONE_OPEN_PLAN = text("kind = 'plan' AND state = 'open' AND payment_link IS NULL")
+
+# No 0 and O, 1 and I: order numbers are read out over the telephone.
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+def new_number() -> str:
+    """An order number such as PO-7F3K9QXM2C: 50 random bits."""
+    return "PO-" + "".join(secrets.choice(ALPHABET) for _ in range(10))
 
 
 class Purchase(Base):
@@ -52,6 +61,8 @@ class Purchase(Base):
     session_expires_at: Mapped[datetime | None]
     payment_intent: Mapped[str | None] = mapped_column(String(255), index=True)  # null for setup and free
     subscription_id: Mapped[str | None] = mapped_column(String(255))  # Stripe's id, once known
+    payment_link: Mapped[str | None] = mapped_column(String(255))  # Stripe's id, where one led here
+    made_account: Mapped[bool] = mapped_column(default=False)  # its buyer had no account before
     state: Mapped[str] = mapped_column(String(10), default="open")
     completed_at: Mapped[datetime | None]  # the session is complete; with delayed methods not yet paid
     paid_at: Mapped[datetime | None]

@@ -29,6 +29,9 @@ class Subscription(Base):
     customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
     mode: Mapped[mode]
     stripe_id: Mapped[stripe_id]
+    stripe_customer: Mapped[str] = mapped_column(
+        String(255)
+    )  # which of the customer's names at Stripe it stands under
     status: Mapped[str] = mapped_column(String(30))  # Stripe's own words
     price_id: Mapped[str] = mapped_column(String(255))  # the deciding item's price at Stripe
     tier: Mapped[str | None] = mapped_column(String(64))  # null: a usage subscription, or a price never known

@@ -1,7 +1,5 @@
 """Starting a purchase: the order first, then Stripe's session for it."""
 
-import secrets
-
 import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -10,13 +8,11 @@ from portal import clock, gateway
 from portal.errors import Conflict, StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Purchase
+from portal.models.purchase import new_number
 from portal.purchases import claims, customers, fulfilment
 from portal.purchases.items import Item
 
 log = structlog.get_logger()
-
-# No 0 and O, 1 and I: order numbers are read out over the telephone.
-ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
 def start(customer: Customer, item: Item, *, success_url: str, cancel_url: str) -> Purchase:
@@ -31,11 +27,6 @@ def start(customer: Customer, item: Item, *, success_url: str, cancel_url: str) 
         _open_session(purchase)
     log.info("checkout_started", order=purchase.number, item=purchase.item, mode=purchase.mode)
     return purchase
-
-
-def new_number() -> str:
-    """An order number such as PO-7F3K9QXM2C: 50 random bits."""
-    return "PO-" + "".join(secrets.choice(ALPHABET) for _ in range(10))
 
 
 def _reuse(customer: Customer, item: Item) -> Purchase | None:
@@ -56,7 +47,7 @@ def _reuse(customer: Customer, item: Item) -> Purchase | None:
 
 
 def _open_plan(customer: Customer) -> Purchase | None:
-    query = select(Purchase).filter_by(customer_id=customer.id, kind="plan", state="open")
+    query = select(Purchase).filter_by(customer_id=customer.id, kind="plan", state="open", payment_link=None)
     return db.session.execute(query).scalar_one_or_none()
 
 

@@ -5,10 +5,10 @@ from typing import TypeVar
 
 from portal.errors import StripeRefused, StripeUnavailable
 from portal.extensions import db
-from portal.models import Purchase, StripeCustomer
+from portal.models import PaymentLink, Purchase, StripeCustomer
 
 Answer = TypeVar("Answer")
-Claim = Purchase | StripeCustomer
+Claim = Purchase | StripeCustomer | PaymentLink
 
 
 def call(claim: Claim, ask: Callable[[str], Answer]) -> Answer:

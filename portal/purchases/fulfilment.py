@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from portal import clock, gateway
 from portal.extensions import db
 from portal.models import Purchase
-from portal.purchases import customers, tickets
+from portal.purchases import customers, links, tickets
 from portal.purchases.gives import gives
 
 log = structlog.get_logger()
@@ -17,12 +17,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A session as Stripe has it, under its sync's number, and what it bought once it is complete."""
+    """A session as Stripe has it, under its sync's number, and what it bought once it is complete.
+
+    `price` is the first line's, fetched only for a Payment Link's session that has no purchase yet.
+    """
 
     mode: str
     number: int
     session: gateway.Session
     bought: Any = None
+    price: gateway.Price | None = None
 
 
 class Mismatch(Exception):
@@ -46,10 +50,15 @@ def read(mode: str, session_id: str) -> Snapshot:
     session = gateway.of(mode).session(session_id)
     purchase = find(mode, session)
     db.session.commit()
-    bought = None
-    if purchase and session.status == "complete":
-        bought = gives[purchase.kind].read(mode, session)
-    return Snapshot(mode, number, session, bought)
+    if session.status != "complete":
+        return Snapshot(mode, number, session)
+    kind, price = purchase.kind if purchase else "", None
+    if purchase is None and session.payment_link:
+        price = gateway.of(mode).session_price(session.id)
+        kind = "plan" if links.is_ours(session, price, mode) else ""
+        db.session.commit()
+    bought = gives[kind].read(mode, session) if kind else None
+    return Snapshot(mode, number, session, bought, price)
 
 
 def find(mode: str, session: gateway.Session) -> Purchase | None:
@@ -64,12 +73,12 @@ def find(mode: str, session: gateway.Session) -> Purchase | None:
 def apply(snapshot: Snapshot) -> Purchase | None:
     """Write what the session says, once. Flushes."""
     session = snapshot.session
-    purchase = find(snapshot.mode, session)
-    if purchase is None:
-        return None
-    db.session.refresh(purchase, with_for_update=True)
-    if not tickets.use(snapshot.mode, session.id, snapshot.number):
+    # The ticket's row is locked first: of two that arrive with one link's session, one writes its purchase.
+    newest = tickets.use(snapshot.mode, session.id, snapshot.number)
+    purchase = find(snapshot.mode, session) or (_arrived(snapshot) if newest else None)
+    if purchase is None or not newest:
         return purchase
+    db.session.refresh(purchase, with_for_update=True)
     _compare(purchase, session)
     purchase.session_id = session.id
     purchase.payment_intent = session.payment_intent
@@ -83,12 +92,19 @@ def apply(snapshot: Snapshot) -> Purchase | None:
     return purchase
 
 
+def _arrived(snapshot: Snapshot) -> Purchase | None:
+    """The purchase of a Payment Link's session, written now that it is here; None where it isn't ours."""
+    if snapshot.price is None or not links.is_ours(snapshot.session, snapshot.price, snapshot.mode):
+        return None
+    return links.arrive(snapshot.mode, snapshot.session, snapshot.price)
+
+
 def _compare(purchase: Purchase, session: gateway.Session) -> None:
     """Who pays, how much and in what must be what was ordered (money rule 6)."""
     payer = customers.by_stripe_id(purchase.mode, session.customer)
     checks = {
         "session": purchase.session_id in (None, session.id),
-        "customer": payer is not None and payer.id == purchase.customer_id,
+        "customer": payer.id == purchase.customer_id if payer else purchase.payment_link is not None,
         "amount": session.amount_subtotal == purchase.amount,
         "currency": session.currency == purchase.currency,
     }

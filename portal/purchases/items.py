@@ -53,9 +53,14 @@ def is_allowed(stripe_id: str | None) -> bool:
 
 def tier_of(price: gateway.Price, mode: str) -> str | None:
     """The tier that a Stripe price gives: the catalogue's, the price map's, else its own `metadata.tier`."""
+    return known_tier(price, mode) or price.tier
+
+
+def known_tier(price: gateway.Price, mode: str) -> str | None:
+    """The tier that the catalogue (withdrawn prices too: they were sold) or the price map gives a price."""
     column = Price.live_price_id if mode == "live" else Price.test_price_id
-    known = db.session.execute(select(Plan.tier).join(Price).where(column == price.id)).scalar_one_or_none()
-    return known or _settings().price_map.get(price.id) or price.tier
+    tier = db.session.execute(select(Plan.tier).join(Price).where(column == price.id)).scalar_one_or_none()
+    return tier or _settings().price_map.get(price.id)
 
 
 def _in_catalogue(word: str, mode: str) -> Price | None:

@@ -1,0 +1,106 @@
+"""Where an order stands, for whoever may look at it, and the one reveal of its key (money rule 10)."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select, update
+
+from portal import clock, gateway
+from portal.errors import Conflict, StripeRefused, StripeUnavailable
+from portal.extensions import db
+from portal.keys import minting
+from portal.models import ApiKey, Purchase
+from portal.purchases import fulfilment
+from portal.purchases.fulfilment import Mismatch
+
+log = structlog.get_logger()
+
+BEARERS_HOUR = timedelta(hours=1)
+
+
+def by_session(session_id: str) -> Purchase | None:
+    """The order of a Checkout Session: ours by its id, else by what is written on it at Stripe.
+
+    Stripe knows of sessions whose id we never got to store (a crash after the call), and of those that a
+    Payment Link began. Commits.
+    """
+    found = db.session.execute(select(Purchase).filter_by(session_id=session_id)).scalars().first()
+    if found is not None or not session_id.startswith("cs_"):
+        return found
+    return next(filter(None, (_from_stripe(mode, session_id) for mode in gateway.MODES)), None)
+
+
+def _from_stripe(mode: str, session_id: str) -> Purchase | None:
+    lane = gateway.of(mode)
+    if not lane.is_configured or lane.livemode != session_id.startswith("cs_live_"):
+        return None
+    db.session.commit()
+    try:
+        return fulfilment.fulfil(mode, session_id)
+    except (StripeRefused, Mismatch):
+        db.session.rollback()
+        return None
+
+
+def by_number(number: str) -> Purchase | None:
+    """The order of this number."""
+    return db.session.execute(select(Purchase).filter_by(number=number)).scalar_one_or_none()
+
+
+def bring_up_to_date(purchase: Purchase) -> Purchase:
+    """Ask Stripe, unless it is paid already; whoever comes first, page or webhook, does the same. Commits.
+
+    Stripe not answering changes nothing: webhook or next look will tell.
+    """
+    if purchase.paid_at or purchase.session_id is None:
+        return purchase
+    db.session.commit()
+    try:
+        fulfilment.fulfil(purchase.mode, purchase.session_id)
+    except (StripeUnavailable, StripeRefused, Mismatch) as reason:
+        db.session.rollback()
+        log.warning("order_not_brought_up_to_date", order=purchase.number, reason=type(reason).__name__)
+    db.session.refresh(purchase)
+    return purchase
+
+
+def standing(purchase: Purchase, *, is_owner: bool, now: datetime | None = None) -> str:
+    """Where it stands, in the success page's words.
+
+    Who holds no more than the session's id (the bearer, for a Payment Link) sees less: see `_for_bearer`.
+    """
+    if purchase.revealed_at:
+        return "revealed"
+    if purchase.paid_at:
+        if not is_owner:
+            return _for_bearer(purchase, clock.now(now))
+        if minting.living(purchase.customer):
+            return "has_key"
+        return "paid" if purchase.amount else "free"
+    if purchase.state == "open" and purchase.completed_at is None:
+        return "unpaid"
+    return {"failed": "declined", "expired": "expired"}.get(purchase.state, "pending")
+
+
+def _for_bearer(purchase: Purchase, now: datetime) -> str:
+    """`paid` (a key can be revealed) within the hour where this purchase made the account; else a mail decides.
+
+    An account that was there before is never handed out: its owner signs in, or claims it by the mailed link.
+    """
+    assert purchase.paid_at is not None
+    if purchase.made_account and now < purchase.paid_at + BEARERS_HOUR:
+        return "paid"
+    return "sign_in" if purchase.customer.user.is_claimed else "mailed"
+
+
+def reveal(purchase: Purchase, *, is_owner: bool) -> tuple[ApiKey, str] | None:
+    """A key for a paid order, once; None where it was revealed before. Flushes.
+
+    The update decides which of two clicks sees it. Raises Conflict where there is nothing to reveal.
+    """
+    if standing(purchase, is_owner=is_owner) not in ("paid", "free", "has_key", "revealed"):
+        raise Conflict("There is no key to show for this order now. Open its page again to see why.")
+    once = update(Purchase).where(Purchase.id == purchase.id, Purchase.revealed_at.is_(None))
+    if not db.session.execute(once.values(revealed_at=clock.now())).rowcount:  # type: ignore[attr-defined]
+        return None
+    return minting.mint(purchase.customer, purchase.name)

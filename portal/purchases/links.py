@@ -1,0 +1,151 @@
+"""Payment Links (seed 1): making one, and the buyers who come through one without an account."""
+
+from urllib.parse import urlsplit
+
+import structlog
+from flask import current_app
+from sqlalchemy import select
+
+from portal import clock, gateway, mail
+from portal.errors import InvalidInput
+from portal.extensions import db, insert
+from portal.models import Customer, PaymentLink, Plan, Price, Purchase, StripeCustomer, User
+from portal.models.purchase import new_number
+from portal.purchases import claims, customers, items
+
+log = structlog.get_logger()
+
+SUCCESS = "/billing/success?session_id={CHECKOUT_SESSION_ID}"
+
+
+def create(tier: str, mode: str, *, cycle: str = "month", allow_hidden: bool = False, base_url: str = "") -> str:
+    """A new link that sells this tier and lands on the success page; gives its address. Commits.
+
+    Raises InvalidInput for a tier that is unknown, hidden (without `allow_hidden`), free or not yet at Stripe.
+    """
+    price = _sellable(tier, mode, cycle, allow_hidden)
+    base = base_url.rstrip("/") or current_app.extensions["settings"].base_url
+    if urlsplit(base).scheme not in ("http", "https"):
+        raise InvalidInput("The base URL is an http(s) address, such as https://api.example.com.")
+    link = PaymentLink(
+        mode=mode,
+        price_id=price.stripe_id(mode) or "",
+        tier=tier,
+        success_url=base + SUCCESS,
+        created_at=clock.now(),
+    )
+    db.session.add(link)
+    db.session.commit()
+    made = claims.call(link, lambda key: gateway.of(mode).create_payment_link(_params(link), key))
+    link.stripe_id, link.url = made.id, made.url
+    db.session.commit()
+    return made.url
+
+
+def _sellable(tier: str, mode: str, cycle: str, allow_hidden: bool) -> Price:
+    query = select(Price).join(Plan).where(Plan.tier == tier, ~Plan.withdrawn, ~Price.withdrawn)
+    prices = {price.interval: price for price in db.session.execute(query).scalars()}
+    price = prices.get(cycle)
+    if price is None:
+        raise InvalidInput(f"The catalogue has no {tier} plan paid by the {cycle}.")
+    if price.plan.hidden and not allow_hidden:
+        raise InvalidInput(f"{price.plan.name} is hidden. Add --allow-hidden to sell it by a link all the same.")
+    if price.stripe_id(mode) is None:
+        raise InvalidInput(f"{price.key} is not at Stripe yet: run `flask catalogue push --mode {mode}` first.")
+    return price
+
+
+def _params(link: PaymentLink) -> dict[str, object]:
+    metadata = {"portal_mode": link.mode, "tier": link.tier}
+    return {
+        "line_items": [{"price": link.price_id, "quantity": 1}],
+        "after_completion": {"type": "redirect", "redirect": {"url": link.success_url}},
+        "metadata": metadata,
+        "subscription_data": {"metadata": metadata},
+    }
+
+
+def is_ours(session: gateway.Session, price: gateway.Price | None, mode: str) -> bool:
+    """Whether a link's session sells something of ours: its price gives a tier here.
+
+    `metadata.tier` alone does not make it so: another product on the same account may use that word too.
+    """
+    if session.payment_link is None or price is None or not (session.customer or session.email):
+        return False
+    return items.known_tier(price, mode) is not None
+
+
+def arrive(mode: str, session: gateway.Session, price: gateway.Price) -> Purchase:
+    """Write the purchase of a link's session, and the account of a buyer who had none. Flushes."""
+    customer, made_account = _buyer(mode, session)
+    now = clock.now()
+    purchase = Purchase(
+        number=new_number(),
+        customer_id=customer.id,
+        mode=mode,
+        kind="plan",
+        item=price.lookup_key or price.id,
+        name=_name(price, mode),
+        tier=items.known_tier(price, mode),
+        amount=session.amount_subtotal or 0,
+        currency=session.currency or price.currency,
+        interval=price.interval,
+        params={},
+        session_id=session.id,
+        payment_link=session.payment_link,
+        made_account=made_account,
+        state="open",
+        created_at=now,
+    )
+    db.session.add(purchase)
+    db.session.flush()
+    if customer.user.password_hash is None:
+        mail.queue(customer.user, "claim", f"claim:{purchase.number}")
+    log.info("payment_link_used", order=purchase.number, link=session.payment_link, made_account=made_account)
+    return purchase
+
+
+def _name(price: gateway.Price, mode: str) -> str:
+    tier = items.known_tier(price, mode) or ""
+    name = db.session.execute(select(Plan.name).filter_by(tier=tier)).scalar_one_or_none()
+    return name or tier.capitalize()
+
+
+def _buyer(mode: str, session: gateway.Session) -> tuple[Customer, bool]:
+    """Whose purchase it is: the Stripe customer's, else the mail's that Checkout collected; and whether new."""
+    known = customers.by_stripe_id(mode, session.customer)
+    if known is not None:
+        return known, False
+    user, made = _user(session.email.strip().lower())
+    customer = customers.of(user, mode)
+    if session.customer is not None:
+        _adopt(customer, session)
+    return customer, made
+
+
+def _user(email: str) -> tuple[User, bool]:
+    """The mail's user; a new one is unclaimed: nobody can sign in until its mailed link sets a password."""
+    made = db.session.execute(
+        insert(User)
+        .values(email=email, name="", is_admin=False, timezone="UTC", created_at=clock.now())
+        .on_conflict_do_nothing(index_elements=["email"])
+        .returning(User.id)
+    ).scalar_one_or_none()
+    return db.session.execute(select(User).filter_by(email=email)).scalar_one(), made is not None
+
+
+def _adopt(customer: Customer, session: gateway.Session) -> None:
+    """One more name at Stripe for this customer; the current one stays current."""
+    db.session.execute(
+        insert(StripeCustomer)
+        .values(
+            customer_id=customer.id,
+            mode=customer.mode,
+            stripe_id=session.customer,
+            email=session.email,
+            is_current=customers.current(customer) is None,
+            attempt=1,
+            created_at=clock.now(),
+        )
+        .on_conflict_do_nothing(index_elements=["mode", "stripe_id"])
+    )
