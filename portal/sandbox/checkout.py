@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import cards, invoicing, items_due, payments, subscribing
+from portal.sandbox import cards, items_due, payments, pricing, subscribing
 from portal.sandbox.errors import StripeError
-from portal.sandbox.invoicing import amount_of
+from portal.sandbox.pricing import amount_of
 
 if TYPE_CHECKING:
     from portal.sandbox.account import Account
@@ -194,5 +194,5 @@ def total(account: "Account", lines: list[Json]) -> tuple[int, str]:
     currencies = {price["currency"] for price in prices}
     if len(currencies) > 1:
         raise StripeError("All line items must have the same currency.", param="line_items")
-    amounts = [invoicing.amount_of(price, line["quantity"]) for price, line in zip(prices, lines, strict=True)]
+    amounts = [pricing.amount_of(price, line["quantity"]) for price, line in zip(prices, lines, strict=True)]
     return sum(amounts), currencies.pop()

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import invoicing
+from portal.sandbox import invoicing, pricing
 from portal.sandbox.errors import StripeError
 
 if TYPE_CHECKING:
@@ -14,19 +14,19 @@ Json = dict[str, Any]
 def add(account: "Account", customer: Json, price: Json, quantity: int, fields: Json) -> Json:
     """An item for so many of a price; fields may replace its amount, description, period and parent."""
     now = account.now()
-    amount = fields.get("amount", invoicing.amount_of(price, quantity))
+    amount = fields.get("amount", pricing.amount_of(price, quantity))
     defaults = {
         "amount": amount,
         "currency": price["currency"],
         "customer": customer["id"],
         "date": now,
-        "description": invoicing.describe(account, price, quantity) if price["id"] else None,
+        "description": pricing.describe(account, price, quantity) if price["id"] else None,
         "discountable": True,
         "discounts": [],
         "metadata": {},
         "net_amount": amount,
         "period": {"start": now, "end": now},
-        "pricing": invoicing.pricing(price) if price["id"] else None,
+        "pricing": pricing.named(price) if price["id"] else None,
         "quantity": quantity,
         "quantity_decimal": str(quantity),
         "tax_rates": [],

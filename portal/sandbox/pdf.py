@@ -5,7 +5,7 @@ from typing import Any
 
 from fpdf import FPDF
 
-from portal.sandbox.invoicing import money
+from portal.sandbox.pricing import money
 
 Json = dict[str, Any]
 WIDTHS = (110, 20, 40)  # millimetres

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import invoicing, items_due, periods
+from portal.sandbox import invoicing, items_due, periods, pricing
 from portal.sandbox.errors import StripeError
 from portal.sandbox.lists import of
 
@@ -171,7 +171,7 @@ def period_line(account: "Account", subscription: Json, item: Json) -> Json:
     fields: Json = {"parent": item_parent(item), "subscription": subscription["id"]}
     if subscription["status"] == "trialing":
         fields |= {"amount": 0, "description": f"Trial period for {_name(account, item)}"}
-    return invoicing.line(account, item["price"], item.get("quantity", 0), period, fields)
+    return pricing.line(account, item["price"], item.get("quantity", 0), period, fields)
 
 
 def _name(account: "Account", item: Json) -> str:

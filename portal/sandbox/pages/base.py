@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as Answer
 from portal.sandbox.account import Account
 from portal.sandbox.api import config, store
 from portal.sandbox.errors import StripeError
-from portal.sandbox.invoicing import money
+from portal.sandbox.pricing import money
 
 Json = dict[str, Any]
 pages = Blueprint(

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, abort, request
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox import invoicing
+from portal.sandbox import invoicing, pricing
 from portal.sandbox.account import Account
 from portal.sandbox.errors import StripeError
 from portal.sandbox.pages import forms
@@ -65,7 +65,7 @@ def receipt(charge_id: str) -> Response:
     charge = account_of(charge_id).get(charge_id) or {}
     if charge.get("object") != "charge":
         abort(404)
-    paid = invoicing.money(charge["amount"], charge["currency"])
+    paid = pricing.money(charge["amount"], charge["currency"])
     return page("message.html", heading="Receipt", words=f"{paid}: {charge['status']}.")
 
 

@@ -19,6 +19,16 @@ EMPTY_TEXT = {
     "submit": None,
     "terms_of_service_acceptance": None,
 }
+PLAIN: Json = {
+    "adaptive_pricing": {"enabled": False},
+    "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+    "collected_information": {"business_name": None, "individual_name": None, "shipping_details": None},
+    "custom_text": EMPTY_TEXT,
+    "metadata": {},
+    "payment_method_options": {},
+    "phone_number_collection": {"enabled": False},
+    "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+}
 AS_GIVEN = (
     "allow_promotion_codes",
     "billing_address_collection",
@@ -78,27 +88,18 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
     id_ = account.new_id("checkout.session")
     fields = {
         "id": id_,
-        "adaptive_pricing": {"enabled": False},
         "amount_subtotal": amount,
         "amount_total": amount,
-        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
-        "collected_information": {"business_name": None, "individual_name": None, "shipping_details": None},
         "currency": currency,
-        "custom_text": EMPTY_TEXT,
         "customer": params.get("customer"),
         "customer_creation": creation(params),
-        "customer_details": None,
         "expires_at": params.get("expires_at") or account.now() + DAY,
-        "metadata": {},
         "mode": params["mode"],
         "payment_link": payment_link["id"] if payment_link else None,
         "payment_method_collection": params.get("payment_method_collection", "always"),
-        "payment_method_options": {},
         "payment_method_types": _types(params) or ["card"],
         "payment_status": "unpaid" if amount else "no_payment_required",
-        "phone_number_collection": {"enabled": False},
         "status": "open",
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
         "ui_mode": params.get("ui_mode", "hosted_page"),
         "url": f"{account.config.pages}/c/pay/{id_}",
         "_": {
@@ -107,7 +108,7 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
             "subscription_data": subscription_data(account, params.get("subscription_data", {})),
         },
     }
-    session = account.add("checkout.session", fields | {n: params[n] for n in AS_GIVEN if n in params})
+    session = account.add("checkout.session", PLAIN | fields | {n: params[n] for n in AS_GIVEN if n in params})
     if params["mode"] == "setup":
         session["setup_intent"] = setup_intent(account, session, params)["id"]
         account.save(session)
