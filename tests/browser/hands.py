@@ -1,0 +1,50 @@
+"""What people do on the way to a key, by the words that they see."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.conftest import PASSWORD
+from tests.support.browsing import CARD
+
+KEY = re.compile(r"key_live_\w{40,}")
+
+
+def press(page: Page, name: str) -> None:
+    """Press the one button of this name."""
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def choose(page: Page, base: str, plan: str = "Pro") -> None:
+    """From the pricing page on to wherever the plan's button leads."""
+    page.goto(f"{base}/pricing")
+    press(page, f"Choose {plan}")
+
+
+def sign_up(page: Page, email: str) -> None:
+    """Fill in the sign-up page that is open."""
+    page.get_by_label("Name").fill("Dora")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    press(page, "Create account")
+
+
+def pay(page: Page, card: str = CARD) -> None:
+    """Fill in the hosted checkout page that is open, and subscribe."""
+    expect(page.get_by_label("Email")).not_to_have_value("")
+    page.get_by_label("Card number").fill(card)
+    page.get_by_label("Expiration").fill("12 / 34")
+    page.get_by_label("CVC").fill("123")
+    page.get_by_label("Name on card").fill("Dora Doe")
+    page.get_by_label("ZIP").fill("94107")
+    press(page, "Subscribe")
+
+
+def reveal(page: Page) -> str:
+    """Press "Reveal my API key"; gives the key."""
+    press(page, "Reveal my API key")
+    shown = page.get_by_text(KEY).first
+    expect(shown).to_be_visible()
+    found = KEY.search(shown.inner_text())
+    assert found
+    return found[0]
