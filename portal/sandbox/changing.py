@@ -32,7 +32,7 @@ def change(account: "Account", subscription: Json, items: list[Json], changes: J
     behavior = params.get("proration_behavior") or "create_prorations"
     owing = subscription["status"] in ("active", "past_due") and behavior != "none"
     if owing and after != before:
-        prorate(account, subscription, before, after)
+        prorate(account, subscription, before, after, params.get("proration_date"))
     restarted = any(_interval(b) != _interval(a) for b, a in zip(before, after, strict=False))
     if owing and after != before and (behavior == "always_invoice" or restarted):
         bill_now(account, subscription, "subscription_update")
@@ -72,45 +72,35 @@ def changed_item(account: "Account", item: Json, wanted: Json) -> Json:
     return made
 
 
-def prorate(account: "Account", subscription: Json, before: list[Json], after: list[Json]) -> None:
-    """Credit the unused time of what was, charge the remaining time of what is."""
+def prorate(
+    account: "Account", subscription: Json, before: list[Json], after: list[Json], moment: int | None = None
+) -> None:
+    """Credit the unused time of what was, charge the remaining time of what is, as of a moment (default: now)."""
     customer = account.find("customer", subscription["customer"])
-    for line in proration_lines(account, subscription, before, after):
-        items_due.add(account, customer, line.pop("price"), line.pop("quantity"), line)
-
-
-def proration_lines(account: "Account", subscription: Json, before: list[Json], after: list[Json]) -> list[Json]:
-    """What a change costs, as the fields of invoice items."""
     old, new = {i["id"]: i for i in before}, {i["id"]: i for i in after}
-    lines = []
-    for id_ in [*old, *(new.keys() - old.keys())]:
+    for id_ in [*old, *(id_ for id_ in new if id_ not in old)]:
         if old.get(id_) == new.get(id_):
             continue
-        if id_ in old:
-            lines.append(_line(account, subscription, old[id_], -1))
-        if id_ in new:
-            lines.append(_line(account, subscription, new[id_], 1))
-    return lines
+        for items, sign in ((old, -1), (new, 1)):
+            if id_ in items:
+                owed = part_of_period(account, subscription, items[id_], sign, moment or account.now())
+                items_due.add(account, customer, items[id_]["price"], items[id_].get("quantity", 0), owed)
 
 
-def _line(account: "Account", subscription: Json, item: Json, sign: int) -> Json:
-    now, start, end = account.now(), item["current_period_start"], item["current_period_end"]
-    quantity = item.get("quantity", 0)
-    left = Decimal(max(0, end - max(now, start))) / max(1, end - start)
-    exact = Decimal(item["price"]["unit_amount_decimal"] or 0) * quantity * left
+def part_of_period(account: "Account", subscription: Json, item: Json, sign: int, moment: int) -> Json:
+    """What the rest of an item's period is worth, as the fields of an invoice item."""
+    start, end = item["current_period_start"], item["current_period_end"]
+    left = Decimal(max(0, end - max(moment, start))) / max(1, end - start)
+    exact = Decimal(item["price"]["unit_amount_decimal"] or 0) * item.get("quantity", 0) * left
     name = account.find("product", item["price"]["product"])["name"]
+    named = {"subscription": subscription["id"], "subscription_item": item["id"]}
     return {
         "amount": sign * int(exact.quantize(Decimal(1), ROUND_HALF_UP)),
         "description": f"{'Remaining' if sign > 0 else 'Unused'} time on {name}",
         "discountable": False,
-        "parent": {
-            "type": "subscription_details",
-            "subscription_details": {"subscription": subscription["id"], "subscription_item": item["id"]},
-        },
-        "period": {"start": now, "end": end},
-        "price": item["price"],
+        "parent": {"type": "subscription_details", "subscription_details": named},
+        "period": {"start": moment, "end": end},
         "proration": True,
-        "quantity": quantity,
     }
 
 

@@ -54,6 +54,16 @@ class Store:
                 raise
             self.db.execute("COMMIT")
 
+    @contextlib.contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Inside a transaction: what is written here is read here, and undone at the end."""
+        self.db.execute("SAVEPOINT rehearsal")
+        try:
+            yield
+        finally:
+            self.db.execute("ROLLBACK TO rehearsal")
+            self.db.execute("RELEASE rehearsal")
+
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """What a query answers."""
         with self.alone:

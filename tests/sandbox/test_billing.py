@@ -186,3 +186,21 @@ def test_usage_without_a_meter_is_refused(sandbox: Sandbox, product: Any) -> Non
     usage = {"recurring[interval]": "month", "recurring[usage_type]": "metered", "unit_amount": "10"}
     answer = sandbox.post("/v1/prices", {"product": product.id, "currency": "usd", **usage})
     assert "must be backed by a meter" in answer.json()["error"]["message"]
+
+
+def test_a_preview_says_what_a_change_costs_and_changes_nothing(
+    api: Any, bob: Any, product: Any, monthly: Any
+) -> None:
+    terms = {"unit_amount": 9999, "currency": "usd", "recurring": {"interval": "month"}}
+    dear = api.prices.create({"product": product.id, **terms})
+    made = api.subscriptions.create({"customer": bob.id, "items": [{"price": monthly.id}]})
+    events = api.events.list({"limit": 1}).data[0].id
+    items = [{"id": made["items"].data[0].id, "price": dear.id}]
+    details = {"items": items, "proration_behavior": "always_invoice"}
+    today = api.invoices.create_preview({"subscription": made.id, "subscription_details": details})
+    assert (today.total, [line.amount for line in today.lines.data]) == (5000, [-4999, 9999])
+    later = api.invoices.create_preview({"subscription": made.id, "subscription_details": {"items": items}})
+    assert later.total == 9999 + 5000
+    assert later.lines.data[0].period.start == made["items"].data[0].current_period_end
+    assert api.subscriptions.retrieve(made.id)["items"].data[0].price.id == monthly.id
+    assert api.events.list({"limit": 1}).data[0].id == events

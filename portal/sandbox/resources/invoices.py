@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from portal.sandbox import invoicing, items_due, lists, payments
+from portal.sandbox import invoicing, items_due, lists, payments, previewing
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.errors import CardError, StripeError
 from portal.sandbox.expand import on_request
 from portal.sandbox.resources.common import changed, given
+from portal.sandbox.resources.subscriptions import update_item
 from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
@@ -40,6 +41,18 @@ def create(account: Account, params: Json) -> Json:
     exclude = params.get("pending_invoice_items_behavior", "exclude") == "exclude"
     lines = [] if exclude else items_due.take(account, customer["id"], currency, params.get("subscription"))
     return invoicing.draft(account, customer, currency, lines, fields)
+
+
+@operation("POST", "/v1/invoices/create_preview")
+def create_preview(account: Account, params: Json) -> Json:
+    params = given(params)
+    terms = given(params.get("subscription_details") or {})
+    named = params.get("subscription")
+    subscription = account.find("subscription", named, "subscription") if named else None
+    customer = account.find("customer", params["customer"], "customer") if params.get("customer") else None
+    asked = enumerate(terms.get("items") or [])
+    items = [update_item(account, item, f"subscription_details[items][{n}]") for n, item in asked]
+    return previewing.preview(account, customer, subscription, items, terms)
 
 
 @operation("GET", "/v1/invoices/{invoice}")

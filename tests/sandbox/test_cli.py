@@ -1,0 +1,80 @@
+"""Stripe's own command line finds the sandbox convincing: `stripe trigger` succeeds and raises its event."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import leave_out
+from tests.sandbox.conftest import TEST_KEY, Sandbox, eventually
+
+PACKAGE = "@stripe/cli@1.52.0"
+TRIGGERS = [
+    "charge.refunded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.completed",
+    "checkout.session.expired",
+    "customer.subscription.created",
+    "customer.subscription.deleted",
+    "customer.subscription.paused",
+    "customer.subscription.trial_will_end",
+    "customer.subscription.updated",
+    "customer.updated",
+    "invoice.paid",
+    "invoice.payment_action_required",
+    "invoice.payment_failed",
+    "invoice.payment_succeeded",
+    "payment_intent.payment_failed",
+    "payment_intent.succeeded",
+    "payment_link.created",
+    "payment_method.attached",
+    "payment_method.detached",
+    "setup_intent.succeeded",
+]
+
+
+@pytest.fixture(scope="module")
+def stripe_cli() -> Path:
+    """The official CLI, installed by npm once and kept for the next run."""
+    kept = Path(tempfile.gettempdir()) / f"portal-tests-stripe-cli-{os.getuid()}"
+    program = kept / "node_modules" / ".bin" / "stripe"
+    if not program.exists():
+        install(kept)
+    if not program.exists():
+        leave_out("npm did not give the Stripe CLI, so its triggers were not tried on the sandbox")
+    return program
+
+
+def install(kept: Path) -> None:
+    """Install beside and then rename, for another test process may be doing the same."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return
+    beside = Path(tempfile.mkdtemp())
+    command = [npm, "install", "--silent", "--prefix", str(beside), PACKAGE]
+    installed = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    if installed.returncode == 0:
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.move(beside, kept)
+
+
+@pytest.mark.parametrize("event", TRIGGERS)
+def test_the_official_cli_triggers(stripe_cli: Path, sandbox: Sandbox, api: Any, event: str) -> None:
+    before = newest(api, event)
+    command = [str(stripe_cli), "trigger", event, "--api-base", sandbox.base]
+    environ = {"STRIPE_API_KEY": TEST_KEY, "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env=os.environ | environ, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert eventually(lambda: newest(api, event) != before)
+
+
+def newest(api: Any, event: str) -> str | None:
+    """The id of the latest event of this type."""
+    return next((found.id for found in api.events.list({"type": event, "limit": 1}).data), None)
