@@ -1,27 +1,22 @@
-"""Who may come in, and to what: ownership, API keys, and the tier that a customer has."""
+"""What a customer may use: ownership of rows, and the tier that follows from subscriptions and the clock."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-from flask import current_app, g, request
-from flask.typing import ResponseReturnValue
+from flask import current_app
 from sqlalchemy import select, update
 
 from portal import clock
-from portal.errors import NotFound, Suspended, Unauthorised
+from portal.errors import NotFound
 from portal.extensions import db
-from portal.models import ApiKey, Customer, Plan, Subscription
-from portal.models.key import digest, is_well_formed
+from portal.models import Customer, Plan, Subscription
 
 FREE = "free"
 GRANTING = ("active", "trialing", "past_due")  # in the order in which they count within one plan
-TOUCH_EVERY = timedelta(minutes=1)
 
 Row = TypeVar("Row")
-Params = ParamSpec("Params")
 
 
 def changed(customer_id: int) -> None:
@@ -105,44 +100,3 @@ def _until(subscription: Subscription, grace: timedelta) -> datetime | None:
 
 def _grace() -> timedelta:
     return timedelta(days=current_app.extensions["settings"].grace_days)
-
-
-def api_key_required(view: Callable[Params, ResponseReturnValue]) -> Callable[Params, ResponseReturnValue]:
-    """For JSON views that a customer's own servers call: `Authorization: Bearer KEY`, kept in `g.api_key`.
-
-    401 for no key, an unknown, expired or revoked one; 402 where the customer is suspended.
-    """
-
-    @wraps(view)
-    def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
-        g.api_key = authenticate(request.headers.get("Authorization", ""))
-        if g.api_key.customer.suspended_at is not None:
-            raise Suspended("This account is suspended. Add a payment method on the billing page to lift it.")
-        answer = view(*args, **kwargs)
-        _touch(g.api_key)
-        return answer
-
-    return guarded
-
-
-def authenticate(header: str) -> ApiKey:
-    """The living key that an Authorization header carries, at the cost of one query. Raises Unauthorised."""
-    scheme, _, secret = header.partition(" ")
-    secret = secret.strip()
-    if scheme.lower() != "bearer" or not is_well_formed(secret):
-        raise Unauthorised("Send your API key as `Authorization: Bearer KEY`.")
-    key = db.session.execute(select(ApiKey).filter_by(hash=digest(secret))).scalar_one_or_none()
-    now = clock.now()
-    if key is None or key.revoked_at or (key.expires_at and key.expires_at <= now):
-        raise Unauthorised("This API key is unknown, expired or revoked.")
-    return key
-
-
-def _touch(key: ApiKey) -> None:
-    """Note the key's use, to the minute, in a write of its own: the request's own transaction only reads."""
-    now = clock.now()
-    if key.last_used_at and now - key.last_used_at < TOUCH_EVERY:
-        return
-    db.session.rollback()
-    db.session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
-    db.session.commit()

@@ -17,12 +17,13 @@ from portal.settings import Settings
 
 catalogue_group = AppGroup("catalogue", help="What is on sale, at Stripe.")
 events_group = AppGroup("events", help="The webhook inbox.")
+links_group = AppGroup("payment-link", help="Selling without a website.")
 users_group = AppGroup("users", help="Who signs in.")
 
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for group in (catalogue_group, events_group, users_group):
+    for group in (catalogue_group, events_group, links_group, users_group):
         app.cli.add_command(group)
     for command in (seed_plans, sandbox, start, tick):
         app.cli.add_command(command)
@@ -63,6 +64,22 @@ def push(mode: str, dry_run: bool) -> None:
     try:
         for done in pushing.push(mode, dry_run=dry_run):
             click.echo(f"  {done.key:<22} {done.what:<32} {done.stripe_id or ''}")
+    except PortalError as error:
+        raise click.ClickException(error.detail) from None
+
+
+@links_group.command("create")
+@click.option("--tier", required=True, help="The plan's tier, such as pro.")
+@click.option("--cycle", type=click.Choice(["month", "year"]), default="month", show_default=True)
+@click.option("--mode", type=click.Choice(["live", "test"]), default="live", show_default=True)
+@click.option("--allow-hidden", is_flag=True, help="Sell a plan that the pricing page does not show.")
+@click.option("--base-url", default="", help="Where the success page is reached; default: BASE_URL.")
+def create_link(tier: str, cycle: str, mode: str, allow_hidden: bool, base_url: str) -> None:
+    """Make a Payment Link that lands on the success page, and print its address."""
+    from portal.purchases import links
+
+    try:
+        click.echo(links.create(tier, mode, cycle=cycle, allow_hidden=allow_hidden, base_url=base_url))
     except PortalError as error:
         raise click.ClickException(error.detail) from None
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from sqlalchemy import func, select
@@ -47,12 +47,13 @@ def signup() -> ResponseReturnValue:
     if current_user.is_authenticated:
         return _go_on()
     form = SignUpForm()
+    bought = session.get("purchase_words")  # what the visitor is about to buy, as the pricing page put it there
     if not form.validate_on_submit():
-        return _page("signup", form)
+        return _page("signup", form, plan_name=bought)
     try:
         user = sign_up(form.email.data, form.password.data, form.name.data)
     except InvalidInput as refused:
-        return _refused("signup", form, refused)
+        return _refused("signup", form, refused, plan_name=bought)
     except Unclaimed as found:
         return _mail_claim(found.user)
     return _enter(user)

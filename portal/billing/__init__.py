@@ -5,9 +5,12 @@ from flask import Flask
 
 def init_app(app: Flask) -> None:
     """Register the pages, and what a purchase of a plan gives."""
-    from portal.billing import subscriptions, success, views
+    from portal.billing import api, plans, success, views
+    from portal.extensions import csrf
     from portal.purchases.gives import Give, gives
 
-    gives["plan"] = Give(read=subscriptions.read_bought, write=subscriptions.give)
+    gives["plan"] = Give(read=plans.read_bought, write=plans.give)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(success.blueprint)
+    csrf.exempt(api.blueprint)  # it reads no cookie
+    app.register_blueprint(api.blueprint)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from portal.billing import words
-from portal.models import Subscription
+from portal.models import Invoice, Subscription
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,14 @@ class Banner:
     action_label: str | None = None
 
 
-def of(subscription: Subscription, grace: timedelta) -> list[Banner]:
-    """The banners of one subscription: a failed payment, an open first payment."""
-    if subscription.status in ("past_due", "unpaid"):
-        return [Banner("negative", words.status(subscription, grace))]
-    if subscription.status == "incomplete":
-        return [Banner("warning", words.OTHERS["incomplete"])]
-    return []
+def of(subscription: Subscription, grace: timedelta, invoices: list[Invoice]) -> list[Banner]:
+    """The banners of one subscription: a failed payment, an open first payment; each leads to its open invoice."""
+    if subscription.status not in ("past_due", "unpaid", "incomplete"):
+        return []
+    kind = "warning" if subscription.status == "incomplete" else "negative"
+    pay = next((one.hosted_url for one in invoices if _is_due(one, subscription)), None)
+    return [Banner(kind, words.status(subscription, grace), pay, "Pay now" if pay else None)]
+
+
+def _is_due(invoice: Invoice, subscription: Subscription) -> bool:
+    return invoice.status == "open" and invoice.subscription_id == subscription.stripe_id

@@ -8,9 +8,9 @@ from sqlalchemy import select
 from portal import access, clock
 from portal.errors import Conflict
 from portal.extensions import db
-from portal.models import Customer, Purchase, User
+from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
-from portal.purchases import checkout, customers, items
+from portal.purchases import checkout, items
 from portal.purchases.items import Item
 
 SESSION_ID = "{CHECKOUT_SESSION_ID}"  # Stripe puts the session's id in its place
@@ -23,18 +23,23 @@ class AlreadySubscribed(Conflict):
     title = "You already have a plan"
 
 
-def choose(user: User, word: str) -> Purchase:
+def choose(customer: Customer, word: str, *, front: str, field: str = "price") -> Purchase:
     """The purchase of what `word` names: for the free plan paid at once, else with a checkout page to go to.
 
-    Commits. Raises InvalidInput for what is not on sale, AlreadySubscribed, Conflict, StripeUnavailable.
+    `front` is the site that the customer comes back to, `field` the input that an error is about. Commits.
+    Raises InvalidInput for what is not on sale, AlreadySubscribed, Conflict, StripeUnavailable.
     """
-    item = items.find(word, "live")
-    customer = customers.of(user)
+    item = items.find(word, customer.mode, field)
     refuse_second(customer)
     if item.is_free:
         return take_free(customer, item)
     db.session.commit()
-    return checkout.start(customer, item, success_url=success_url(), cancel_url=page_url("billing.pricing"))
+    return checkout.start(
+        customer,
+        item,
+        success_url=f"{front}{url_for('success.page')}?session_id={SESSION_ID}",
+        cancel_url=front + url_for("billing.pricing"),
+    )
 
 
 def refuse_second(customer: Customer) -> None:
@@ -81,8 +86,3 @@ def take_free(customer: Customer, item: Item) -> Purchase:
 def page_url(endpoint: str, **values: Any) -> str:
     """An address of ours for the outside: built on BASE_URL, never on the request's Host header."""
     return str(current_app.extensions["settings"].base_url + url_for(endpoint, _external=False, **values))
-
-
-def success_url() -> str:
-    """Where Stripe sends the customer after paying. Its placeholder must not be escaped."""
-    return f"{page_url('success.page')}?session_id={SESSION_ID}"

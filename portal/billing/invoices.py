@@ -1,6 +1,6 @@
 """Invoices as the pages show them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy import select
@@ -21,15 +21,20 @@ class Snapshot:
     mode: str
     number: int
     facts: gateway.Invoice
-    subscription: subscriptions.Snapshot | None
+    subscription: subscriptions.Snapshot | None = None
 
 
 def read(mode: str, invoice_id: str) -> Snapshot:
     """Take a number and fetch the invoice, then its subscription under a number of its own."""
+    alone = read_alone(mode, invoice_id)
+    subscription = alone.facts.subscription and subscriptions.read(mode, alone.facts.subscription)
+    return replace(alone, subscription=subscription or None)
+
+
+def read_alone(mode: str, invoice_id: str) -> Snapshot:
+    """The same without its subscription, for whoever fetches that anyway."""
     number = tickets.take(mode, invoice_id)
-    facts = gateway.of(mode).invoice(invoice_id)
-    subscription = subscriptions.read(mode, facts.subscription) if facts.subscription else None
-    return Snapshot(mode, number, facts, subscription)
+    return Snapshot(mode, number, gateway.of(mode).invoice(invoice_id))
 
 
 def apply(snapshot: Snapshot) -> bool:

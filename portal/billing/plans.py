@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from portal import access
+from portal import access, gateway, money
+from portal.billing import invoices, subscriptions
 from portal.extensions import db
-from portal.models import Plan, Price
+from portal.models import Plan, Price, Purchase
 from portal.purchases import items
 
 CYCLES = ("month", "year")
@@ -27,6 +28,29 @@ class Offer:
     is_current: bool
     verb: str
     action: str  # "buy" (strangers sign up on the way), or "change" for who has a plan already
+
+
+@dataclass(frozen=True)
+class Bought:
+    """What a completed plan session brought: its subscription, and the first invoice where there is one."""
+
+    subscription: subscriptions.Snapshot
+    invoice: invoices.Snapshot | None
+
+
+def read_bought(mode: str, session: gateway.Session) -> Bought | None:
+    """Fetch what a completed session bought; None where it brought no subscription."""
+    if session.subscription is None:
+        return None
+    invoice = invoices.read_alone(mode, session.invoice) if session.invoice else None
+    return Bought(subscriptions.read(mode, session.subscription), invoice)
+
+
+def give(purchase: Purchase, bought: Bought) -> None:
+    """A paid plan gives its subscription; the tier follows from it by itself. Flushes."""
+    subscriptions.apply(bought.subscription)
+    if bought.invoice is not None:
+        invoices.apply(bought.invoice)
 
 
 def on_sale() -> list[Plan]:
@@ -52,6 +76,14 @@ def price_for(plan: Plan, cycle: str) -> Price | None:
     prices = [price for price in plan.prices if not price.withdrawn]
     fitting = [price for price in prices if price.interval == cycle]
     return next(iter(fitting or prices), None)
+
+
+def in_words(word: str) -> str | None:
+    """What a catalogue key sells and costs, such as "Pro, $49.99 a month"; None for anything else."""
+    price = db.session.execute(select(Price).filter_by(key=word, withdrawn=False)).scalar_one_or_none()
+    if price is None:
+        return None
+    return f"{price.plan.name}, {money.text(price.amount, price.currency, short=True)} a {price.interval}"
 
 
 def _offer(plan: Plan, price: Price, mine: access.Access | None, positions: dict[str, int]) -> Offer:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from portal import access, clock, gateway
 from portal.extensions import db, insert
-from portal.models import Purchase, Subscription
+from portal.models import Subscription
 from portal.purchases import customers, items, tickets
 
 log = structlog.get_logger()
@@ -125,22 +125,10 @@ def _tell(facts: gateway.Subscription, customer_id: int, known: Subscription | N
     log.info(name, subscription=facts.id, status=facts.status, customer=customer_id)
 
 
-def read_bought(mode: str, session: gateway.Session) -> Snapshot | None:
-    """What a completed plan session bought."""
-    return read(mode, session.subscription) if session.subscription else None
-
-
-def give(purchase: Purchase, bought: Snapshot) -> None:
-    """A paid plan gives its subscription; the tier follows from it by itself."""
-    apply(bought)
-
-
-def of_customer(customer_id: int) -> list[Subscription]:
-    """The customer's subscriptions that are not over, newest first."""
-    query = (
-        select(Subscription)
-        .filter_by(customer_id=customer_id)
-        .where(Subscription.status.not_in(("canceled", "incomplete_expired")))
-        .order_by(Subscription.started_at.desc(), Subscription.id.desc())
-    )
-    return list(db.session.execute(query).scalars())
+def of_customer(customer_id: int, *, ended: bool = False) -> list[Subscription]:
+    """The customer's subscriptions, newest first; with `ended` also those that are over."""
+    query = select(Subscription).filter_by(customer_id=customer_id)
+    if not ended:
+        query = query.where(Subscription.status.not_in(("canceled", "incomplete_expired")))
+    newest_first = query.order_by(Subscription.started_at.desc(), Subscription.id.desc())
+    return list(db.session.execute(newest_first).scalars())

@@ -17,6 +17,7 @@ from portal.purchases import customers
 blueprint = Blueprint("billing", __name__)
 
 CHOICE = "purchase_choice"  # what a stranger chose before signing up; a POST with CSRF put it there
+CHOICE_IN_WORDS = "purchase_words"  # the same for the sign-up page: "Pro, $49.99 a month"
 STARTED = "purchase_numbers"  # the orders that this browser started
 REMEMBERED = 10
 
@@ -56,7 +57,7 @@ def checkout() -> ResponseReturnValue:
     if not word:
         raise InvalidInput("Choose a plan first.", errors={"price": "required"}, money="You were not charged.")
     if not current_user.is_authenticated:
-        session[CHOICE] = word
+        session[CHOICE], session[CHOICE_IN_WORDS] = word, plans.in_words(word)
         return redirect(url_for("accounts.signup", next=url_for("billing.resume")), 303)
     return _go(word)
 
@@ -68,11 +69,14 @@ def checkout() -> ResponseReturnValue:
 def resume() -> ResponseReturnValue:
     """Back from sign-up: on with the purchase that was chosen before, once."""
     word = session.pop(CHOICE, None)
+    session.pop(CHOICE_IN_WORDS, None)
     return _go(word) if word else redirect(url_for("billing.pricing"))
 
 
 def _go(word: str) -> ResponseReturnValue:
-    purchase = buying.choose(current_user.user, word)
+    customer = customers.of(current_user.user)
+    db.session.commit()
+    purchase = buying.choose(customer, word, front=current_app.extensions["settings"].base_url)
     session[STARTED] = [*session.get(STARTED, []), purchase.number][-REMEMBERED:]
     if purchase.session_url is None:
         return redirect(url_for("success.page", order=purchase.number), 303)
@@ -86,6 +90,7 @@ def overview() -> ResponseReturnValue:
     customer = mine_or_none()
     mine = access.of(customer)
     everything = subscriptions.of_customer(customer.id) if customer else []
+    newest = invoices.latest(customer.id) if customer else []
     by_tier = {plan.tier: plan for plan in db.session.execute(select(Plan)).scalars()}
     shown = mine.subscription or next(iter(everything), None)
     return render_template(
@@ -93,8 +98,8 @@ def overview() -> ResponseReturnValue:
         plan_name=mine.plan_name,
         subscription=shown and _described(shown, by_tier),
         others=[_described(one, by_tier) for one in everything if one is not shown],
-        banners=[banner for one in everything for banner in banners.of(one, grace())],
-        invoices=invoices.latest(customer.id) if customer else [],
+        banners=[banner for one in everything for banner in banners.of(one, grace(), newest)],
+        invoices=newest,
     )
 
 
@@ -102,12 +107,21 @@ def overview() -> ResponseReturnValue:
 @login_required
 @limiter.limit(PER_CUSTOMER, key_func=user_key)
 def portal() -> ResponseReturnValue:
-    """On to Stripe's own portal, for the card and the billing details."""
+    """On to Stripe's own portal, for the card and the billing details; `subscription` says whose, of several."""
     customer = customers.of(current_user.user)
+    stripe_customer = _payer_of(customer, request.form.get("subscription", ""))
     db.session.commit()
-    stripe_customer = customers.at_stripe(customer)
+    stripe_customer = stripe_customer or customers.at_stripe(customer)
     return_url = buying.page_url("billing.overview")
     return redirect(gateway.of(customer.mode).create_portal_session(stripe_customer, return_url), 303)
+
+
+def _payer_of(customer: Customer, subscription_id: str) -> str | None:
+    """The name at Stripe that a subscription of this customer stands under. Raises NotFound for a stranger's."""
+    if not subscription_id:
+        return None
+    found = subscriptions.by_stripe_id(customer.mode, subscription_id)
+    return access.own_or_404(found, customer).stripe_customer
 
 
 def mine_or_none() -> Customer | None:
@@ -127,6 +141,7 @@ def _described(subscription: Subscription, by_tier: dict[str, Plan]) -> dict[str
     """What the page says of a subscription."""
     renews = subscription.status in ("active", "trialing", "past_due") and subscription.cancel_at is None
     return {
+        "id": subscription.stripe_id,
         "plan_name": words.name(subscription, by_tier),
         "status": subscription.status,
         "status_words": words.status(subscription, grace()),

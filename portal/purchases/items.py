@@ -32,17 +32,17 @@ class Item:
         return self.amount == 0 and self.stripe_id is None
 
 
-def find(word: str, mode: str) -> Item:
-    """What `word` names: `pro-monthly`, or a price id. Raises InvalidInput for what is not on sale.
+def find(word: str, mode: str, field: str = "price") -> Item:
+    """What `word` names: `pro-monthly`, or a price id. Raises InvalidInput about `field` for what is not on sale.
 
     A price outside the catalogue is read from Stripe, so no transaction may be open; this one is committed.
     """
     price = _in_catalogue(word, mode)
-    if price is not None:
-        return _from_catalogue(price, mode)
-    if not _may_sell(word):
-        raise _not_on_sale()
-    return _from_stripe(word, mode)
+    item = _from_catalogue(price, mode) if price else _from_stripe(word, mode) if _may_sell(word) else None
+    if item is None:
+        words = "This is not on sale."
+        raise InvalidInput(words, errors={field: words}, money="You were not charged.")
+    return item
 
 
 def is_allowed(stripe_id: str | None) -> bool:
@@ -73,10 +73,10 @@ def _in_catalogue(word: str, mode: str) -> Price | None:
     return db.session.execute(query).scalar_one_or_none()
 
 
-def _from_catalogue(price: Price, mode: str) -> Item:
+def _from_catalogue(price: Price, mode: str) -> Item | None:
     stripe_id = price.stripe_id(mode)
     if not is_allowed(stripe_id):
-        raise _not_on_sale()
+        return None
     if price.amount and stripe_id is None:
         raise StripeUnavailable(f"{price.plan.name} cannot be bought yet: its price is not at Stripe.")
     return Item(
@@ -98,15 +98,15 @@ def _may_sell(word: str) -> bool:
     return word in settings.price_map
 
 
-def _from_stripe(price_id: str, mode: str) -> Item:
+def _from_stripe(price_id: str, mode: str) -> Item | None:
     db.session.commit()
     try:
         price = gateway.of(mode).price(price_id)
-    except StripeRefused as error:  # unknown there, or of the other mode
-        raise _not_on_sale() from error
+    except StripeRefused:  # unknown there, or of the other mode
+        return None
     tier = _settings().price_map.get(price.id) or price.tier
     if not price.active or tier is None or price.interval is None or price.amount is None:
-        raise _not_on_sale()
+        return None
     return Item(
         key=price.id,
         kind="plan",
@@ -118,11 +118,6 @@ def _from_stripe(price_id: str, mode: str) -> Item:
         stripe_id=price.id,
         metered=price.metered,
     )
-
-
-def _not_on_sale() -> InvalidInput:
-    words = "This is not on sale."
-    return InvalidInput(words, errors={"price": words}, money="You were not charged.")
 
 
 def _settings() -> Settings:

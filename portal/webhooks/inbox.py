@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 
 from portal import clock, gateway
 from portal.errors import InvalidInput, NotFound, StripeRefused
 from portal.extensions import db, insert
 from portal.logs import MASK, mask
-from portal.models import StripeEvent
+from portal.models import StripeCustomer, StripeEvent
 from portal.purchases.fulfilment import Mismatch
 from portal.webhooks.handlers import HANDLERS, Parked
 
@@ -225,8 +225,11 @@ def replay(event: StripeEvent) -> str:
 
 
 def sweep() -> int:
-    """Handle what a crash left `received`; Stripe delivers what failed again by itself. Gives how many."""
-    return len(list(_handle_all(_left())))
+    """Handle what a crash left `received`, and what was parked about a customer who is ours by now.
+
+    Stripe delivers what failed again by itself. Gives how many.
+    """
+    return len(list(_handle_all(_left() | _adopted())))
 
 
 def retry() -> Iterator[tuple[str, str]]:
@@ -236,6 +239,16 @@ def retry() -> Iterator[tuple[str, str]]:
 
 def _left() -> ColumnElement[bool]:
     return (StripeEvent.state == "received") & (StripeEvent.received_at < clock.now() - LEFT_AFTER)
+
+
+def _adopted() -> ColumnElement[bool]:
+    """Parked before its customer became ours (a Payment Link's webhooks come in any order)."""
+    ours = exists().where(
+        StripeCustomer.mode == StripeEvent.mode,
+        StripeCustomer.stripe_id == StripeEvent.customer_ref,
+        StripeCustomer.created_at >= StripeEvent.finished_at,
+    )
+    return (StripeEvent.state == "parked") & ours
 
 
 def _handle_all(which: ColumnElement[bool], limit: int = 1000) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,60 @@
+"""JSON bodies, validated by a model and refused by field."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, ConfigDict, ValidationError
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from portal.errors import InvalidInput
+
+Params = ParamSpec("Params")
+Body = TypeVar("Body", bound="JsonBody")
+
+
+class JsonBody(BaseModel):
+    """The root of all bodies: nothing is turned into another type, nothing unknown is taken."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def takes(
+    model: type[Body],
+) -> Callable[[Callable[Concatenate[Body, Params], ResponseReturnValue]], Callable[Params, ResponseReturnValue]]:
+    """Give a view its JSON body as this model. 415 for another type, 400 naming each bad field.
+
+    A body may be left out where every field of the model may.
+    """
+
+    def decorate(
+        view: Callable[Concatenate[Body, Params], ResponseReturnValue],
+    ) -> Callable[Params, ResponseReturnValue]:
+        @wraps(view)
+        def reading(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
+            return view(read(model), *args, **kwargs)
+
+        return reading
+
+    return decorate
+
+
+def read(model: type[Body]) -> Body:
+    """The request's body. Raises InvalidInput, UnsupportedMediaType."""
+    if request.content_length and not request.is_json:
+        raise UnsupportedMediaType
+    try:
+        given = request.get_json() if request.content_length else {}
+        return model.model_validate(given)
+    except BadRequest:
+        raise InvalidInput("The body is not JSON.", errors={"body": "not JSON"}) from None
+    except ValidationError as error:
+        raise InvalidInput("Some fields were not accepted.", errors=by_field(error)) from None
+
+
+def by_field(error: ValidationError) -> dict[str, str]:
+    """Each bad field, by its path, with what is wrong; never with the value that was given."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return {".".join(str(part) for part in one["loc"]) or "body": one["msg"] for one in found}
