@@ -11,6 +11,7 @@ from portal.extensions import db
 from portal.models import Purchase
 from tests.browser import hands
 from tests.browser.conftest import Browse
+from tests.browser.scene import cookies
 from tests.conftest import Person
 from tests.support.browsing import AUTHENTICATE, DECLINED
 from tests.support.world import World
@@ -166,8 +167,3 @@ def test_an_impatient_double_click_sends_one_form(here: World, browse: Browse, a
     page.get_by_role("button", name="Choose Pro").dblclick()
     expect(page).to_have_url(re.compile("/c/pay/"))
     assert len(sent) == 1
-
-
-def cookies(here: World, who: Person) -> list[dict[str, str]]:
-    """Their session, for a browser with a screen."""
-    return [{"name": one.name, "value": one.value or "", "url": here.base} for one in who.browser.http.cookies]

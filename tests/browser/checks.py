@@ -1,0 +1,104 @@
+"""What every page owes its reader, each check a list of what is wrong."""
+
+import gzip
+
+import requests
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page
+
+SCHEMES = ("light", "dark")
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]
+MOST_REQUESTS = 6
+MOST_BYTES = 40 * 1024  # gzipped
+NARROW = {"width": 320, "height": 640}
+WIDE = {"width": 1280, "height": 800}
+
+OPTIONS = {"resultTypes": ["violations"], "runOnly": WCAG, "rules": {"target-size": {"enabled": True}}}
+AXE = """(options) => axe.run(options).then((found) => found.violations.flatMap(
+    (one) => one.nodes.map((node) => `${one.id}: ${node.target} ${node.failureSummary}`)))"""
+
+STICKING_OUT = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+    [...document.querySelectorAll("body *")]
+        .filter(one => one.getBoundingClientRect().right > innerWidth + 0.5)
+        .map(one => `${one.tagName}.${one.className} sticks out: ${one.textContent.trim().slice(0, 40)}`)"""
+
+MOVING = """() => document.getAnimations().map(one => `moves: ${one.animationName ?? one.transitionProperty}`)
+    .concat([...document.querySelectorAll("body *")]
+        .filter(one => parseFloat(getComputedStyle(one).transitionDuration) > 0.01)
+        .map(one => `would move: ${one.tagName}.${one.className}`))"""
+
+TABBABLE = """() => [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+    .filter(one => one.checkVisibility() && !one.disabled && one.type !== "hidden" && one.tabIndex >= 0).length"""
+
+# What has the focus: its number in the document, its name, and whether one can see that it has it.
+FOCUSED = """() => {
+    const one = document.activeElement;
+    if (!one || one === document.body) return null;
+    const style = getComputedStyle(one), box = one.getBoundingClientRect();
+    const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+    return {
+        number: [...document.querySelectorAll("*")].indexOf(one),
+        name: `${one.tagName} ${one.textContent.trim().slice(0, 30) || one.name}`,
+        visible: (ring || style.boxShadow !== "none") && box.width > 1 && box.bottom > 0 && box.right > 0,
+    };
+}"""
+
+
+def accessible(page: Page) -> list[str]:
+    """Axe's findings against WCAG 2.0 to 2.2, A and AA, in both colour schemes."""
+    page.emulate_media(reduced_motion="reduce")  # no colour is caught halfway
+    page.evaluate(AXE_SCRIPT)
+    found = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        found += [f"{scheme}: {violation}" for violation in page.evaluate(AXE, OPTIONS)]
+    return found
+
+
+def narrow(page: Page) -> list[str]:
+    """What makes a page scroll sideways on a phone of 320 pixels."""
+    page.set_viewport_size(NARROW)
+    found: list[str] = page.evaluate(STICKING_OUT)
+    page.set_viewport_size(WIDE)
+    return found
+
+
+def calm(page: Page) -> list[str]:
+    """What moves although the reader asked for reduced motion, and what is lost in forced colours."""
+    page.emulate_media(reduced_motion="reduce", forced_colors="active")
+    found: list[str] = page.evaluate(MOVING)
+    if not page.get_by_role("heading", level=1).is_visible():
+        found.append("forced colours hide the heading")
+    page.emulate_media(forced_colors="none")
+    return found
+
+
+def keyboard(page: Page) -> list[str]:
+    """Controls that Tab does not reach, or whose focus cannot be seen."""
+    expected = page.evaluate(TABBABLE)
+    reached: dict[int, str] = {}
+    found = []
+    for _ in range(expected + 3):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(FOCUSED)
+        if focused is None or focused["number"] in reached:
+            continue
+        reached[focused["number"]] = focused["name"]
+        if not focused["visible"]:
+            found.append(f"focus cannot be seen on {focused['name']}")
+    if len(reached) < expected:
+        found.append(f"Tab reaches {len(reached)} of {expected} controls: {list(reached.values())}")
+    return found
+
+
+def light(page: Page) -> list[str]:
+    """Too many requests, or too many bytes on the wire."""
+    addresses: list[str] = page.evaluate("performance.getEntriesByType('resource').map(one => one.name)")
+    files = [page.content().encode(), *(requests.get(one, timeout=10).content for one in addresses)]
+    weight = sum(len(gzip.compress(content)) for content in files)
+    found = []
+    if len(files) > MOST_REQUESTS:
+        found.append(f"{len(files)} requests: {addresses}")
+    if weight > MOST_BYTES:
+        found.append(f"{weight} bytes")
+    return found

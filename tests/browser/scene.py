@@ -1,0 +1,105 @@
+"""A cast for the tour of all pages: made once, signed in, each with what the pages show of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from playwright.sync_api import Page
+from sqlalchemy import select
+
+from portal import tokens
+from portal.extensions import db, limiter
+from portal.models import Subscription
+from tests.conftest import Person, person
+from tests.support.world import World, empty
+
+Cookies = list[Any]
+
+
+@dataclass
+class Scene:
+    """The world of a tour: a visitor, alice without anything, bob with a plan and keys, and newcomers."""
+
+    here: World
+    people: dict[str, Person] = field(default_factory=dict)
+    newcomers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def url(self, path: str) -> str:
+        """An address of the portal."""
+        return self.here.base + path
+
+    def calm(self) -> None:
+        """Forget the faults and the limits of the visit before."""
+        self.here.calm()
+        limiter.reset()
+
+    def cookies(self, who: str) -> Cookies:
+        """What signs a browser in as this person; nothing for a visitor, somebody new for a newcomer."""
+        if who == "visitor":
+            return []
+        someone = self.people.get(who) or person(self.here, f"{who}-{next(self.newcomers)}")
+        return cookies(self.here, someone)
+
+    def token(self, purpose: str) -> str:
+        """A link's token as it would be mailed to alice."""
+        with self.here.app.app_context():
+            raw = tokens.mint(self.people["alice"].user, purpose)
+            db.session.commit()
+            db.session.remove()
+        return raw
+
+    def let_the_last_subscription(self, **changes: Any) -> None:
+        """Bring about a state that takes months: a row as a sync would have written it by then."""
+        with self.here.app.app_context():
+            query = select(Subscription).order_by(Subscription.id.desc())
+            row = db.session.execute(query).scalars().first()
+            for name, value in changes.items():
+                setattr(row, name, value)
+            db.session.commit()
+            db.session.remove()
+
+
+def prepared(here: World) -> Scene:
+    """An empty world, then alice and bob."""
+    here.calm()
+    with here.app.app_context():
+        empty(here.app)
+        db.session.remove()
+    limiter.reset()
+    scene = Scene(here)
+    scene.people["alice"] = person(here, "alice")
+    scene.people["bob"] = person(here, "bob")
+    settle(scene.people["bob"])
+    here.flush()
+    return scene
+
+
+def settle(bob: Person) -> None:
+    """Bob has Pro, a key for each of his programs, and one that he revoked."""
+    bob.browser.buy("pro-monthly")
+    bob.browser.reveal()
+    for name in ("Website", "Nightly export", "A laptop that was lost"):
+        bob.browser.open("/keys")
+        bob.browser.press("Create key", name=name)
+    bob.browser.open("/keys")
+    path = next(line for line in bob.browser.page.text.split('"') if line.endswith("/revoke"))
+    bob.browser.open(path)
+    bob.browser.press("Revoke")
+
+
+def cookies(here: World, who: Person) -> Cookies:
+    """Their session, for a browser with a screen."""
+    return [{"name": one.name, "value": one.value, "url": here.base} for one in who.browser.http.cookies]
+
+
+def post(page: Page, path: str) -> None:
+    """Send a form from nowhere, as a forged or outdated page would."""
+    page.evaluate(
+        """(path) => {
+            const form = Object.assign(document.createElement("form"), {method: "post", action: path});
+            document.body.append(form);
+            form.submit();
+        }""",
+        path,
+    )

@@ -1,0 +1,56 @@
+"""Every page in every state: accessible, narrow, light, by keyboard, under its policy, and among ourselves."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser import checks, places, scene
+from tests.browser.chromium import Window, open_window
+from tests.browser.places import Place
+from tests.browser.scene import Scene
+from tests.support.world import World
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+@pytest.fixture(scope="module")
+def cast(the_world: World) -> Scene:
+    """Alice, bob and their things, made once for the whole tour."""
+    return scene.prepared(the_world)
+
+
+def visit(chromium: Browser, cast: Scene, place: Place) -> Window:
+    """A fresh window at this place; where a page is not what it should be, this fails."""
+    cast.calm()
+    window = open_window(chromium, cast.cookies(place.who), viewport=checks.WIDE)
+    place.reach(window.page, cast)
+    expect(window.page.get_by_role("heading", level=1)).to_contain_text(place.heading)
+    return window
+
+
+@pytest.mark.parametrize("place", places.PORTAL, ids=lambda place: place.name)
+def test_a_page_of_the_portal_keeps_its_promises(chromium: Browser, cast: Scene, place: Place) -> None:
+    window = visit(chromium, cast, place)
+    page = window.page
+    wrong = checks.light(page) + checks.keyboard(page) + checks.accessible(page)
+    wrong += checks.narrow(page) + checks.calm(page) + window.complaints
+    ours = urlsplit(cast.here.base).netloc
+    wrong += [f"asked {host}" for host in window.hosts - {ours, sandbox_pages(cast)}]
+    window.context.close()
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("place", places.HOSTED, ids=lambda place: place.name)
+def test_a_hosted_page_of_the_sandbox_keeps_them_too(chromium: Browser, cast: Scene, place: Place) -> None:
+    window = visit(chromium, cast, place)
+    page = window.page
+    assert urlsplit(page.url).netloc == sandbox_pages(cast)
+    wrong = checks.keyboard(page) + checks.accessible(page) + checks.narrow(page) + window.complaints
+    window.context.close()
+    assert not wrong, "\n".join(wrong)
+
+
+def sandbox_pages(cast: Scene) -> str:
+    """The host of the hosted pages: another site than the portal's, as Stripe's are."""
+    return urlsplit(cast.here.sandbox.replace("127.0.0.1", "localhost")).netloc
