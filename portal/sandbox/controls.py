@@ -28,7 +28,8 @@ class Deliveries:
 class Failures:
     """The next calls whose path begins with path fail with status, wait delay seconds, or get no answer.
 
-    hang: the connection closes after delay, nothing was done · after: it was done, and the answer is lost.
+    hang: the connection closes after delay, nothing was done · after: it was done, and the answer is lost ·
+    a status below 400: the call is only slow.
     """
 
     next: int = 0
@@ -37,7 +38,6 @@ class Failures:
     delay: float = 0.0
     hang: bool = False
     after: bool = False
-    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Controls:
         time.sleep(plan.delay)
         if plan.hang:
             hang_up()
-        yield None if plan.after or plan.slow else fault(plan.status)
+        yield None if plan.after or plan.status < 400 else fault(plan.status)
         if plan.after:
             hang_up()
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from portal.sandbox import cards
 from portal.sandbox.errors import StripeError
+from portal.sandbox.events import public
 
 if TYPE_CHECKING:
     from portal.sandbox.account import Account
@@ -90,7 +91,7 @@ def confirm(account: "Account", intent: Json, method: Json, off_session: bool = 
     if intent["status"] in ("succeeded", "canceled", "processing"):
         words = f"You cannot confirm this PaymentIntent because it has a status of {intent['status']}."
         code = "payment_intent_unexpected_state"
-        raise StripeError(words, code=code, payment_intent=_bare(intent))
+        raise StripeError(words, code=code, payment_intent=public(intent))
     intent.update(payment_method=method["id"], last_payment_error=None, next_action=None)
     if method["type"] == "sepa_debit":
         return begin_debit(account, intent, method)
@@ -191,16 +192,12 @@ def refuse(account: "Account", intent: Json, method: Json, reason: str) -> Strip
 def fail(account: "Account", intent: Json, method: Json, error: StripeError) -> StripeError:
     """Send an intent back to wait for another payment method; what was tried stays on record."""
     error.keeps, error.status = True, 402
-    problem = error.answer()["error"] | {"payment_method": _bare(method)}
+    problem = error.answer()["error"] | {"payment_method": public(method)}
     changes = {"status": "requires_payment_method", "last_payment_error": problem, "payment_method": None}
     account.change(intent, changes | {"next_action": None})
     account.emit("payment_intent.payment_failed", intent)
-    error.body |= {"payment_intent": _bare(intent), "payment_method": _bare(method)}
+    error.body |= {"payment_intent": public(intent), "payment_method": public(method)}
     return error
-
-
-def _bare(value: Json) -> Json:
-    return {name: inner for name, inner in value.items() if name != "_"}
 
 
 def new_charge(account: "Account", intent: Json, method: Json, fields: Json) -> Json:

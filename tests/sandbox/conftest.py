@@ -46,6 +46,9 @@ class Hook(http.server.ThreadingHTTPServer):
     def named(self, type_: str) -> list[dict[str, Any]]:
         return [event for event in self.events() if event["type"] == type_]
 
+    def objects(self, type_: str) -> list[str]:
+        return [event["data"]["object"]["id"] for event in self.named(type_)]
+
 
 class Catch(http.server.BaseHTTPRequestHandler):
     server: Hook

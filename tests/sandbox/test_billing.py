@@ -54,6 +54,16 @@ def test_a_card_that_fails_leaves_the_subscription_incomplete(api: Any, alice: A
     assert len(api.subscriptions.list({"customer": alice.id}).data) == 1
 
 
+def test_a_card_that_asks_waits_for_its_holder(api: Any, alice: Any, monthly: Any) -> None:
+    card = api.payment_methods.attach("pm_card_threeDSecure2Required", {"customer": alice.id})
+    terms = {"customer": alice.id, "items": [{"price": monthly.id}], "default_payment_method": card.id}
+    made = api.subscriptions.create({**terms, "expand": ["latest_invoice.payments.data.payment.payment_intent"]})
+    intent = made.latest_invoice.payments.data[0].payment.payment_intent
+    assert (made.status, intent.status) == ("incomplete", "requires_action")
+    assert submit(intent.next_action.redirect_to_url.url, answer="complete").status == 200
+    assert api.subscriptions.retrieve(made.id).status == "active"
+
+
 def test_a_first_payment_can_be_confirmed_later(api: Any, bob: Any, monthly: Any) -> None:
     terms = {"customer": bob.id, "items": [{"price": monthly.id}], "payment_behavior": "default_incomplete"}
     made = api.subscriptions.create({**terms, "expand": ["latest_invoice.confirmation_secret"]})

@@ -108,6 +108,30 @@ def test_a_bank_debit_is_answered_later(
     assert api.checkout.sessions.retrieve(session.id).payment_status == status
 
 
+@pytest.mark.parametrize(
+    ("iban", "payment", "status", "event"),
+    [
+        ("DE89370400440532013000", "paid", "active", "succeeded"),
+        ("DE62370400440532013001", "unpaid", "incomplete", "failed"),
+    ],
+)
+def test_a_subscription_by_bank_debit_waits_for_the_money(
+    api: Any, begin: Begin, monthly: Any, hook: Hook, iban: str, payment: str, status: str, event: str
+) -> None:
+    session = begin("subscription", monthly, allowed_payment_method_types=["card", "sepa_debit"])
+    assert "IBAN" in visit(session.url).text
+    assert submit(session.url, method="sepa_debit", iban=iban).status == 303
+    waiting = api.checkout.sessions.retrieve(session.id, {"expand": ["subscription"]})
+    assert (waiting.status, waiting.payment_status, waiting.subscription.status) == (
+        "complete",
+        "unpaid",
+        "incomplete",
+    )
+    eventually(lambda: session.id in hook.objects(f"checkout.session.async_payment_{event}"))
+    settled = api.checkout.sessions.retrieve(session.id, {"expand": ["subscription"]})
+    assert (settled.payment_status, settled.subscription.status) == (payment, status)
+
+
 def test_setup_mode_saves_a_card_that_fails_later(api: Any, begin: Begin, alice: Any) -> None:
     session = begin("setup", customer=alice.id)
     assert "Save card" in visit(session.url).text

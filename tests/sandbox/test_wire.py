@@ -1,5 +1,6 @@
 """What every call has in common: keys, parameters, errors, lists, expansion, idempotency."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -166,3 +167,10 @@ def test_a_connection_that_hangs_up_has_done_nothing(sandbox: Sandbox, api: Any)
 def test_switches_that_do_not_exist_are_refused_by_name(sandbox: Sandbox) -> None:
     answer = requests.post(f"{sandbox.base}/_config/failures", json={"nxet": 1}, timeout=10)
     assert (answer.status_code, "nxet" in answer.json()["error"]) == (400, True)
+
+
+def test_a_call_can_be_slow(sandbox: Sandbox, api: Any) -> None:
+    sandbox.config("failures", next=1, status=200, delay=0.3)
+    began = time.monotonic()
+    assert api.customers.list().data is not None
+    assert time.monotonic() - began > 0.3

@@ -1,4 +1,7 @@
-"""Stripe's operations, a file per resource; importing this package serves them."""
+"""Stripe's operations, a file per resource; importing this package serves them.
+
+The operation above a function says what it does: Stripe's reference is its documentation.
+"""
 
 from portal.sandbox.resources import (
     absent,

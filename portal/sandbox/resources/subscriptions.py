@@ -37,7 +37,7 @@ def create(account: Account, params: Json) -> Json:
         raise StripeError(words, param="items[0][price]")
     fields = fields_of(account, params)
     require_method(account, customer, params, fields)
-    started = subscribing.start(account, customer, items, fields)
+    started = subscribing.start(account, customer, items, fields, bool(params.get("off_session")))
     if params.get("payment_behavior") == "error_if_incomplete" and started["status"] == "incomplete":
         raise undone()
     if params.get("cancel_at_period_end"):
