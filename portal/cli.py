@@ -15,10 +15,21 @@ from portal.errors import PortalError
 from portal.extensions import db
 from portal.settings import Settings
 
-catalogue_group = AppGroup("catalogue", help="What is on sale, at Stripe.")
-events_group = AppGroup("events", help="The webhook inbox.")
-links_group = AppGroup("payment-link", help="Selling without a website.")
-users_group = AppGroup("users", help="Who signs in.")
+
+class Commands(AppGroup):
+    """Commands that answer a PortalError with its words instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except PortalError as error:
+            raise click.ClickException(error.detail) from None
+
+
+catalogue_group = Commands("catalogue", help="What is on sale, at Stripe.")
+events_group = Commands("events", help="The webhook inbox.")
+links_group = Commands("payment-link", help="Selling without a website.")
+users_group = Commands("users", help="Who signs in.")
 
 
 def init_app(app: Flask) -> None:
@@ -61,11 +72,8 @@ def push(mode: str, dry_run: bool) -> None:
     """Make the missing products and prices at Stripe; never edits or deletes."""
     from portal.billing import pushing
 
-    try:
-        for done in pushing.push(mode, dry_run=dry_run):
-            click.echo(f"  {done.key:<22} {done.what:<32} {done.stripe_id or ''}")
-    except PortalError as error:
-        raise click.ClickException(error.detail) from None
+    for done in pushing.push(mode, dry_run=dry_run):
+        click.echo(f"  {done.key:<22} {done.what:<32} {done.stripe_id or ''}")
 
 
 @links_group.command("create")
@@ -78,10 +86,7 @@ def create_link(tier: str, cycle: str, mode: str, allow_hidden: bool, base_url: 
     """Make a Payment Link that lands on the success page, and print its address."""
     from portal.purchases import links
 
-    try:
-        click.echo(links.create(tier, mode, cycle=cycle, allow_hidden=allow_hidden, base_url=base_url))
-    except PortalError as error:
-        raise click.ClickException(error.detail) from None
+    click.echo(links.create(tier, mode, cycle=cycle, allow_hidden=allow_hidden, base_url=base_url))
 
 
 @click.command("sandbox")
