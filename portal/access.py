@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from portal import clock
 from portal.errors import NotFound
 from portal.extensions import db
-from portal.models import Customer, Plan, Subscription
+from portal.models import Customer, Plan, Purchase, Subscription
 
 FREE = "free"
 GRANTING = ("active", "trialing", "past_due")  # in the order in which they count within one plan
@@ -45,14 +45,21 @@ class Access:
 
 
 def of(customer: Customer | None, now: datetime | None = None) -> Access:
-    """The customer's access, from their subscriptions and the clock; stored nowhere. Two queries."""
+    """The customer's access, from what they bought and the clock; stored nowhere. Three queries."""
     plans = db.session.execute(select(Plan)).scalars().all()
     if customer is None:
         return decide([], plans, suspended=False, now=clock.now(now), grace=_grace())
     query = select(Subscription).filter_by(customer_id=customer.id).where(Subscription.status.in_(GRANTING))
     subscriptions = db.session.execute(query).scalars().all()
-    suspended = customer.suspended_at is not None
-    return decide(subscriptions, plans, suspended=suspended, now=clock.now(now), grace=_grace())
+    once = select(Purchase.tier).filter_by(customer_id=customer.id, kind="plan", state="paid", interval=None)
+    return decide(
+        subscriptions,
+        plans,
+        suspended=customer.suspended_at is not None,
+        now=clock.now(now),
+        grace=_grace(),
+        owned=[tier for tier in db.session.execute(once).scalars() if tier],
+    )
 
 
 def decide(
@@ -62,14 +69,21 @@ def decide(
     suspended: bool,
     now: datetime,
     grace: timedelta,
+    owned: Sequence[str] = (),
 ) -> Access:
-    """The same without a database: of several subscriptions the highest plan counts, then the best status."""
+    """The same without a database: of several subscriptions the highest plan counts, then the best status.
+
+    `owned` are tiers that were paid once and do not end; a subscription to a higher one outranks them.
+    """
     by_tier = {plan.tier: plan for plan in plans}
+    positions = {plan.tier: plan.position for plan in plans}
     granting = [one for one in subscriptions if one.tier and grants(one, now, grace)]
     best = max(granting, key=lambda one: _rank(one, by_tier), default=None)
-    tier = best.tier if best and best.tier else FREE
+    tier, status = (best.tier, best.status) if best and best.tier else (FREE, FREE)
+    kept = max(owned, key=lambda one: positions.get(one, -1), default=None)
+    if kept and positions.get(kept, -1) > positions.get(tier, -1):
+        tier, status, best = kept, "active", None
     plan = by_tier.get(tier)
-    status = best.status if best else FREE
     return Access(
         tier=tier,
         plan_name=plan.name if plan else tier.capitalize(),

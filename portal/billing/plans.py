@@ -32,25 +32,27 @@ class Offer:
 
 @dataclass(frozen=True)
 class Bought:
-    """What a completed plan session brought: its subscription, and the first invoice where there is one."""
+    """What a completed plan session brought: subscription and first invoice, or, paid once, neither."""
 
-    subscription: subscriptions.Snapshot
+    subscription: subscriptions.Snapshot | None
     invoice: invoices.Snapshot | None
 
 
-def read_bought(mode: str, session: gateway.Session) -> Bought | None:
-    """Fetch what a completed session bought; None where it brought no subscription."""
-    if session.subscription is None:
-        return None
-    invoice = invoices.read_alone(mode, session.invoice) if session.invoice else None
-    return Bought(subscriptions.read(mode, session.subscription), invoice)
+def read_bought(mode: str, session: gateway.Session) -> Bought:
+    """Fetch what a completed session bought."""
+    return Bought(
+        subscription=subscriptions.read(mode, session.subscription) if session.subscription else None,
+        invoice=invoices.read_alone(mode, session.invoice) if session.invoice else None,
+    )
 
 
 def give(purchase: Purchase, bought: Bought) -> None:
-    """A paid plan gives its subscription; the tier follows from it by itself. Flushes."""
-    subscriptions.apply(bought.subscription)
+    """A paid plan gives its subscription, or its tier for good; access follows by itself. Flushes."""
+    if bought.subscription is not None:
+        subscriptions.apply(bought.subscription)
     if bought.invoice is not None:
         invoices.apply(bought.invoice)
+    access.changed(purchase.customer_id)
 
 
 def on_sale() -> list[Plan]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flask import current_app
+
 from portal import access, clock
 from portal.callers import Caller
 from portal.extensions import db
@@ -25,12 +27,15 @@ class Remembered:
     facts: dict[str, Any]
 
 
-_memory: dict[int, Remembered] = {}
+def memory() -> dict[int, Remembered]:
+    """What this process remembers, by customer id."""
+    kept: dict[int, Remembered] = current_app.extensions.setdefault("entitlements", {})
+    return kept
 
 
 def of(caller: Caller) -> dict[str, Any]:
     """`customer`, `mode`, `status`, `tier`, `entitlements` and `credits` of a caller (contract §4)."""
-    known = _memory.get(caller.customer_id)
+    known = memory().get(caller.customer_id)
     if known is None or known.version != caller.access_version or (known.until and known.until <= clock.now()):
         known = _remember(caller)
     return {**known.facts, "credits": caller.credit_balance}
@@ -45,7 +50,8 @@ def _remember(caller: Caller) -> Remembered:
         "tier": mine.tier,
         "entitlements": mine.entitlements,
     }
-    if len(_memory) >= MOST:
-        _memory.clear()
-    known = _memory[caller.customer_id] = Remembered(caller.access_version, mine.until, facts)
+    kept = memory()
+    if len(kept) >= MOST:
+        kept.clear()
+    known = kept[caller.customer_id] = Remembered(caller.access_version, mine.until, facts)
     return known

@@ -104,13 +104,14 @@ def _session_params(
     line: dict[str, object] = {"price": item.stripe_id}
     if not item.metered:  # a metered price takes no quantity
         line["quantity"] = 1
+    mode, carrier = ("subscription", "subscription_data") if item.interval else ("payment", "payment_intent_data")
     return {
-        "mode": "subscription",
+        "mode": mode,
         "customer": stripe_customer,
         "client_reference_id": number,
         "line_items": [line],
         "metadata": metadata,
-        "subscription_data": {"metadata": metadata},
+        carrier: {"metadata": metadata},
         "success_url": success_url,
         "cancel_url": cancel_url,
     }

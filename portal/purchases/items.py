@@ -105,7 +105,7 @@ def _from_stripe(price_id: str, mode: str) -> Item | None:
     except StripeRefused:  # unknown there, or of the other mode
         return None
     tier = _settings().price_map.get(price.id) or price.tier
-    if not price.active or tier is None or price.interval is None or price.amount is None:
+    if not price.active or tier is None or price.amount is None:
         return None
     return Item(
         key=price.id,

@@ -18,6 +18,13 @@ DECLINED = "4000 0000 0000 0002"
 AUTHENTICATE = "4000 0025 0000 3155"
 
 
+def key_in(page: str) -> str:
+    """The API key that a page shows."""
+    found = re.search(r"key_(?:live|test)_\w{40,}", page)
+    assert found, "no key on this page"
+    return found[0]
+
+
 @dataclass
 class Form:
     """A form as it stands in a page: where it goes, what it holds, what its buttons say."""
@@ -138,12 +145,17 @@ class Browser:
         assert "/billing/success" in self.page.url, self.text
         return self.page
 
+    def link(self, words: str) -> str:
+        """Where the first link with these words leads."""
+        anchors = re.findall(r'<a\b[^>]*href="([^"]*)"[^>]*>(.*?)</a>', self.page.text, flags=re.S)
+        found = [href for href, label in anchors if words in re.sub(r"<[^>]+>", " ", label)]
+        assert found, f"no link {words!r} on {self.page.url}"
+        return found[0].replace("&amp;", "&")
+
     def reveal(self) -> str:
         """Press "Reveal my API key" on the success page; gives the key."""
         self.press("Reveal my API key")
-        found = re.search(r"key_(?:live|test)_\w{40,}", self.page.text)
-        assert found, self.text
-        return found[0]
+        return key_in(self.page.text)
 
     def receipt(self, key: str) -> requests.Response:
         """What the portal says of this key."""

@@ -17,6 +17,7 @@ from portal import create_app
 from portal import settings as settings_module
 from portal.billing import pushing, seeding
 from portal.extensions import db
+from portal.keys import entitlements
 from portal.models import Base
 from tests.support import servers
 
@@ -116,6 +117,7 @@ def fresh_database(server: str, name: str) -> str:
 
 def empty(app: Flask) -> None:
     """Every table empty again, then the catalogue loaded and known to Stripe. Inside an app context."""
+    entitlements.memory().clear()  # ids begin anew, which they never do in a portal that lives
     for table in reversed(Base.metadata.sorted_tables):
         db.session.execute(table.delete())
     db.session.commit()
