@@ -14,11 +14,13 @@ from portal.sandbox.store import Store
 Json = dict[str, Any]
 ALPHABET = string.ascii_letters + string.digits
 PREFIXES = {
+    "billing.meter": "mtr_",
     "billing_portal.configuration": "bpc_",
     "billing_portal.session": "bps_",
     "charge": "ch_",
     "checkout.session": "cs_",
     "customer": "cus_",
+    "dispute": "du_",
     "event": "evt_",
     "invoice": "in_",
     "invoice_payment": "inpay_",
@@ -34,6 +36,7 @@ PREFIXES = {
     "setup_intent": "seti_",
     "subscription": "sub_",
     "subscription_item": "si_",
+    "test_helpers.test_clock": "clock_",
     "token": "tok_",
     "webhook_endpoint": "we_",
 }
@@ -47,10 +50,16 @@ class Account:
     config: Config
     mode: Mode
     request: Json | None = field(default=None)
+    clock: Json | None = field(default=None)
 
     def now(self) -> int:
-        """Seconds since 1970."""
-        return int(time.time())
+        """Seconds since 1970; where a customer with a test clock is concerned, that clock's."""
+        return int(self.clock["frozen_time"] if self.clock else time.time())
+
+    def follow_clock(self, value: Json) -> None:
+        """From here on time is that of the test clock that an object belongs to, if it has one."""
+        if value.get("test_clock"):
+            self.clock = self.store.load(self.mode, value["test_clock"])
 
     def new_id(self, kind: str) -> str:
         """A fresh id with the kind's prefix."""
@@ -65,6 +74,8 @@ class Account:
             value["livemode"] = self.mode == "live"
         if "created" in value:
             value["created"] = self.now()
+        if "test_clock" in value and self.clock:
+            value["test_clock"] = self.clock["id"]
         return value | {"id": fields.get("id") or self.new_id(kind)} | fields
 
     def add(self, kind: str, fields: Json, event: str | None = None) -> Json:
@@ -81,6 +92,7 @@ class Account:
         gone = value is not None and value.get("deleted") and param
         if value is None or gone or value.get("object") != kind:
             raise missing(kind, id_, param, self._hint(id_))
+        self.follow_clock(value)
         return value
 
     def _hint(self, id_: str) -> str:
@@ -116,6 +128,4 @@ class Account:
 
     def at(self, due: float, action: str, id_: str) -> None:
         """Have an action done to an object at a time, in seconds since 1970."""
-        self.store.db.execute(
-            "INSERT INTO timers (due, mode, action, object) VALUES (?, ?, ?, ?)", (due, self.mode, action, id_)
-        )
+        self.store.set_timer(due, self.mode, action, id_, self.clock["id"] if self.clock else None)

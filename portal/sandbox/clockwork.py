@@ -25,6 +25,22 @@ def tick(store: Store, config: Config) -> int:
     return len(due)
 
 
+def advance(account: Account, clock: Json, to: int) -> Json:
+    """Let a test clock's time pass: everything that falls due happens, in order and at its own time."""
+    due = (
+        "SELECT seq, due, action, object FROM clock_timers WHERE clock = ? AND due <= ? ORDER BY due, seq LIMIT 1"
+    )
+    while found := account.store.rows(due, clock["id"], to):
+        seq, moment, action, id_ = found[0]
+        account.store.db.execute("DELETE FROM clock_timers WHERE seq = ?", (seq,))
+        account.change(clock, {"frozen_time": max(clock["frozen_time"], int(moment))})
+        then = Account(account.store, account.config, account.mode, clock=clock)
+        value = then.get(id_)
+        if value:
+            ACTIONS[action](then, value)
+    return account.change(clock, {"frozen_time": to})
+
+
 def expire(account: Account, session: Json) -> None:
     """A session that nobody completed in time."""
     if session["status"] == "open":
@@ -38,9 +54,9 @@ def renew(account: Account, subscription: Json) -> None:
         subscribing.renew(account, subscription)
 
 
-def retry(account: Account, invoice: Json) -> None:
-    """Another attempt to collect a renewal."""
-    if invoice["status"] == "open":
+def collect(account: Account, invoice: Json) -> None:
+    """The first or another attempt to collect a renewal."""
+    if invoice["status"] in ("draft", "open"):
         invoicing.collect(account, invoice)
 
 
@@ -55,6 +71,8 @@ ACTIONS: dict[str, Callable[[Account, Json], Any]] = {
     "expire": expire,
     "renew": renew,
     "lapse": subscribing.lapse,
-    "retry": retry,
+    "collect": collect,
+    "retry": collect,
+    "announce": subscribing.announce_trial_end,
     "give_up": give_up,
 }

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ def replay(account: "Account", key: str, mark: str) -> Reply | None:
         "SELECT request, status, body, request_id FROM idempotency WHERE mode = ? AND key = ? AND created > ?",
         account.mode,
         key,
-        account.now() - KEPT,
+        int(time.time()) - KEPT,
     )
     if not found:
         return None
@@ -77,5 +78,5 @@ def record(account: "Account", key: str, mark: str, reply: Reply) -> None:
     account.store.db.execute(
         "INSERT OR REPLACE INTO idempotency (mode, key, request, status, body, request_id, created) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (account.mode, key, mark, reply.status, json.dumps(reply.body), reply.request_id, account.now()),
+        (account.mode, key, mark, reply.status, json.dumps(reply.body), reply.request_id, int(time.time())),
     )

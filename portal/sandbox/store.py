@@ -25,6 +25,10 @@ CREATE TABLE IF NOT EXISTS timers (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, due REAL NOT NULL, mode TEXT NOT NULL, action TEXT NOT NULL,
     object TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS timers_due ON timers (due);
+CREATE TABLE IF NOT EXISTS clock_timers (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, clock TEXT NOT NULL, due REAL NOT NULL, action TEXT NOT NULL,
+    object TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS clock_timers_due ON clock_timers (clock, due);
 CREATE TABLE IF NOT EXISTS idempotency (
     mode TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
     request_id TEXT NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (mode, key));
@@ -86,6 +90,14 @@ class Store:
             "ON CONFLICT (id) DO UPDATE SET json = excluded.json",
             (value["id"], mode, kind, value.get("created", 0), json.dumps(value, separators=(",", ":"))),
         )
+
+    def set_timer(self, due: float, mode: str, action: str, id_: str, clock: str | None) -> None:
+        """Have something done at a time: real time, or a test clock's."""
+        if clock:
+            sql = "INSERT INTO clock_timers (due, clock, action, object) VALUES (?, ?, ?, ?)"
+        else:
+            sql = "INSERT INTO timers (due, mode, action, object) VALUES (?, ?, ?, ?)"
+        self.db.execute(sql, (due, clock or mode, action, id_))
 
     def remove(self, mode: str, id_: str) -> None:
         """Forget an object."""

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from portal.sandbox.account import Account
 
 Json = dict[str, Any]
+DRAFT_FOR = 3600  # seconds that the invoice of a renewal can still be changed
+WARNING = 3 * 86400  # seconds before the end of a trial
 INCOMPLETE_FOR = 23 * 3600  # seconds that a first payment may take
 
 
@@ -61,10 +63,19 @@ def first_invoice(account: "Account", subscription: Json, customer: Json, off_se
     subscription = account.find("subscription", subscription["id"])
     if subscription["status"] == "incomplete":
         account.at(account.now() + INCOMPLETE_FOR, "lapse", subscription["id"])
-    if subscription["trial_end"] and subscription["trial_end"] - account.now() <= 3 * 86400:
-        account.emit("customer.subscription.trial_will_end", subscription)
+    if subscription["trial_end"]:
+        announce_trial_end(account, subscription)
     account.at(period_end(subscription), "renew", subscription["id"])
     return subscription
+
+
+def announce_trial_end(account: "Account", subscription: Json) -> None:
+    """Three days before a trial ends, at once if that has passed."""
+    due = subscription["trial_end"] - WARNING
+    if due > account.now():
+        account.at(due, "announce", subscription["id"])
+    elif subscription["status"] == "trialing":
+        account.emit("customer.subscription.trial_will_end", subscription)
 
 
 def set_currency(account: "Account", customer: Json, currency: str) -> None:
@@ -199,7 +210,7 @@ def renew(account: "Account", subscription: Json) -> Json:
         changes["status"] = "active"
     account.change(before, changes, "customer.subscription.updated")
     invoice = bill(account, before, "subscription_cycle")
-    invoicing.collect(account, invoice)
+    account.at(account.now() + DRAFT_FOR, "collect", invoice["id"])
     account.at(period_end(before), "renew", before["id"])
     return account.find("subscription", before["id"])
 

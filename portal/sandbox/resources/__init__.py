@@ -18,6 +18,7 @@ from portal.sandbox.resources import (
     products,
     setup_intents,
     subscriptions,
+    test_clocks,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "products",
     "setup_intents",
     "subscriptions",
+    "test_clocks",
 ]

@@ -17,7 +17,6 @@ NEVER_MADE = (
     "/v1/promotion_codes",
     "/v1/subscription_schedules",
     "/v1/tax_rates",
-    "/v1/test_helpers/test_clocks",
 )
 
 

@@ -21,6 +21,8 @@ def create(account: Account, params: Json) -> Json:
     params = given(params)
     method = params.pop("payment_method", None)
     settings = given(params.pop("invoice_settings", {}))
+    if params.get("test_clock"):
+        account.clock = account.find("test_helpers.test_clock", params["test_clock"], "test_clock")
     customer = checkout.new_customer(account, params)
     attached = payments.attach(account, payments.method_of(account, method), customer)["id"] if method else None
     if settings:

@@ -29,11 +29,14 @@ ON_REQUEST = {
 }
 OBJECTS = (
     "balance",
+    "billing.meter",
+    "billing.meter_event",
     "billing_portal.configuration",
     "billing_portal.session",
     "charge",
     "checkout.session",
     "customer",
+    "dispute",
     "event",
     "invoice",
     "invoice_payment",
@@ -49,6 +52,7 @@ OBJECTS = (
     "setup_intent",
     "subscription",
     "subscription_item",
+    "test_helpers.test_clock",
     "webhook_endpoint",
 )
 

@@ -1,0 +1,110 @@
+"""Test clocks: renewals, trials and dunning without waiting."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+import stripe
+
+DAY = 86400
+START = int(dt.datetime(2027, 1, 31, 12, tzinfo=dt.UTC).timestamp())
+
+
+@pytest.fixture
+def clock(api: Any) -> Any:
+    return api.test_helpers.test_clocks.create({"frozen_time": START, "name": "winter"})
+
+
+@pytest.fixture
+def carol(api: Any, clock: Any) -> Any:
+    """A customer on the clock, with a card that works."""
+    made = api.customers.create({"test_clock": clock.id, "email": "carol@example.com"})
+    use_card(api, made, "pm_card_visa")
+    return made
+
+
+def use_card(api: Any, customer: Any, card: str) -> None:
+    method = api.payment_methods.attach(card, {"customer": customer.id})
+    api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": method.id}})
+
+
+def advance(api: Any, clock: Any, **time: int) -> None:
+    now = api.test_helpers.test_clocks.retrieve(clock.id).frozen_time
+    later = now + int(dt.timedelta(**time).total_seconds())
+    assert api.test_helpers.test_clocks.advance(clock.id, {"frozen_time": later}).status == "advancing"
+    assert api.test_helpers.test_clocks.retrieve(clock.id).status == "ready"
+
+
+def test_a_renewal_is_drafted_and_charged_an_hour_later(api: Any, clock: Any, carol: Any, monthly: Any) -> None:
+    made = api.subscriptions.create({"customer": carol.id, "items": [{"price": monthly.id}]})
+    assert (made.created, made.test_clock) == (START, clock.id)
+    advance(api, clock, days=28, minutes=1)
+    draft = api.invoices.list({"subscription": made.id, "limit": 1}).data[0]
+    assert (draft.status, draft.billing_reason) == ("draft", "subscription_cycle")
+    assert draft.automatically_finalizes_at == draft.created + 3600
+    advance(api, clock, hours=2)
+    assert api.invoices.retrieve(draft.id).status == "paid"
+    item = api.subscriptions.retrieve(made.id)["items"].data[0]
+    assert f"{dt.datetime.fromtimestamp(item.current_period_end, dt.UTC):%d %b}" == "31 Mar"
+
+
+def test_a_renewal_that_fails_is_tried_again_and_then_given_up(
+    api: Any, clock: Any, carol: Any, monthly: Any
+) -> None:
+    made = api.subscriptions.create({"customer": carol.id, "items": [{"price": monthly.id}]})
+    use_card(api, carol, "pm_card_chargeCustomerFail")
+    advance(api, clock, days=28, hours=2)
+    assert api.subscriptions.retrieve(made.id).status == "past_due"
+    invoice = api.invoices.list({"subscription": made.id, "limit": 1}).data[0]
+    assert (invoice.status, invoice.attempt_count) == ("open", 1)
+    assert invoice.next_payment_attempt > invoice.created
+    advance(api, clock, days=20)
+    gone = api.subscriptions.retrieve(made.id)
+    assert (gone.status, gone.cancellation_details.reason) == ("canceled", "payment_failed")
+
+
+def test_a_trial_announces_its_end_and_is_then_paid_for(api: Any, clock: Any, carol: Any, monthly: Any) -> None:
+    terms = {"customer": carol.id, "items": [{"price": monthly.id}], "trial_period_days": 14}
+    made = api.subscriptions.create(terms)
+    advance(api, clock, days=12)
+    announced = api.events.list({"type": "customer.subscription.trial_will_end", "limit": 1}).data[0]
+    assert announced.data.object.id == made.id
+    advance(api, clock, days=2, hours=2)
+    running = api.subscriptions.retrieve(made.id, {"expand": ["latest_invoice"]})
+    assert (running.status, running.latest_invoice.amount_paid) == ("active", 4999)
+
+
+def test_a_cancelled_plan_ends_with_its_period(api: Any, clock: Any, carol: Any, monthly: Any) -> None:
+    made = api.subscriptions.create({"customer": carol.id, "items": [{"price": monthly.id}]})
+    api.subscriptions.update(made.id, {"cancel_at_period_end": True})
+    advance(api, clock, days=27)
+    assert api.subscriptions.retrieve(made.id).status == "active"
+    advance(api, clock, days=2)
+    gone = api.subscriptions.retrieve(made.id)
+    assert (gone.status, gone.cancel_at_period_end) == ("canceled", True)
+    assert len(api.invoices.list({"subscription": made.id}).data) == 1
+
+
+def test_a_first_payment_that_never_comes_lapses_after_23_hours(
+    api: Any, clock: Any, carol: Any, monthly: Any
+) -> None:
+    use_card(api, carol, "pm_card_threeDSecure2Required")
+    made = api.subscriptions.create({"customer": carol.id, "items": [{"price": monthly.id}]})
+    assert made.status == "incomplete"
+    advance(api, clock, hours=24)
+    assert api.subscriptions.retrieve(made.id).status == "incomplete_expired"
+    assert api.invoices.retrieve(made.latest_invoice).status == "void"
+
+
+def test_time_does_not_go_back_nor_too_far(api: Any, clock: Any, carol: Any, monthly: Any) -> None:
+    api.subscriptions.create({"customer": carol.id, "items": [{"price": monthly.id}]})
+    for moment in (START - 1, START + 70 * DAY):
+        with pytest.raises(stripe.InvalidRequestError):
+            api.test_helpers.test_clocks.advance(clock.id, {"frozen_time": moment})
+
+
+def test_a_deleted_clock_takes_its_customers_along(api: Any, clock: Any, carol: Any, monthly: Any) -> None:
+    made = api.subscriptions.create({"customer": carol.id, "items": [{"price": monthly.id}]})
+    assert api.test_helpers.test_clocks.delete(clock.id).deleted
+    assert api.customers.retrieve(carol.id).deleted
+    assert api.subscriptions.retrieve(made.id).status == "canceled"
