@@ -15,6 +15,7 @@ Json = dict[str, Any]
 ALPHABET = string.ascii_letters + string.digits
 PREFIXES = {
     "billing.meter": "mtr_",
+    "billing.meter_event": "mevt_",
     "billing_portal.configuration": "bpc_",
     "billing_portal.session": "bps_",
     "charge": "ch_",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import cards
+from portal.sandbox import cards, disputing
 from portal.sandbox.errors import StripeError
 from portal.sandbox.events import public
 
@@ -175,6 +175,9 @@ def received(account: "Account", intent: Json, charge: Json) -> Json:
     changes = {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": charge["id"]}
     account.change(intent, changes | {"next_action": None, "last_payment_error": None})
     account.emit("payment_intent.succeeded", intent)
+    method = account.get(intent["payment_method"]) or {"_": {}}
+    if method["_"].get("dispute"):
+        disputing.begin(account, charge)
     return intent
 
 

@@ -29,7 +29,7 @@ ZERO_DECIMAL = frozenset(
 )
 
 
-def line(account: "Account", price: Json, quantity: int, period: Json, fields: Json) -> Json:
+def line(account: "Account", price: Json, quantity: int | Decimal, period: Json, fields: Json) -> Json:
     """A line for so many of a price; fields may replace its amount, description and parent."""
     amount = fields.get("amount", amount_of(price, quantity))
     defaults = {
@@ -56,13 +56,13 @@ def named(price: Json) -> Json:
     return {"type": "price_details", "price_details": named, "unit_amount_decimal": price["unit_amount_decimal"]}
 
 
-def amount_of(price: Json, quantity: int) -> int:
+def amount_of(price: Json, quantity: int | Decimal) -> int:
     """Minor units, rounded once, half up."""
     exact = Decimal(price["unit_amount_decimal"] or 0) * quantity
     return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def describe(account: "Account", price: Json, quantity: int) -> str:
+def describe(account: "Account", price: Json, quantity: int | Decimal) -> str:
     """The words of a line, like Stripe's: 1 × Pro (at $49.99 / month)."""
     product = account.get(price["product"])
     name = product["name"] if product else price["product"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import invoicing, items_due, periods, pricing
+from portal.sandbox import invoicing, items_due, metering, periods, pricing
 from portal.sandbox.errors import StripeError
 from portal.sandbox.lists import of
 
@@ -178,11 +178,23 @@ def bill(account: "Account", subscription: Json, reason: str) -> Json:
 
 def period_line(account: "Account", subscription: Json, item: Json) -> Json:
     """The line for one item's current period."""
-    period = {"start": item["current_period_start"], "end": item["current_period_end"]}
     fields: Json = {"parent": item_parent(item), "subscription": subscription["id"]}
+    if item["price"]["recurring"]["usage_type"] == "metered":
+        return usage_line(account, subscription, item, fields)
+    period = {"start": item["current_period_start"], "end": item["current_period_end"]}
     if subscription["status"] == "trialing":
         fields |= {"amount": 0, "description": f"Trial period for {_name(account, item)}"}
     return pricing.line(account, item["price"], item.get("quantity", 0), period, fields)
+
+
+def usage_line(account: "Account", subscription: Json, item: Json, fields: Json) -> Json:
+    """The line for what was used in the period that has just ended; there is none before the first."""
+    end = item["current_period_start"]
+    since = item.get("_", {}).get("since", end)
+    meter = account.find("billing.meter", item["price"]["recurring"]["meter"])
+    used = metering.used(account, meter, subscription["customer"], since, end)
+    exact = {"quantity": int(used), "quantity_decimal": format(used, "f")}
+    return pricing.line(account, item["price"], used, {"start": since, "end": end}, fields | exact)
 
 
 def _name(account: "Account", item: Json) -> str:
@@ -203,6 +215,7 @@ def renew(account: "Account", subscription: Json) -> Json:
             bounds = periods.containing(
                 subscription["billing_cycle_anchor"], item["price"]["recurring"], account.now()
             )
+            item["_"] = {"since": item["current_period_start"]}
             item.update(current_period_start=bounds[0], current_period_end=bounds[1])
     before = account.find("subscription", subscription["id"])
     changes = {"items": subscription["items"], "latest_invoice": account.new_id("invoice")}

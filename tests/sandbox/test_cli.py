@@ -14,6 +14,8 @@ from tests.sandbox.conftest import TEST_KEY, Sandbox, eventually
 
 PACKAGE = "@stripe/cli@1.52.0"
 TRIGGERS = [
+    "billing_portal.session.created",
+    "charge.dispute.created",
     "charge.refunded",
     "checkout.session.async_payment_failed",
     "checkout.session.async_payment_succeeded",
@@ -35,6 +37,8 @@ TRIGGERS = [
     "payment_method.attached",
     "payment_method.detached",
     "setup_intent.succeeded",
+    "test_helpers.test_clock.deleted",
+    "test_helpers.test_clock.ready",
 ]
 
 

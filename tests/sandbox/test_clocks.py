@@ -108,3 +108,30 @@ def test_a_deleted_clock_takes_its_customers_along(api: Any, clock: Any, carol: 
     assert api.test_helpers.test_clocks.delete(clock.id).deleted
     assert api.customers.retrieve(carol.id).deleted
     assert api.subscriptions.retrieve(made.id).status == "canceled"
+
+
+def test_usage_is_billed_when_its_period_has_ended(api: Any, clock: Any, carol: Any, product: Any) -> None:
+    count = {"display_name": "Calls", "event_name": "calls", "default_aggregation": {"formula": "sum"}}
+    meter = api.billing.meters.create(count)
+    recurring = {"interval": "month", "usage_type": "metered", "meter": meter.id}
+    terms = {"product": product.id, "currency": "usd", "unit_amount_decimal": "0.25", "recurring": recurring}
+    price = api.prices.create(terms)
+    made = api.subscriptions.create({"customer": carol.id, "items": [{"price": price.id}]})
+    assert (made.status, "quantity" in made["items"].data[0]) == ("active", False)
+    advance(api, clock, days=3)
+    for number, value in enumerate(("100", "210.5")):
+        use(api, carol, value, f"use-{made.id}-{number}", START + DAY)
+    with pytest.raises(stripe.InvalidRequestError, match="already exists with identifier"):
+        use(api, carol, "1", f"use-{made.id}-0", START + DAY)
+    advance(api, clock, days=26)
+    invoice = api.invoices.list({"subscription": made.id, "limit": 1}).data[0]
+    line = invoice.lines.data[0]
+    assert (invoice.total, line.quantity, str(line.quantity_decimal)) == (78, 310, "310.5")
+    assert line.period.start == START
+
+
+def use(api: Any, customer: Any, value: str, identifier: str, timestamp: int) -> None:
+    payload = {"stripe_customer_id": customer.id, "value": value}
+    api.billing.meter_events.create(
+        {"event_name": "calls", "payload": payload, "identifier": identifier, "timestamp": timestamp}
+    )

@@ -9,10 +9,8 @@ from portal.sandbox.api import operation
 Json = dict[str, Any]
 NEVER_MADE = (
     "/v1/balance_transactions",
-    "/v1/billing/meters",
     "/v1/coupons",
     "/v1/credit_notes",
-    "/v1/disputes",
     "/v1/entitlements/features",
     "/v1/promotion_codes",
     "/v1/subscription_schedules",

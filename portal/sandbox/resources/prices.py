@@ -30,6 +30,9 @@ def new_price(account: Account, params: Json) -> Json:
     if "product" not in params:
         raise missing_parameter("product")
     account.find("product", params["product"], "product")
+    meter = (params.get("recurring") or {}).get("meter")
+    if meter:
+        account.find("billing.meter", meter, "recurring[meter]")
     take_lookup_key(account, params.get("lookup_key"), transfer)
     return account.add("price", fields_of(params), "price.created")
 

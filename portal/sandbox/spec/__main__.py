@@ -128,7 +128,9 @@ class Document:
         return {
             name: self.blank(part)
             for name, part in schema.get("properties", {}).items()
-            if name not in without and not part.get("x-removed") and (name in needed or self.nullable(part))
+            if name not in without | {"deleted"}
+            and not part.get("x-removed")
+            and (name in needed or self.nullable(part))
         }
 
     def nullable(self, schema: Json) -> bool:

@@ -1,0 +1,89 @@
+"""Billing meters and their events."""
+
+import re
+from typing import Any
+
+from portal.sandbox import lists, metering
+from portal.sandbox.account import Account
+from portal.sandbox.api import operation
+from portal.sandbox.errors import StripeError
+from portal.sandbox.resources.common import given
+
+Json = dict[str, Any]
+KIND = "billing.meter"
+
+
+@operation("POST", "/v1/billing/meters")
+def create(account: Account, params: Json) -> Json:
+    params = given(params)
+    for other in account.store.select(
+        account.mode, KIND, "json_extract(json, '$.event_name') = ?", params["event_name"]
+    ):
+        if other["status"] == "active":
+            words = f"There is already an active meter with the event name {params['event_name']}."
+            raise StripeError(words, param="event_name")
+    defaults = {
+        "customer_mapping": {"event_payload_key": "stripe_customer_id", "type": "by_id"},
+        "event_time_window": None,
+        "status": "active",
+        "updated": account.now(),
+        "value_settings": {"event_payload_key": "value"},
+    }
+    return account.add(KIND, defaults | params, f"{KIND}.created")
+
+
+@operation("GET", "/v1/billing/meters/{id}")
+def retrieve(account: Account, params: Json, id: str) -> Json:
+    return account.find(KIND, id)
+
+
+@operation("POST", "/v1/billing/meters/{id}")
+def update(account: Account, params: Json, id: str) -> Json:
+    changes = given(params) | {"updated": account.now()}
+    return account.change(account.find(KIND, id), changes, f"{KIND}.updated")
+
+
+@operation("POST", "/v1/billing/meters/{id}/deactivate")
+def deactivate(account: Account, params: Json, id: str) -> Json:
+    when = {"deactivated_at": account.now()}
+    meter = account.change(account.find(KIND, id), {"status": "inactive", "status_transitions": when})
+    account.emit(f"{KIND}.deactivated", meter)
+    return meter
+
+
+@operation("POST", "/v1/billing/meters/{id}/reactivate")
+def reactivate(account: Account, params: Json, id: str) -> Json:
+    when = {"deactivated_at": None}
+    meter = account.change(account.find(KIND, id), {"status": "active", "status_transitions": when})
+    account.emit(f"{KIND}.reactivated", meter)
+    return meter
+
+
+@operation("GET", "/v1/billing/meters")
+def index(account: Account, params: Json) -> Json:
+    return lists.page(account, KIND, params, "/v1/billing/meters", {"$.status": params.get("status")})
+
+
+@operation("POST", "/v1/billing/meter_events")
+def record(account: Account, params: Json) -> Json:
+    params = given(params)
+    active = "json_extract(json, '$.event_name') = ? AND json_extract(json, '$.status') = 'active'"
+    meters = account.store.select(account.mode, KIND, active, params["event_name"], limit=1)
+    if not meters:
+        words = f"No active meter found for event name {params['event_name']}."
+        raise StripeError(words, code="resource_missing", param="event_name")
+    check(account, meters[0], params["payload"])
+    return metering.record(
+        account, params["event_name"], params["payload"], params.get("identifier"), params.get("timestamp")
+    )
+
+
+def check(account: Account, meter: Json, payload: Json) -> None:
+    """The payload must name a customer and a number. Raises StripeError."""
+    who, what = meter["customer_mapping"]["event_payload_key"], meter["value_settings"]["event_payload_key"]
+    if who not in payload:
+        raise StripeError(f"Payload is missing the key {who}.", param=f"payload[{who}]")
+    account.find("customer", payload[who], f"payload[{who}]")
+    counted = meter["default_aggregation"]["formula"] == "count"
+    if not counted and not re.fullmatch(r"-?\d+(\.\d+)?", payload.get(what) or ""):
+        raise StripeError(f"Payload value {what} must be a number.", param=f"payload[{what}]")
