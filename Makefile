@@ -16,7 +16,7 @@ check: .venv/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/djlint templates --lint --quiet
+	@$(BIN)/djlint templates --check --lint --quiet
 	@$(BIN)/python .ci/audit.py
 
 install: .venv/installed

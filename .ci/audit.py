@@ -15,7 +15,11 @@ def main() -> int:
     audit = Path(sys.executable).with_name("pip-audit")
     try:
         done = subprocess.run(
-            [str(audit), *OPTIONS, "-r", "requirements.txt"], capture_output=True, text=True, timeout=60, check=False
+            [str(audit), *OPTIONS, "-r", "requirements.txt"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         print("NOT AUDITED: the advisory service did not answer.")

@@ -34,6 +34,10 @@ users_group = Commands("users", help="Who signs in.")
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
+    # `flask db downgrade -1`, as Alembic's own command line takes it: click would read -1 as an option.
+    db_group = app.cli.commands["db"]
+    assert isinstance(db_group, click.Group)
+    db_group.commands["downgrade"].context_settings["ignore_unknown_options"] = True
     for group in (catalogue_group, events_group, links_group, users_group):
         app.cli.add_command(group)
     for command in (seed_plans, sandbox, start, tick):
@@ -157,7 +161,10 @@ def welcome(passwords: dict[str, str]) -> None:
     for email, password in passwords.items():
         click.echo(f"    {email:<24} {password}")
     if passwords:
-        click.echo("\n  These passwords are shown this once. Cards to pay with: 4242 4242 4242 4242\n")
+        click.echo("\n  These passwords are shown this once.")
+    if settings().uses_sandbox:
+        click.echo("  Cards, with any date ahead and any CVC: 4242 4242 4242 4242 pays, 4000 0000 0000 0002 is")
+        click.echo("  declined, 4000 0025 0000 3155 asks for authentication. No money moves.\n")
 
 
 def wait_for(url: str, seconds: float = 20) -> None:

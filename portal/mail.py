@@ -17,9 +17,9 @@ from flask import current_app
 from flask_mailman import EmailMessage, EmailMultiAlternatives
 from flask_mailman.backends.base import BaseEmailBackend
 from jinja2 import TemplateError
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, event, or_, select, update
 
-from portal import clock, extensions, tokens
+from portal import clock, extensions, jobs, tokens
 from portal.extensions import db
 from portal.models import OutboxMail, User
 from portal.settings import Settings
@@ -54,6 +54,8 @@ def queue(user: User, template: str, key: str, **context: Any) -> None:
     row = {"user_id": user.id, "template": template, "key": key, "context": context}
     statement = extensions.insert(OutboxMail).values(created_at=clock.now(), **row)
     db.session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
+    # Once it is committed it goes out at once, rather than within the minute.
+    event.listen(db.session(), "after_commit", lambda _session: jobs.ring(), once=True)
 
 
 def send_due(limit: int = 50) -> int:

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from sqlalchemy import func, select
 
-from portal import access, jobs, pages
+from portal import access, pages
 from portal.accounts import links, people, sessions
 from portal.accounts.forms import ForgotForm, NewPasswordForm, RoomForm, SignInForm, SignUpForm
 from portal.accounts.redirects import local_path
@@ -91,7 +91,7 @@ def forgot() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _page("forgot", form)
     links.mail_reset(form.email.data)
-    _commit_mail()
+    db.session.commit()
     return redirect(url_for("accounts.mail_sent", kind="reset"), SEE_OTHER)
 
 
@@ -136,7 +136,7 @@ def send_verification() -> ResponseReturnValue:
     """Mail the verification link again."""
     if current_user.verified_at is None:
         links.mail_verification(current_user.user)
-        _commit_mail()
+        db.session.commit()
     flash("A link is on its way to your mailbox.", "success")
     return redirect(url_for("accounts.index"), SEE_OTHER)
 
@@ -199,20 +199,14 @@ def _go_on() -> ResponseReturnValue:
 
 def _enter(user: User) -> ResponseReturnValue:
     sessions.sign_in(user)
-    _commit_mail()
+    db.session.commit()
     return _go_on()
 
 
 def _mail_claim(user: User) -> ResponseReturnValue:
     links.mail_claim(user)
-    _commit_mail()
-    return redirect(url_for("accounts.mail_sent", kind="claim"), SEE_OTHER)
-
-
-def _commit_mail() -> None:
-    """Commit, and have the mails that were queued go out at once rather than within the minute."""
     db.session.commit()
-    jobs.ring()
+    return redirect(url_for("accounts.mail_sent", kind="claim"), SEE_OTHER)
 
 
 def _page(name: str, form: RoomForm, status: int | None = None, **context: Any) -> ResponseReturnValue:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal import catalogue as file
 from portal import money
 from portal.extensions import db
-from portal.models import Plan, Price
+from portal.models import Customer, Plan, Price
 
 RULE = "=" * 70
 
@@ -35,10 +35,14 @@ def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> Seeded:
         verb = "Updated" if changed and verb == "Unchanged" else verb
         done.plans.append(plan)
         done.lines.append(f"{verb} {entry.name} plan with {len(entry.features)} features")
+    changed = any(not line.startswith("Unchanged") for line in done.lines)
     for plan in known.values():
         if not plan.withdrawn:
             plan.withdrawn = True
             done.lines.append(f"Withdrew {plan.name} plan: the catalogue no longer has it")
+            changed = True
+    if changed:  # what a running portal remembers of entitlements is stale
+        db.session.execute(update(Customer).values(access_version=Customer.access_version + 1))
     db.session.flush()
     return done
 

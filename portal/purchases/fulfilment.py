@@ -76,9 +76,12 @@ def apply(snapshot: Snapshot) -> Purchase | None:
     # The ticket's row is locked first: of two that arrive with one link's session, one writes its purchase.
     newest = tickets.use(snapshot.mode, session.id, snapshot.number)
     purchase = find(snapshot.mode, session) or (_arrived(snapshot) if newest else None)
-    if purchase is None or not newest:
-        return purchase
+    if purchase is None:
+        return None
+    # Read again, also where nothing is written: a webhook may have moved it while this was fetching.
     db.session.refresh(purchase, with_for_update=True)
+    if not newest:
+        return purchase
     _compare(purchase, session)
     purchase.session_id = session.id
     purchase.payment_intent = session.payment_intent

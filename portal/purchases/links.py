@@ -50,6 +50,8 @@ def _sellable(tier: str, mode: str, cycle: str, allow_hidden: bool) -> Price:
         raise InvalidInput(f"The catalogue has no {tier} plan paid by the {cycle}.")
     if price.plan.hidden and not allow_hidden:
         raise InvalidInput(f"{price.plan.name} is hidden. Add --allow-hidden to sell it by a link all the same.")
+    if price.amount == 0 and not price.plan.hidden:
+        raise InvalidInput(f"{price.plan.name} costs nothing, so there is nothing to sell by a link.")
     if price.stripe_id(mode) is None:
         raise InvalidInput(f"{price.key} is not at Stripe yet: run `flask catalogue push --mode {mode}` first.")
     return price

@@ -69,7 +69,9 @@ def test_the_bearer_reveals_once(here: World, visitor: browsing.Browser) -> None
         assert count(ApiKey) == 1
 
 
-@pytest.mark.parametrize(("age", "reveals"), [(timedelta(minutes=59), True), (timedelta(hours=1, seconds=1), False)])
+@pytest.mark.parametrize(
+    ("age", "reveals"), [(timedelta(minutes=59), True), (timedelta(hours=1, seconds=1), False)]
+)
 def test_the_bearer_has_an_hour(here: World, visitor: browsing.Browser, age: timedelta, reveals: bool) -> None:
     pay(visitor, make_link(here), "eve@example.com")
     form = visitor.form("Reveal my API key")

@@ -126,6 +126,7 @@ class Browser:
 
     def pay(self, card: str = CARD, *, follow: bool = True, **values: str) -> requests.Response:
         """Fill in the hosted checkout page that is open, and pay."""
+        assert "/c/pay/" in self.page.url or "/p/" in self.page.url, self.text
         label = next(
             label for form in self.forms() for label in form.buttons if label.startswith(("Pay", "Subscribe"))
         )

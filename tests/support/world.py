@@ -64,12 +64,26 @@ def eventually(check: Callable[[], Any], seconds: float = 10) -> Any:
 
 
 @contextlib.contextmanager
-def world(folder: Path, database_url: str, kind: str) -> Iterator[World]:
-    """Start everything on this database, its schema made by the migrations."""
-    port, sandbox_port = servers.free_port(), servers.free_port()
+def world(
+    folder: Path,
+    database_url: str,
+    kind: str,
+    *,
+    api_port: int | None = None,
+    ports: tuple[int, int, int] | None = None,
+) -> Iterator[World]:
+    """Start everything on this database, its schema made by the migrations.
+
+    `ports` are the portal's, the one that webhooks go to, and the sandbox's; `api_port` is where the portal
+    finds Stripe's API. Judges stand in between.
+    """
+    port, webhook_port, sandbox_port = ports or ((own := servers.free_port()), own, servers.free_port())
     base = f"http://127.0.0.1:{port}"
-    with servers.sandbox(folder, port, sandbox_port) as sandbox:
-        app = create_app(settings_module.load(environ(folder, database_url, port, sandbox), env_file=None))
+    with servers.sandbox(folder, webhook_port, sandbox_port) as sandbox:
+        given = environ(folder, database_url, port, sandbox)
+        if api_port is not None:
+            given["STRIPE_API_BASE"] = f"http://127.0.0.1:{api_port}"
+        app = create_app(settings_module.load(given, env_file=None))
         app.config.update(TESTING=True, RATELIMIT_ENABLED=False)
         with app.app_context():
             from flask_migrate import upgrade
