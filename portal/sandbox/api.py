@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
-from portal.sandbox import idempotency, spec
+from portal.sandbox import idempotency, spec, unsupported
 from portal.sandbox.account import Account
 from portal.sandbox.config import Config, Mode
 from portal.sandbox.controls import Controls
@@ -96,6 +96,7 @@ def answer(operation: Operation, ids: dict[str, str], account: Account) -> idemp
     """Do the operation, or repeat what was answered to the same idempotency key."""
     tree = nest(_pairs())
     params = Reader(_version()).fields(tree, operation.takes)
+    unsupported.refuse(f"{operation.method} {operation.path}", params)
     expand = params.pop("expand", None) or []
 
     def do() -> Json:

@@ -14,7 +14,7 @@ UNABLE = (
     "We are unable to authenticate your payment method. Please choose a different payment method and try again."
 )
 NOBODY: Json = {
-    "address": {"city": None, "country": None, "line1": None, "line2": None, "postal_code": None, "state": None},
+    "address": dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state")),
     "email": None,
     "name": None,
     "phone": None,

@@ -1,6 +1,7 @@
 """The hosted checkout page, in every mode and with every card."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -58,6 +59,14 @@ def test_authentication_may_fail_and_be_tried_again(api: Any, begin: Begin, mont
 def test_a_second_click_pays_only_once(api: Any, begin: Begin, once: Any, alice: Any) -> None:
     session = begin("payment", once, customer=alice.id)
     assert submit(session.url).leads_to == submit(session.url).leads_to
+    assert len(api.charges.list({"customer": alice.id}).data) == 1
+
+
+def test_two_clicks_at_the_same_moment_pay_only_once(api: Any, begin: Begin, once: Any, alice: Any) -> None:
+    session = begin("payment", once, customer=alice.id)
+    with ThreadPoolExecutor(4) as pool:
+        pages = list(pool.map(lambda _: submit(session.url), range(4)))
+    assert {page.status for page in pages} == {303}
     assert len(api.charges.list({"customer": alice.id}).data) == 1
 
 

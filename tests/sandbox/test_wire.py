@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -174,3 +175,29 @@ def test_a_call_can_be_slow(sandbox: Sandbox, api: Any) -> None:
     began = time.monotonic()
     assert api.customers.list().data is not None
     assert time.monotonic() - began > 0.3
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "param"),
+    [
+        ("/v1/payment_intents", {"amount": "1", "currency": "usd", "capture_method": "manual"}, "capture_method"),
+        ("/v1/prices", {"currency": "usd", "billing_scheme": "tiered"}, "billing_scheme"),
+        ("/v1/subscriptions", {"discounts[0][coupon]": "half"}, "discounts"),
+    ],
+)
+def test_what_the_sandbox_would_ignore_it_refuses(
+    sandbox: Sandbox, path: str, params: dict[str, str], param: str
+) -> None:
+    error = sandbox.post(path, params).json()["error"]
+    assert (error["param"], "The sandbox doesn't support" in error["message"]) == (param, True)
+
+
+def test_two_requests_with_one_key_at_the_same_moment_make_one_object(api: Any) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = pool.map(lambda _: api.customers.create({"name": "Once"}, {"idempotency_key": "race"}), range(8))
+        assert len({customer.id for customer in made}) == 1
+
+
+def test_an_address_answers_with_all_of_its_fields(api: Any) -> None:
+    made = api.customers.create({"address": {"city": "Berlin"}})
+    assert (made.address.city, made.address.line2) == ("Berlin", None)

@@ -10,6 +10,20 @@ def given(params: Json) -> Json:
     return {name: value for name, value in params.items() if value is not None}
 
 
+NOWHERE: Json = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
+
+
+def with_addresses(params: Json) -> Json:
+    """The parameters with every field of the addresses in them, as Stripe answers them."""
+    full = dict(params)
+    if params.get("address"):
+        full["address"] = NOWHERE | params["address"]
+    if params.get("shipping"):
+        place = NOWHERE | (params["shipping"].get("address") or {})
+        full["shipping"] = {"name": None, "phone": None} | params["shipping"] | {"address": place}
+    return full
+
+
 def changed(value: Json, params: Json) -> Json:
     """The changes that an update's parameters make; metadata is merged, an empty value removes a key."""
     changes = dict(params)

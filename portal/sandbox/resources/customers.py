@@ -6,7 +6,7 @@ from portal.sandbox import checkout, lists, payments
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.expand import on_request
-from portal.sandbox.resources.common import changed, given
+from portal.sandbox.resources.common import changed, given, with_addresses
 from portal.sandbox.subscribing import end
 
 Json = dict[str, Any]
@@ -18,7 +18,7 @@ RUNNING = (
 
 @operation("POST", "/v1/customers")
 def create(account: Account, params: Json) -> Json:
-    params = given(params)
+    params = with_addresses(given(params))
     method = params.pop("payment_method", None)
     settings = given(params.pop("invoice_settings", {}))
     if params.get("test_clock"):
@@ -62,7 +62,7 @@ def gone(id_: str) -> Json:
 def update(account: Account, params: Json, customer: str) -> Json:
     found = account.find("customer", customer)
     settings = params.pop("invoice_settings", None)
-    account.change(found, changed(found, params), "customer.updated")
+    account.change(found, changed(found, with_addresses(params)), "customer.updated")
     if settings:
         write_settings(account, found, settings, {})
     return found
