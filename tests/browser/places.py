@@ -1,5 +1,6 @@
 """Every page in every state that it has, and how to get there."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,6 +43,17 @@ def pressing(button: str, reach: Reach, **values: str) -> Reach:
         for label, value in values.items():
             page.get_by_label(label).fill(value)
         hands.press(page, button)
+
+    return reached
+
+
+def refused(button: str, reach: Reach, **values: str) -> Reach:
+    """The same, and it comes back with what is wrong; the browser itself finds nothing to complain of."""
+    press = pressing(button, reach, **values)
+
+    def reached(page: Page, scene: Scene) -> None:
+        press(page, scene)
+        expect(page).to_have_title(re.compile("^Error: "))
 
     return reached
 
@@ -109,6 +121,48 @@ def success_revealed(page: Page, scene: Scene) -> None:
 def key(page: Page, scene: Scene) -> None:
     success(page, scene)
     hands.reveal(page)
+
+
+def payment_link(page: Page, scene: Scene) -> None:
+    """Bought by somebody who has no account yet."""
+    command = ["payment-link", "create", "--tier", "pro"]
+    page.goto(scene.here.app.test_cli_runner().invoke(args=command).output.strip())
+    page.get_by_label("Email").fill(f"{scene.name('eve')}@example.com")
+    hands.pay(page)
+    page.wait_for_url("**/billing/success?*")
+
+
+def payment_link_revealed(page: Page, scene: Scene) -> None:
+    payment_link(page, scene)
+    address = page.url
+    hands.reveal(page)
+    page.goto(address)
+
+
+def payment_link_by_bob(page: Page, scene: Scene) -> None:
+    """Bought signed out, with the address of an account."""
+    bob = scene.name("bob")
+    page.goto(scene.url("/signup"))
+    hands.sign_up(page, f"{bob}@example.com")
+    page.get_by_text("Dora", exact=True).first.click()
+    hands.press(page, "Sign out")
+    command = ["payment-link", "create", "--tier", "starter"]
+    page.goto(scene.here.app.test_cli_runner().invoke(args=command).output.strip())
+    page.get_by_label("Email").fill(f"{bob}@example.com")
+    hands.pay(page)
+    page.wait_for_url("**/billing/success?*")
+
+
+def billing_twice(page: Page, scene: Scene) -> None:
+    """Two subscriptions: one bought here, one by a Payment Link with the same address."""
+    success(page, scene)
+    email = str(page.locator(".menu-panel p").text_content()).removeprefix("Signed in as ")
+    command = ["payment-link", "create", "--tier", "starter"]
+    page.goto(scene.here.app.test_cli_runner().invoke(args=command).output.strip())
+    page.get_by_label("Email").fill(email)
+    hands.pay(page)
+    page.wait_for_url("**/billing/success?*")
+    page.goto(scene.url("/billing"))
 
 
 def free(page: Page, scene: Scene) -> None:
@@ -189,14 +243,19 @@ PORTAL = [
     Place("pricing by year", "visitor", "Choose your plan", at("/pricing?cycle=year")),
     Place("sign-up", "visitor", "Create your account", at("/signup")),
     Place("sign-up in a purchase", "visitor", "Create your account", pressing("Choose Pro", at("/pricing"))),
-    Place("sign-up refused", "visitor", "Create your account", pressing("Create account", at("/signup"))),
+    Place(
+        "sign-up refused",
+        "visitor",
+        "Create your account",
+        refused("Create account", at("/signup"), Email="a..b@example.com", Password="short"),
+    ),
     Place("sign-in", "visitor", "Sign in", at("/login")),
     Place("sign-in needed", "visitor", "Sign in", at("/billing")),
     Place(
         "sign-in refused",
         "visitor",
         "Sign in",
-        pressing("Sign in", at("/login"), Email="alice@example.com", Password="wrong"),
+        refused("Sign in", at("/login"), Email="alice@example.com", Password="wrong"),
     ),
     Place("forgot", "visitor", "Forgot your password?", at("/password/forgot")),
     Place(
@@ -210,11 +269,11 @@ PORTAL = [
         "reset refused",
         "visitor",
         "Choose a new password",
-        pressing("Save password", mailed("reset", "/password/reset/"), Password="short"),
+        refused("Save password", mailed("reset", "/password/reset/"), Password="short"),
     ),
     Place("claim", "visitor", "Claim your account", mailed("claim", "/claim/")),
     Place("verify", "visitor", "Confirm your email address", mailed("verify", "/verify/")),
-    Place("verified", "newcomer", "Account", pressing("Yes, confirm it", mailed("verify", "/verify/"))),
+    Place("verified", "alice", "Account", pressing("Yes, confirm it", mailed("verify", "/verify/"))),
     Place("link spent", "visitor", "This link no longer works", at("/verify/nonsense")),
     Place("404", "visitor", "", at("/nowhere")),
     Place("400", "alice", "", at("/pricing?cycle=week")),
@@ -231,13 +290,17 @@ PORTAL = [
     Place("success", "newcomer", "Thank you. Pro is yours.", success),
     Place("success, free", "newcomer", "Free is yours", free),
     Place("success, revealed", "newcomer", "Your API key was shown already", success_revealed),
+    Place("success by a link", "visitor", "Thank you. Pro is yours.", payment_link),
+    Place("success by a link, revealed", "visitor", "Your API key was shown already", payment_link_revealed),
+    Place("success by a link, sign in", "visitor", "Thank you. Sign in to see it.", payment_link_by_bob),
     Place("key", "newcomer", "Your API key", key),
     Place("billing, free", "alice", "Billing", at("/billing")),
     Place("billing", "bob", "Billing", at("/billing")),
     Place("billing, payment failed", "newcomer", "Billing", billing_past_due),
     Place("billing, ending", "newcomer", "Billing", billing_ending),
+    Place("billing, twice", "newcomer", "Billing", billing_twice),
     Place("keys, none", "alice", "API keys", at("/keys")),
-    Place("keys, refused", "alice", "API keys", pressing("Create key", at("/keys"))),
+    Place("keys, refused", "alice", "API keys", refused("Create key", at("/keys"), Name=" ")),
     Place("keys", "bob", "API keys", at("/keys")),
     Place("key created", "newcomer", "Your new API key", pressing("Create key", at("/keys"), Name="Website")),
     Place("key to revoke", "bob", "Revoke “", revoke),

@@ -23,7 +23,7 @@ class Scene:
 
     here: World
     people: dict[str, Person] = field(default_factory=dict)
-    newcomers: Iterator[int] = field(default_factory=lambda: count(1))
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def url(self, path: str) -> str:
         """An address of the portal."""
@@ -34,11 +34,15 @@ class Scene:
         self.here.calm()
         limiter.reset()
 
+    def name(self, stem: str) -> str:
+        """A name that nobody has yet."""
+        return f"{stem}-{next(self.numbers)}"
+
     def cookies(self, who: str) -> Cookies:
         """What signs a browser in as this person; nothing for a visitor, somebody new for a newcomer."""
         if who == "visitor":
             return []
-        someone = self.people.get(who) or person(self.here, f"{who}-{next(self.newcomers)}")
+        someone = self.people.get(who) or person(self.here, self.name(who))
         return cookies(self.here, someone)
 
     def token(self, purpose: str) -> str:
