@@ -50,6 +50,7 @@ class Reader:
         return declared is not None and not (declared[0].endswith("~") and self.version >= REMOVED_IN)
 
     def value(self, given: Any, kind: Any, at: str) -> Any:
+        """One parameter's value, read as its declaration says."""
         if isinstance(kind, str):
             return self.scalar(given, kind, at)
         if "|" in kind:
@@ -67,6 +68,7 @@ class Reader:
         return self.fields(given, kind, at)
 
     def scalar(self, given: Any, kind: str, at: str) -> Any:
+        """A text, number or truth value; an empty one unsets."""
         if isinstance(given, dict):
             raise StripeError("Invalid string", param=at)
         if given == "":
@@ -81,6 +83,7 @@ class Reader:
         return {"i": int, "n": str, "b": lambda text: text.lower() == "true"}[kind](given)  # type: ignore[operator]
 
     def choice(self, given: Any, choices: list[Any], at: str) -> Any:
+        """One of a few words."""
         if given in [str(choice) for choice in choices]:
             return given or None
         listed = ", ".join(str(choice) for choice in choices if choice != "")

@@ -1,0 +1,60 @@
+"""The sandbox's own switches over HTTP, under /_config and so apart from Stripe's paths."""
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, request
+
+from portal.sandbox.api import controls
+from portal.sandbox.controls import Deliveries, Failures, settings
+from portal.sandbox.deliver import Deliverer
+
+Answer = Response | tuple[Response, int]
+switchboard = Blueprint("switchboard", __name__, url_prefix="/_config")
+
+
+def deliverer() -> Deliverer:
+    """The running sandbox's deliverer."""
+    running: Deliverer = current_app.extensions["deliverer"]
+    return running
+
+
+@switchboard.get("")
+def show() -> Response:
+    return jsonify(controls().state())
+
+
+@switchboard.post("/deliveries")
+def deliveries() -> Answer:
+    return put("deliveries", Deliveries)
+
+
+@switchboard.post("/failures")
+def failures() -> Answer:
+    return put("failures", Failures)
+
+
+def put(name: str, kind: Any) -> Answer:
+    """Set the switches of one kind as the JSON body says; what it doesn't name is off."""
+    try:
+        setattr(controls(), name, settings(kind, request.get_json()))
+    except (ValueError, TypeError) as problem:
+        return jsonify(error=str(problem)), 400
+    return show()
+
+
+@switchboard.post("/deliveries/flush")
+def flush() -> Response:
+    deliverer().flush()
+    return show()
+
+
+@switchboard.post("/deliveries/discard")
+def discard() -> Response:
+    deliverer().discard()
+    return show()
+
+
+@switchboard.post("/reset")
+def reset() -> Response:
+    controls().deliveries, controls().failures = Deliveries(), Failures()
+    return show()
