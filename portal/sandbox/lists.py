@@ -23,17 +23,17 @@ def page(
     url: str,
     filters: Json | None = None,
     among: Json | None = None,
-    hidden: str = "$._hidden",
+    only: str = "1",
 ) -> Json:
     """One page of a kind's objects, newest first.
 
     filters map a JSON path such as "$.customer" to its value, among to the values that it may have; null filters
     nothing.
-    Objects with something at the path hidden are left out.
+    only is SQL that the objects fulfil, a constant.
     """
     limit = size(params)
     where, values = _conditions(params, filters or {}, among or {})
-    where.append(f"json_extract(json, '{hidden}') IS NULL")
+    where.append(only)
     backwards = bool(params.get("ending_before"))
     cursor = params.get("ending_before") or params.get("starting_after")
     if cursor:

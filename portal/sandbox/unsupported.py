@@ -8,6 +8,11 @@ Json = dict[str, Any]
 
 # A name alone is refused whenever it has a value; with "=" only that value is.
 REFUSED: dict[str, tuple[str, ...]] = {
+    "GET /v1/charges": ("transfer_group",),
+    "GET /v1/invoices": ("due_date",),
+    "GET /v1/prices": ("recurring[meter]",),
+    "GET /v1/products": ("shippable", "url"),
+    "GET /v1/subscriptions": ("automatic_tax", "current_period_end", "current_period_start"),
     "POST /v1/checkout/sessions": (
         "automatic_tax[enabled]",
         "discounts",

@@ -97,6 +97,27 @@ def test_a_lost_delivery_is_still_in_the_list_of_events_and_can_be_sent_again(
     assert eventually(lambda: hook.events())[0]["id"] == event.id
 
 
+def test_events_that_never_arrived_can_be_asked_for(sandbox: Sandbox, api: Any, hook: Hook) -> None:
+    arrived = api.customers.create({})
+    eventually(lambda: hook.got)
+    sandbox.config("deliveries", hold=True)
+    waiting = api.customers.create({})
+
+    def found(delivered: bool) -> list[str]:
+        asked = {"type": "customer.created", "delivery_success": delivered, "limit": 100}
+        return [event.data.object.id for event in api.events.list(asked).data]
+
+    eventually(lambda: arrived.id in found(True))
+    assert waiting.id in found(False)
+    assert waiting.id not in found(True)
+
+
+def test_events_are_found_by_a_pattern(api: Any) -> None:
+    api.customers.update(api.customers.create({}).id, {"name": "New"})
+    types = [event.type for event in api.events.list({"type": "customer.u*", "limit": 100}).data]
+    assert set(types) == {"customer.updated"}
+
+
 def test_an_endpoint_tells_its_secret_once_and_gets_only_what_it_asked_for(api: Any, hook: Hook) -> None:
     made = api.webhook_endpoints.create({"url": hook.url + "/other", "enabled_events": ["product.created"]})
     assert made.secret.startswith("whsec_")

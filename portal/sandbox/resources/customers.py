@@ -80,8 +80,9 @@ def delete(account: Account, params: Json, customer: str) -> Json:
 
 @operation("GET", "/v1/customers")
 def index(account: Account, params: Json) -> Json:
-    filters = {"$.email": params.get("email")}
-    return lists.page(account, "customer", params, "/v1/customers", filters, hidden="$.deleted")
+    filters = {"$.email": params.get("email"), "$.test_clock": params.get("test_clock")}
+    present = "json_extract(json, '$.deleted') IS NULL"
+    return lists.page(account, "customer", params, "/v1/customers", filters, only=present)
 
 
 @operation("GET", "/v1/customers/{customer}/payment_methods")

@@ -1,5 +1,6 @@
 """Events, webhook endpoints and the account."""
 
+import re
 import secrets
 from typing import Any
 
@@ -24,9 +25,13 @@ def retrieve(account: Account, params: Json, id: str) -> Json:
 
 @operation("GET", "/v1/events")
 def index(account: Account, params: Json) -> Json:
-    filters = {"$.type": params["type"]} if "*" not in (params.get("type") or "*") else {}
-    among = {"$.type": params.get("types")}
-    return lists.page(account, "event", params, "/v1/events", filters, among)
+    filters = {"$.type": params.get("type")}
+    only = "1"
+    if params.get("delivery_success") is not None:
+        only = f"(json_extract(json, '$.pending_webhooks') = 0) = {int(params['delivery_success'])}"
+    if re.fullmatch(r"[a-z_.]*\*[a-z_.]*", params.get("type") or ""):
+        only += f" AND json_extract(json, '$.type') GLOB '{filters.pop('$.type')}'"
+    return lists.page(account, "event", params, "/v1/events", filters, {"$.type": params.get("types")}, only)
 
 
 @operation("POST", "/v1/events/{id}/retry", takes={"webhook_endpoint": "s", "account": "s"})

@@ -82,5 +82,5 @@ def delete(account: Account, params: Json, invoiceitem: str) -> Json:
 @operation("GET", "/v1/invoiceitems")
 def index(account: Account, params: Json) -> Json:
     filters = {"$.customer": params.get("customer"), "$.invoice": params.get("invoice")}
-    hidden = "$.invoice" if params.get("pending") else "$._hidden"
-    return lists.page(account, "invoiceitem", params, "/v1/invoiceitems", filters, hidden=hidden)
+    pending = "json_extract(json, '$.invoice') IS NULL" if params.get("pending") else "1"
+    return lists.page(account, "invoiceitem", params, "/v1/invoiceitems", filters, only=pending)

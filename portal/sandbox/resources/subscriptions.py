@@ -142,6 +142,7 @@ def resume(account: Account, params: Json, subscription: str) -> Json:
 def index(account: Account, params: Json) -> Json:
     status = params.get("status")
     filters = {"$.customer": params.get("customer"), "$.collection_method": params.get("collection_method")}
+    filters["$.test_clock"] = params.get("test_clock")
     if status not in (None, "all", "ended"):
         filters["$.status"] = status
     running = ["incomplete", "trialing", "active", "past_due", "unpaid", "paused"]
