@@ -7,9 +7,9 @@ from sqlalchemy import select
 
 from portal import clock, gateway
 from portal.billing import subscriptions
-from portal.extensions import db, insert
+from portal.extensions import db
 from portal.models import Invoice
-from portal.purchases import customers, tickets
+from portal.purchases import copies, customers, tickets
 
 log = structlog.get_logger()
 
@@ -65,8 +65,7 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
         "created_at": facts.created,
         "synced_at": clock.now(),
     }
-    statement = insert(Invoice).values(mode=snapshot.mode, stripe_id=facts.id, **values)
-    db.session.execute(statement.on_conflict_do_update(index_elements=["mode", "stripe_id"], set_=values))
+    copies.write(Invoice, snapshot.mode, facts.id, values)
     if facts.status == "paid":
         log.info("payment_succeeded", invoice=facts.id, amount=facts.amount_paid, currency=facts.currency)
     elif facts.attempted:

@@ -5,14 +5,28 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Row, and_, bindparam, select
 
 from portal import access, clock, gateway
-from portal.extensions import db, insert
-from portal.models import Subscription
-from portal.purchases import customers, items, tickets
+from portal.extensions import db
+from portal.models import StripeCustomer, Subscription
+from portal.purchases import copies, items, tickets
 
 log = structlog.get_logger()
+
+# Whose a subscription is, and what was last known of it (null: nothing yet), in one statement, built once.
+KNOWN = (
+    select(StripeCustomer.customer_id, Subscription.status, Subscription.tier, Subscription.past_due_since)
+    .outerjoin(
+        Subscription,
+        and_(
+            Subscription.mode == StripeCustomer.mode,
+            Subscription.stripe_id == bindparam("of_subscription"),
+        ),
+    )
+    .where(StripeCustomer.mode == bindparam("of_mode"), StripeCustomer.stripe_id == bindparam("of_customer"))
+)
+Known = Row[int, str, str | None, datetime | None]
 
 
 @dataclass(frozen=True)
@@ -28,9 +42,9 @@ class Snapshot:
 def sync(mode: str, subscription_id: str) -> Subscription | None:
     """Bring our copy to where Stripe is. Any number of times, from anywhere; commits. None: isn't ours."""
     snapshot = read(mode, subscription_id)
-    subscription = apply(snapshot)
+    is_ours = apply(snapshot) is not None
     db.session.commit()
-    return subscription
+    return by_stripe_id(mode, subscription_id) if is_ours else None
 
 
 def read(mode: str, subscription_id: str) -> Snapshot:
@@ -45,18 +59,20 @@ def read(mode: str, subscription_id: str) -> Snapshot:
     return Snapshot(mode, number, facts, since)
 
 
-def apply(snapshot: Snapshot) -> Subscription | None:
-    """Write what was fetched unless something newer stands there. None for a stranger's. Flushes."""
-    customer = customers.by_stripe_id(snapshot.mode, snapshot.facts.customer)
-    if customer is None:
+def apply(snapshot: Snapshot) -> int | None:
+    """Write what was fetched unless something newer stands there. Gives whose it is; None: isn't ours. Flushes."""
+    facts = snapshot.facts
+    ids = {"of_mode": snapshot.mode, "of_customer": facts.customer, "of_subscription": facts.id}
+    known = db.session.connection().execute(KNOWN, ids).one_or_none()
+    if known is None:
         return None
-    known = by_stripe_id(snapshot.mode, snapshot.facts.id)
-    if tickets.use(snapshot.mode, snapshot.facts.id, snapshot.number):
-        _write(snapshot, customer.id, known)
-        access.changed(customer.id)
-        _tell(snapshot.facts, customer.id, known)
-        known = by_stripe_id(snapshot.mode, snapshot.facts.id)
-    return known
+    customer_id: int = known.customer_id
+    if tickets.use(snapshot.mode, facts.id, snapshot.number):
+        values = {"customer_id": customer_id, "stripe_customer": facts.customer, **_values(snapshot, known)}
+        copies.write(Subscription, snapshot.mode, facts.id, values)
+        access.changed(customer_id)
+        _tell(facts, known)
+    return customer_id
 
 
 def by_stripe_id(mode: str, subscription_id: str) -> Subscription | None:
@@ -65,13 +81,7 @@ def by_stripe_id(mode: str, subscription_id: str) -> Subscription | None:
     return db.session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
 
 
-def _write(snapshot: Snapshot, customer_id: int, known: Subscription | None) -> None:
-    values = _values(snapshot, known) | {"customer_id": customer_id, "stripe_customer": snapshot.facts.customer}
-    statement = insert(Subscription).values(mode=snapshot.mode, stripe_id=snapshot.facts.id, **values)
-    db.session.execute(statement.on_conflict_do_update(index_elements=["mode", "stripe_id"], set_=values))
-
-
-def _values(snapshot: Snapshot, known: Subscription | None) -> dict[str, Any]:
+def _values(snapshot: Snapshot, known: Known) -> dict[str, Any]:
     facts = snapshot.facts
     item, tier = _deciding_item(snapshot, known)
     card = facts.card
@@ -98,14 +108,14 @@ def _values(snapshot: Snapshot, known: Subscription | None) -> dict[str, Any]:
     }
 
 
-def _past_due_since(snapshot: Snapshot, known: Subscription | None) -> datetime | None:
+def _past_due_since(snapshot: Snapshot, known: Known) -> datetime | None:
     """Stripe's invoices say; where none is open (it was voided), since we first saw it: grace always ends."""
     if snapshot.facts.status != "past_due":
         return None
-    return snapshot.past_due_since or (known.past_due_since if known else None) or clock.now()
+    return snapshot.past_due_since or known.past_due_since or clock.now()
 
 
-def _deciding_item(snapshot: Snapshot, known: Subscription | None) -> tuple[gateway.SubscriptionItem, str | None]:
+def _deciding_item(snapshot: Snapshot, known: Known) -> tuple[gateway.SubscriptionItem, str | None]:
     """The first item whose price gives a tier. An unknown price keeps the last known tier, and is flagged."""
     for item in snapshot.facts.items:
         tier = items.tier_of(item.price, snapshot.mode)
@@ -114,15 +124,15 @@ def _deciding_item(snapshot: Snapshot, known: Subscription | None) -> tuple[gate
     first = snapshot.facts.items[0]
     if first.price.metered:
         return first, None
-    log.error("price_unknown", subscription=snapshot.facts.id, price=first.price.id, kept=known and known.tier)
-    return first, known.tier if known else None
+    log.error("price_unknown", subscription=snapshot.facts.id, price=first.price.id, kept=known.tier)
+    return first, known.tier
 
 
-def _tell(facts: gateway.Subscription, customer_id: int, known: Subscription | None) -> None:
+def _tell(facts: gateway.Subscription, known: Known) -> None:
     name = "subscription_updated"
-    if facts.status in ("active", "trialing") and (known is None or known.status not in ("active", "trialing")):
+    if facts.status in ("active", "trialing") and known.status not in ("active", "trialing"):
         name = "subscription_activated"
-    log.info(name, subscription=facts.id, status=facts.status, customer=customer_id)
+    log.info(name, subscription=facts.id, status=facts.status, customer=known.customer_id)
 
 
 def of_customer(customer_id: int, *, ended: bool = False) -> list[Subscription]:
