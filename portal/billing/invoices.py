@@ -38,14 +38,17 @@ def read_alone(mode: str, invoice_id: str) -> Snapshot:
 
 
 def apply(snapshot: Snapshot) -> bool:
-    """Write the invoice and its subscription. False for a customer that isn't ours. Flushes."""
+    """Write the invoice and its subscription. False for a customer that isn't ours. Flushes.
+
+    Locks are taken in one order everywhere, session, subscription, invoice: syncs at once never deadlock.
+    """
     customer = customers.by_stripe_id(snapshot.mode, snapshot.facts.customer)
     if customer is None:
         return False
-    if snapshot.facts.status != "draft" and tickets.use(snapshot.mode, snapshot.facts.id, snapshot.number):
-        _write(snapshot, customer.id)
     if snapshot.subscription is not None:
         subscriptions.apply(snapshot.subscription)
+    if snapshot.facts.status != "draft" and tickets.use(snapshot.mode, snapshot.facts.id, snapshot.number):
+        _write(snapshot, customer.id)
     return True
 
 

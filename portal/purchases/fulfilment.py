@@ -78,8 +78,9 @@ def apply(snapshot: Snapshot) -> Purchase | None:
     purchase = find(snapshot.mode, session) or (_arrived(snapshot) if newest else None)
     if purchase is None:
         return None
-    # Read again, also where nothing is written: a webhook may have moved it while this was fetching.
-    db.session.refresh(purchase, with_for_update=True)
+    # Read again, also where nothing is written: a webhook may have moved it while this was fetching. This row
+    # alone is locked: its customer too, which is read along, would deadlock with a subscription's sync.
+    db.session.refresh(purchase, with_for_update={"of": Purchase})
     if not newest:
         return purchase
     _compare(purchase, session)
