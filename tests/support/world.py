@@ -125,6 +125,7 @@ def fresh_database(server: str, name: str) -> str:
     with engine.connect() as connection:
         connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
         connection.execute(text(f'CREATE DATABASE "{name}"'))
+        connection.execute(text(f'ALTER DATABASE "{name}" SET synchronous_commit TO off'))  # it may be lost
     engine.dispose()
     return url.set(database=name).render_as_string(hide_password=False)
 
