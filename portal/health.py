@@ -1,8 +1,9 @@
 """Whether the portal lives, and whether it can serve."""
 
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Blueprint, Flask, current_app
 from flask.typing import ResponseReturnValue
-from sqlalchemy import text
 
 from portal.errors import PortalError
 from portal.extensions import db, limiter
@@ -29,16 +30,14 @@ def healthz() -> ResponseReturnValue:
 @limiter.exempt
 def readyz() -> ResponseReturnValue:
     """The database answers and its schema is this code's."""
-    stands_at = db.session.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    stands_at = MigrationContext.configure(db.session.connection()).get_current_heads()
     if set(stands_at) != set(heads()):
         raise NotReady("The database schema is not this version's: run `flask db upgrade`.")
-    return {"status": "ok", "schema": stands_at[0]}
+    return {"status": "ok", "schema": ", ".join(stands_at)}
 
 
 def heads() -> list[str]:
     """The newest migrations that this code brings."""
-    from alembic.script import ScriptDirectory
-
     directory = current_app.extensions["migrate"].directory
     return list(ScriptDirectory(directory).get_heads())
 

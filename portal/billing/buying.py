@@ -6,7 +6,7 @@ from flask import current_app, url_for
 from sqlalchemy import select
 
 from portal import access, clock
-from portal.errors import Conflict
+from portal.errors import Conflict, StripeRefused, StripeUnavailable
 from portal.extensions import db
 from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
@@ -34,12 +34,16 @@ def choose(customer: Customer, word: str, *, front: str, field: str = "price") -
     if item.is_free:
         return take_free(customer, item)
     db.session.commit()
-    return checkout.start(
-        customer,
-        item,
-        success_url=f"{front}{url_for('success.page')}?session_id={SESSION_ID}",
-        cancel_url=front + url_for("billing.pricing"),
-    )
+    try:
+        return checkout.start(
+            customer,
+            item,
+            success_url=f"{front}{url_for('success.page')}?session_id={SESSION_ID}",
+            cancel_url=front + url_for("billing.pricing"),
+        )
+    except (StripeUnavailable, StripeRefused) as error:
+        error.money = "You were not charged."  # nobody is, by what starts a checkout
+        raise
 
 
 def refuse_second(customer: Customer) -> None:

@@ -47,27 +47,30 @@ def by_number(number: str) -> Purchase | None:
     return db.session.execute(select(Purchase).filter_by(number=number)).scalar_one_or_none()
 
 
-def bring_up_to_date(purchase: Purchase) -> Purchase:
+def bring_up_to_date(purchase: Purchase) -> bool:
     """Ask Stripe, unless it is paid already; whoever comes first, page or webhook, does the same. Commits.
 
-    Stripe not answering changes nothing: webhook or next look will tell.
+    False where Stripe did not answer: what the row says may be behind, and the webhook or next look will tell.
     """
     if purchase.paid_at or purchase.session_id is None:
-        return purchase
+        return True
     db.session.commit()
+    answered = True
     try:
         fulfilment.fulfil(purchase.mode, purchase.session_id)
     except (StripeUnavailable, StripeRefused, Mismatch) as reason:
         db.session.rollback()
         log.warning("order_not_brought_up_to_date", order=purchase.number, reason=type(reason).__name__)
+        answered = False
     db.session.refresh(purchase)
-    return purchase
+    return answered
 
 
-def standing(purchase: Purchase, *, is_owner: bool, now: datetime | None = None) -> str:
+def standing(purchase: Purchase, *, is_owner: bool, is_current: bool = True, now: datetime | None = None) -> str:
     """Where it stands, in the success page's words.
 
-    Who holds no more than the session's id (the bearer, for a Payment Link) sees less: see `_for_bearer`.
+    Who holds no more than the session's id (the bearer, for a Payment Link) sees less: see `_for_bearer`. Where
+    the row is not known to be current, an order that looks unpaid may be paid: it is pending.
     """
     if purchase.revealed_at:
         return "revealed"
@@ -77,7 +80,7 @@ def standing(purchase: Purchase, *, is_owner: bool, now: datetime | None = None)
         if minting.living(purchase.customer):
             return "has_key"
         return "paid" if purchase.amount else "free"
-    if purchase.state == "open" and purchase.completed_at is None:
+    if purchase.state == "open" and purchase.completed_at is None and is_current:
         return "unpaid"
     return {"failed": "declined", "expired": "expired"}.get(purchase.state, "pending")
 

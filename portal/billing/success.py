@@ -29,10 +29,10 @@ class Look:
     purchase: Purchase
     is_owner: bool
 
-    @property
     def standing(self) -> str:
-        """Where the order stands, for this reader."""
-        return orders.standing(self.purchase, is_owner=self.is_owner)
+        """Where the order stands now, for this reader. Asks Stripe; commits."""
+        is_current = orders.bring_up_to_date(self.purchase)
+        return orders.standing(self.purchase, is_owner=self.is_owner, is_current=is_current)
 
 
 @blueprint.get("")
@@ -44,7 +44,6 @@ def page() -> ResponseReturnValue:
     look = _look(given)
     if look is None:
         return redirect(url_for("accounts.login", next=request.full_path))
-    orders.bring_up_to_date(look.purchase)
     return private(Response(_rendered(look, given)))
 
 
@@ -56,8 +55,7 @@ def state() -> ResponseReturnValue:
     look = _look(_given(request.args))
     if look is None:
         raise NotFound("There is no such order.")
-    orders.bring_up_to_date(look.purchase)
-    return {"state": look.standing}
+    return {"state": look.standing()}
 
 
 @blueprint.post("/reveal")
@@ -117,7 +115,7 @@ def _owns(purchase: Purchase) -> bool:
 
 
 def _rendered(look: Look, given: Given) -> str:
-    purchase, shown = look.purchase, look.standing
+    purchase, shown = look.purchase, look.standing()
     keys = minting.living(purchase.customer) if look.is_owner and shown in ("revealed", "has_key") else []
     return render_template(
         "billing/success.html",

@@ -139,7 +139,7 @@ def grace() -> timedelta:
 
 def _described(subscription: Subscription, by_tier: dict[str, Plan]) -> dict[str, object]:
     """What the page says of a subscription."""
-    renews = subscription.status in ("active", "trialing", "past_due") and subscription.cancel_at is None
+    renews = subscription.status in ("active", "trialing") and subscription.cancel_at is None
     return {
         "id": subscription.stripe_id,
         "plan_name": words.name(subscription, by_tier),

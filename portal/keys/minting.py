@@ -47,6 +47,7 @@ def living(customer: Customer) -> list[ApiKey]:
 
 
 def all_of(customer: Customer) -> list[ApiKey]:
-    """Every key of the customer, revoked ones too, newest first."""
-    query = select(ApiKey).filter_by(customer_id=customer.id).order_by(ApiKey.id.desc())
+    """Every key of the customer, living ones before revoked ones, newest first."""
+    order = (ApiKey.revoked_at.is_not(None), ApiKey.id.desc())
+    query = select(ApiKey).filter_by(customer_id=customer.id).order_by(*order)
     return list(db.session.execute(query).scalars())
