@@ -40,7 +40,7 @@ def read_alone(mode: str, invoice_id: str) -> Snapshot:
 def apply(snapshot: Snapshot) -> bool:
     """Write the invoice and its subscription. False for a customer that isn't ours. Flushes.
 
-    Locks are taken in one order everywhere, session, subscription, invoice: syncs at once never deadlock.
+    Locks are taken in one order everywhere (session, subscription, customer, invoice), so syncs never deadlock.
     """
     customer = customers.by_stripe_id(snapshot.mode, snapshot.facts.customer)
     if customer is None:

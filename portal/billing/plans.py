@@ -47,12 +47,15 @@ def read_bought(mode: str, session: gateway.Session) -> Bought:
 
 
 def give(purchase: Purchase, bought: Bought) -> None:
-    """A paid plan gives its subscription, or its tier for good; access follows by itself. Flushes."""
+    """A paid plan gives its subscription, or its tier for good; access follows by itself. Flushes.
+
+    The customer's row is locked ahead of the invoice, as in a subscription's sync: see `invoices.apply`.
+    """
     if bought.subscription is not None:
         subscriptions.apply(bought.subscription)
+    access.changed(purchase.customer_id)
     if bought.invoice is not None:
         invoices.apply(bought.invoice)
-    access.changed(purchase.customer_id)
 
 
 def on_sale() -> list[Plan]:
