@@ -16,5 +16,5 @@ def install() -> None:
     if stamp.exists() and stamp.read_text() == REQUIREMENTS.read_text():
         return
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
-    subprocess.run([str(PYTHON), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)], check=True)
+    subprocess.run([str(PYTHON), "-m", "pip", "install", "-qq", "-r", str(REQUIREMENTS)], check=True)
     stamp.write_text(REQUIREMENTS.read_text())
