@@ -44,9 +44,12 @@ class Access:
     subscription: Subscription | None = None
 
 
-def of(customer: Customer | None, now: datetime | None = None) -> Access:
-    """The customer's access, from what they bought and the clock; stored nowhere. Three queries."""
-    plans = db.session.execute(select(Plan)).scalars().all()
+def of(customer: Customer | None, now: datetime | None = None, plans: Sequence[Plan] | None = None) -> Access:
+    """The customer's access, from what they bought and the clock; stored nowhere.
+
+    Three queries, or two for a page that has the plans (all of them, hidden and withdrawn too) at hand.
+    """
+    plans = plans if plans is not None else db.session.execute(select(Plan)).scalars().all()
     if customer is None:
         return decide([], plans, suspended=False, now=clock.now(now), grace=_grace())
     query = select(Subscription).filter_by(customer_id=customer.id).where(Subscription.status.in_(GRANTING))

@@ -12,12 +12,13 @@ from sqlalchemy import bindparam, select, update
 
 from portal import clock
 from portal.errors import Suspended, Unauthorised
-from portal.extensions import db
+from portal.extensions import db, limiter, write_aside
 from portal.models import ApiKey, Customer
 from portal.models.key import digest, is_well_formed
 
 Params = ParamSpec("Params")
 
+BAD_KEYS = "60/minute"  # of one address
 TOUCH_EVERY = timedelta(minutes=1)
 
 
@@ -66,7 +67,7 @@ def api_key_required(view: Callable[Params, ResponseReturnValue]) -> Callable[Pa
 
     @wraps(view)
     def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
-        caller = g.caller = authenticate(request.headers.get("Authorization", ""))
+        caller = g.caller = _known_caller()
         if caller.suspended_at is not None:
             raise Suspended("This account is suspended. Add a payment method on the billing page to lift it.")
         answer = view(*args, **kwargs)
@@ -74,6 +75,15 @@ def api_key_required(view: Callable[Params, ResponseReturnValue]) -> Callable[Pa
         return answer
 
     return guarded
+
+
+def _known_caller() -> Caller:
+    """The caller; who comes without a good key again and again is told to wait (429)."""
+    try:
+        return authenticate(request.headers.get("Authorization", ""))
+    except Unauthorised:
+        with limiter.limit(BAD_KEYS):
+            raise
 
 
 def authenticate(header: str) -> Caller:
@@ -102,10 +112,8 @@ def key() -> str:
 
 
 def _touch(caller: Caller) -> None:
-    """Note the key's use, to the minute, in a write of its own: the request's own transaction only reads."""
+    """Note the key's use, to the minute."""
     now = clock.now()
     if caller.last_used_at and now - caller.last_used_at < TOUCH_EVERY:
         return
-    db.session.rollback()
-    db.session.execute(update(ApiKey).where(ApiKey.id == caller.key_id).values(last_used_at=now))
-    db.session.commit()
+    write_aside(update(ApiKey).where(ApiKey.id == caller.key_id).values(last_used_at=now))

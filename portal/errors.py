@@ -10,12 +10,15 @@ import structlog
 from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from werkzeug.exceptions import HTTPException
+
+from portal.extensions import db
 
 log = structlog.get_logger()
 
-API_PATHS = ("/api/", "/v1/")
+# Answered to programs; everything else is a page.
+JSON_PATHS = ("/api/", "/v1/", "/stripe/webhook", "/billing/success/state", "/healthz", "/readyz")
 RETRY_SECONDS = 30
 
 # What Werkzeug says by itself, in our words: (title, detail).
@@ -133,7 +136,7 @@ class StripeRefused(PortalError):
 
 def wants_json() -> bool:
     """Whether this request came through the JSON API."""
-    return request.path.startswith(API_PATHS)
+    return request.path.startswith(JSON_PATHS)
 
 
 def init_app(app: Flask) -> None:
@@ -143,6 +146,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(OperationalError, _database_error)  # down, locked, or out of time
     app.register_error_handler(InterfaceError, _database_error)
+    app.register_error_handler(DataError, _not_storable)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -175,6 +179,14 @@ def _database_error(error: OperationalError | InterfaceError) -> ResponseReturnV
     _forget_reader()
     title, detail = WORDS[503]
     return answer(503, "database_unavailable", title, detail, {"Retry-After": str(RETRY_SECONDS)})
+
+
+def _not_storable(error: DataError) -> ResponseReturnValue:
+    """Input that no column takes: a NUL, or a number or text beyond all bounds."""
+    log.info("input_not_storable", error=type(error.orig).__name__)
+    db.session.rollback()  # the page asks the database who reads it
+    title, detail = WORDS[400]
+    return answer(400, "invalid_input", title, detail)
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:

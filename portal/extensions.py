@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from flask import Flask, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -13,14 +14,17 @@ from flask_mailman import Mail
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Executable, event
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import OperationalError
 
 from portal.models.base import Base
 from portal.settings import Settings
+
+log = structlog.get_logger()
 
 ROOT = Path(__file__).parent.parent
 View = TypeVar("View", bound=Callable[..., Any])
@@ -104,7 +108,8 @@ def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None
     def _read_only() -> None:
         """Pages that only read take no write lock on SQLite; those that sync say so by `writes`."""
         view = app.view_functions.get(request.endpoint or "")
-        if request.method in ("GET", "HEAD") and not getattr(view, "writes", False):
+        reads = view is not None and request.method in ("GET", "HEAD") and not getattr(view, "writes", False)
+        if reads and db.engine.dialect.name == "sqlite":
             db.session.connection(execution_options={"sqlite_begin": "DEFERRED"})
 
 
@@ -112,6 +117,21 @@ def writes(view: View) -> View:
     """Mark a GET view that may write (the success pages): its transactions take the write lock at once."""
     view.writes = True  # type: ignore[attr-defined]
     return view
+
+
+def write_aside(statement: Executable) -> None:
+    """Write something small after a request's own work, such as when a key was last used; commits.
+
+    In a transaction of its own, because the request's may only read. A busy database loses it: the request
+    that it is about must not fail for it.
+    """
+    db.session.rollback()
+    try:
+        db.session.execute(statement)
+        db.session.commit()
+    except OperationalError as error:
+        db.session.rollback()
+        log.warning("not_noted", error=type(error.orig).__name__)
 
 
 def refuse_open_transaction() -> None:

@@ -37,6 +37,7 @@ def _add_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
 def configure(production: bool) -> None:
     """Set up structlog and the standard library's logging alike, once a process."""
     shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_request,

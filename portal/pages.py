@@ -106,4 +106,5 @@ def init_app(app: Flask, settings: Settings) -> None:
         prefix="static/",
         max_age=YEAR_SECONDS,
         mimetypes={".js": "text/javascript"},
+        add_headers_function=lambda headers, _path, _url: headers.add_header("X-Content-Type-Options", "nosniff"),
     )

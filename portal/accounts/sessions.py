@@ -10,12 +10,11 @@ from flask import Flask, Response, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.exc import OperationalError
 
 from portal import clock, tokens
 from portal.accounts import redirects
 from portal.errors import Unauthorised, wants_json
-from portal.extensions import db, login_manager
+from portal.extensions import db, login_manager, write_aside
 from portal.models import User, UserSession
 
 log = structlog.get_logger()
@@ -138,16 +137,9 @@ def _ask_to_sign_in() -> ResponseReturnValue:
 
 
 def _touch(response: Response) -> Response:
-    """Note that the session was used, in a write of its own: the request's own transaction may only read."""
+    """Note that the session was used, every few minutes."""
     row: UserSession | None = g.pop("user_session", None)
     if row is None or clock.now() - row.last_seen_at < TOUCH_EVERY:
         return response
-    row_id = row.id
-    db.session.rollback()
-    try:
-        db.session.execute(update(UserSession).where(UserSession.id == row_id).values(last_seen_at=clock.now()))
-        db.session.commit()
-    except OperationalError as error:  # a busy database must not cost the reader the page
-        db.session.rollback()
-        log.warning("session_not_touched", session_id=row_id, error=type(error.orig).__name__)
+    write_aside(update(UserSession).where(UserSession.id == row.id).values(last_seen_at=clock.now()))
     return response

@@ -146,13 +146,13 @@ def send_verification() -> ResponseReturnValue:
 def index() -> ResponseReturnValue:
     """The account at a glance."""
     user: User = current_user.user
-    customer = db.session.execute(select(Customer).filter_by(user_id=user.id, mode="live")).scalar_one_or_none()
+    customer, key_count = _customer_and_keys(user)
     return render_template(
         "accounts/index.html",
         user=user,
         verified=user.verified_at is not None,
         plan_name=access.of(customer).plan_name,
-        key_count=_key_count(customer),
+        key_count=key_count,
         sessions=[_browser(row) for row in sessions.living(user)],
     )
 
@@ -166,11 +166,12 @@ def _browser(row: UserSession) -> dict[str, Any]:
     }
 
 
-def _key_count(customer: Customer | None) -> int:
-    if customer is None:
-        return 0
-    query = select(func.count()).select_from(ApiKey).where(ApiKey.customer_id == customer.id)
-    return db.session.execute(query.where(ApiKey.revoked_at.is_(None))).scalar_one()
+def _customer_and_keys(user: User) -> tuple[Customer | None, int]:
+    """The user's live customer and how many keys work, in one statement."""
+    keys = select(func.count()).where(ApiKey.customer_id == Customer.id, ApiKey.revoked_at.is_(None))
+    query = select(Customer, keys.scalar_subquery()).where(Customer.user_id == user.id, Customer.mode == "live")
+    row = db.session.execute(query).one_or_none()
+    return (row[0], row[1]) if row else (None, 0)
 
 
 def _new_password(token: str, purpose: str) -> ResponseReturnValue:

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import StringConstraints
 from sqlalchemy import select
 
-from portal import callers, gateway
+from portal import callers
 from portal.billing import buying, subscriptions, words
 from portal.callers import api_key_required
 from portal.errors import InvalidInput
@@ -53,11 +53,8 @@ def checkout(body: Checkout) -> ResponseReturnValue:
 @takes(Nothing)
 def portal(_body: Nothing) -> ResponseReturnValue:
     """The address of Stripe's portal; the customer at Stripe is made where there is none."""
-    customer = callers.customer()
-    db.session.commit()
-    stripe_customer = customers.at_stripe(customer)
     front = current_app.extensions["settings"].frontend_url
-    return {"url": gateway.of(customer.mode).create_portal_session(stripe_customer, f"{front}/billing")}
+    return {"url": customers.portal_url(callers.customer(), None, f"{front}/billing")}
 
 
 @blueprint.get("/subscriptions")

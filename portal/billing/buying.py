@@ -5,7 +5,8 @@ from typing import Any
 from flask import current_app, url_for
 from sqlalchemy import select
 
-from portal import access, clock
+from portal import clock
+from portal.billing import subscriptions
 from portal.errors import Conflict, StripeRefused, StripeUnavailable
 from portal.extensions import db
 from portal.models import Customer, Purchase
@@ -47,12 +48,15 @@ def choose(customer: Customer, word: str, *, front: str, field: str = "price") -
 
 
 def refuse_second(customer: Customer) -> None:
-    """Raise AlreadySubscribed where a subscription grants a plan now."""
-    mine = access.of(customer)
-    if mine.subscription is not None:
+    """Raise AlreadySubscribed where a subscription to a plan runs, whether it gives access just now or not.
+
+    One that is past due, unpaid or paused can be charged again at any moment.
+    """
+    running = [one for one in subscriptions.of_customer(customer.id) if one.tier and one.status != "incomplete"]
+    if running:
         url = page_url("billing.overview")
         raise AlreadySubscribed(
-            f"You are on {mine.plan_name}. Change it instead of buying a second one.",
+            "You have a plan already. Change it, or pay what is open, instead of buying a second one.",
             money="You were not charged.",
             action=(url, "Change plan"),
             change_url=url,
@@ -61,6 +65,7 @@ def refuse_second(customer: Customer) -> None:
 
 def take_free(customer: Customer, item: Item) -> Purchase:
     """The free plan's order: nothing to pay, so it is paid, and its key can be revealed. Once a customer."""
+    db.session.refresh(customer, with_for_update=True)  # of two clicks, one makes the order
     query = select(Purchase).filter_by(customer_id=customer.id, kind="plan", item=item.key, state="paid")
     purchase = db.session.execute(query).scalars().first()
     if purchase is None:

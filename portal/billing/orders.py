@@ -1,5 +1,6 @@
 """Where an order stands, for whoever may look at it, and the one reveal of its key (money rule 10)."""
 
+import re
 from datetime import datetime, timedelta
 
 import structlog
@@ -15,6 +16,7 @@ from portal.purchases.fulfilment import Mismatch
 
 log = structlog.get_logger()
 
+SESSION_ID = re.compile(r"cs_(live|test)_[A-Za-z0-9]{1,200}")
 BEARERS_HOUR = timedelta(hours=1)
 
 
@@ -22,21 +24,25 @@ def by_session(session_id: str) -> Purchase | None:
     """The order of a Checkout Session: ours by its id, else by what is written on it at Stripe.
 
     Stripe knows of sessions whose id we never got to store (a crash after the call), and of those that a
-    Payment Link began. Commits.
+    Payment Link began. Commits. For anything that is no session's id, nobody is asked.
     """
-    found = db.session.execute(select(Purchase).filter_by(session_id=session_id)).scalars().first()
-    if found is not None or not session_id.startswith("cs_"):
-        return found
-    return next(filter(None, (_from_stripe(mode, session_id) for mode in gateway.MODES)), None)
-
-
-def _from_stripe(mode: str, session_id: str) -> Purchase | None:
-    lane = gateway.of(mode)
-    if not lane.is_configured or lane.livemode != session_id.startswith("cs_live_"):
+    shaped = SESSION_ID.fullmatch(session_id)
+    if shaped is None:
         return None
+    found = db.session.execute(select(Purchase).filter_by(session_id=session_id)).scalars().first()
     db.session.commit()
+    if found is not None:
+        return found
+    lanes = [lane for lane in map(gateway.of, gateway.MODES) if lane.livemode == (shaped[1] == "live")]
+    return next(filter(None, (_from_stripe(lane, session_id) for lane in lanes if lane.is_configured)), None)
+
+
+def _from_stripe(lane: gateway.Lane, session_id: str) -> Purchase | None:
+    """Fulfil a session that Stripe says is ours; for a stranger's nothing is written."""
     try:
-        return fulfilment.fulfil(mode, session_id)
+        session = lane.session(session_id)
+        ours = session.payment_link or session.metadata.get("purchase")
+        return fulfilment.fulfil(lane.mode, session_id) if ours else None
     except (StripeRefused, Mismatch):
         db.session.rollback()
         return None

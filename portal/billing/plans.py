@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
 from portal import access, gateway, money
 from portal.billing import invoices, subscriptions
@@ -58,22 +59,27 @@ def give(purchase: Purchase, bought: Bought) -> None:
         invoices.apply(bought.invoice)
 
 
-def on_sale() -> list[Plan]:
-    """The visible plans in the catalogue's order. Two queries."""
-    query = select(Plan).filter_by(hidden=False, withdrawn=False).order_by(Plan.position)
+def every_plan() -> list[Plan]:
+    """All plans with their prices, hidden and withdrawn ones too, the lowest first. Two queries."""
+    query = select(Plan).options(selectinload(Plan.prices)).order_by(Plan.position)
     return list(db.session.execute(query).scalars())
 
 
-def offers(cycle: str, mine: access.Access | None) -> list[Offer]:
+def offers(plans: list[Plan], cycle: str, mine: access.Access | None) -> list[Offer]:
     """The pricing page's plans for one cycle, for a customer or (None) a stranger; only what may be sold."""
-    found = []
-    plans = on_sale()
     positions = {plan.tier: plan.position for plan in plans}
+    found = []
     for plan in plans:
         price = price_for(plan, cycle)
-        if price is not None and items.is_allowed(price.stripe_id("live")):
+        shown = not plan.hidden and not plan.withdrawn
+        if shown and price is not None and items.is_allowed(price.stripe_id("live")):
             found.append(_offer(plan, price, mine, positions))
     return found
+
+
+def has_yearly(plans: list[Plan]) -> bool:
+    """Whether anything on the page is paid by the year."""
+    return any(price.interval == "year" for plan in plans for price in plan.prices if not price.withdrawn)
 
 
 def price_for(plan: Plan, cycle: str) -> Price | None:
@@ -83,12 +89,10 @@ def price_for(plan: Plan, cycle: str) -> Price | None:
     return next(iter(fitting or prices), None)
 
 
-def in_words(word: str) -> str | None:
-    """What a catalogue key sells and costs, such as "Pro, $49.99 a month"; None for anything else."""
-    price = db.session.execute(select(Price).filter_by(key=word, withdrawn=False)).scalar_one_or_none()
-    if price is None:
-        return None
-    return f"{price.plan.name}, {money.text(price.amount, price.currency, short=True)} a {price.interval}"
+def in_words(item: items.Item) -> str:
+    """What is bought and what it costs, such as "Pro, $49.99 a month"."""
+    cost = money.text(item.amount, item.currency, short=True)
+    return f"{item.name}, {cost} a {item.interval}" if item.interval else f"{item.name}, {cost}"
 
 
 def _offer(plan: Plan, price: Price, mine: access.Access | None, positions: dict[str, int]) -> Offer:

@@ -47,6 +47,7 @@ def push(mode: str, *, dry_run: bool = False) -> Iterator[Pushed]:
     }
     for plan, price in prices:
         if price.key in given:
+            _compare(price, gateway.of(mode).price(given[price.key]))
             yield Pushed(price.key, given[price.key], "kept: the environment names it")
         else:
             yield _push_price(mode, plan, price, at_stripe.get(price.lookup_key), products, dry_run)

@@ -29,8 +29,11 @@ def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> Seeded:
     """
     known = {plan.key: plan for plan in db.session.execute(select(Plan)).scalars()}
     done = Seeded()
+    by_tier = {plan.tier: plan.key for plan in known.values()}
     for entry in catalogue.plans:
-        plan, verb = _plan(known.pop(entry.key, None), entry)
+        # A plan that was given another key is still the one of its tier.
+        found = entry.key if entry.key in known else by_tier.get(entry.tier, "")
+        plan, verb = _plan(known.pop(found, None), entry)
         changed = _prices(plan, entry, price_ids)
         verb = "Updated" if changed and verb == "Unchanged" else verb
         done.plans.append(plan)
@@ -49,6 +52,7 @@ def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> Seeded:
 
 def _plan(plan: Plan | None, entry: file.Plan) -> tuple[Plan, str]:
     facts = {
+        "key": entry.key,
         "tier": entry.tier,
         "name": entry.name,
         "description": entry.description,
@@ -60,21 +64,22 @@ def _plan(plan: Plan | None, entry: file.Plan) -> tuple[Plan, str]:
         "withdrawn": False,
     }
     if plan is None:
-        plan = Plan(key=entry.key, **facts)
+        plan = Plan(**facts)
         db.session.add(plan)
         return plan, "Created"
     return plan, "Updated" if _set(plan, facts) else "Unchanged"
 
 
 def _prices(plan: Plan, entry: file.Plan, price_ids: dict[str, str]) -> bool:
-    known = {price.key: price for price in plan.prices}
+    known = {price.lookup_key: price for price in plan.prices}
     changed = False
     for wanted in entry.prices:
-        price = known.pop(wanted.key, None)
+        price = known.pop(wanted.lookup_key, None)
         if price is None:
-            price = Price(key=wanted.key)
+            price = Price()
             plan.prices.append(price)
         facts: dict[str, Any] = {
+            "key": wanted.key,
             "lookup_key": wanted.lookup_key,
             "amount": wanted.amount,
             "currency": wanted.currency,

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal.billing import orders
 from portal.billing.buying import SESSION_ID, page_url
-from portal.billing.views import PER_ADDRESS, STARTED
+from portal.billing.views import PER_ADDRESS
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db, limiter, writes
 from portal.keys import minting
@@ -24,7 +24,7 @@ Given = dict[str, Any]  # session_id or order, as the page was opened
 
 @dataclass(frozen=True)
 class Look:
-    """An order and who looks: its owner (or the browser that started it), or a Payment Link's bearer."""
+    """An order and who looks: its signed-in owner, or a Payment Link's bearer."""
 
     purchase: Purchase
     is_owner: bool
@@ -101,7 +101,7 @@ def _look(given: Given) -> Look | None:
     """
     ((name, value),) = given.items()
     purchase = orders.by_session(value) if name == "session_id" else orders.by_number(value)
-    if purchase and (purchase.number in session.get(STARTED, []) or _owns(purchase)):
+    if purchase and _owns(purchase):
         return Look(purchase, is_owner=True)
     if purchase and purchase.payment_link and name == "session_id":
         return Look(purchase, is_owner=False)

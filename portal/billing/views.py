@@ -7,19 +7,17 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from sqlalchemy import select
 
-from portal import access, gateway
+from portal import access
 from portal.billing import banners, buying, invoices, plans, subscriptions, words
 from portal.errors import InvalidInput
 from portal.extensions import db, limiter, writes
 from portal.models import Customer, Plan, Subscription
-from portal.purchases import customers
+from portal.purchases import customers, items
 
 blueprint = Blueprint("billing", __name__)
 
 CHOICE = "purchase_choice"  # what a stranger chose before signing up; a POST with CSRF put it there
 CHOICE_IN_WORDS = "purchase_words"  # the same for the sign-up page: "Pro, $49.99 a month"
-STARTED = "purchase_numbers"  # the orders that this browser started
-REMEMBERED = 10
 
 PER_ADDRESS = "30/minute"
 PER_CUSTOMER = "10/minute"
@@ -42,10 +40,14 @@ def pricing() -> ResponseReturnValue:
     cycle = request.args.get("cycle", "month")
     if cycle not in plans.CYCLES:
         raise InvalidInput("Plans are paid by month or by year.", errors={"cycle": "month or year"})
-    customer = mine_or_none()
-    offers = plans.offers(cycle, access.of(customer) if customer else None)
-    has_yearly = any(price.interval == "year" for plan in plans.on_sale() for price in plan.prices)
-    return render_template("billing/pricing.html", cycle=cycle, plans=offers, has_yearly=has_yearly)
+    customer, everything = mine_or_none(), plans.every_plan()
+    mine = access.of(customer, plans=everything) if customer else None
+    return render_template(
+        "billing/pricing.html",
+        cycle=cycle,
+        plans=plans.offers(everything, cycle, mine),
+        has_yearly=plans.has_yearly(everything),
+    )
 
 
 @blueprint.post("/billing/checkout")
@@ -57,7 +59,7 @@ def checkout() -> ResponseReturnValue:
     if not word:
         raise InvalidInput("Choose a plan first.", errors={"price": "required"}, money="You were not charged.")
     if not current_user.is_authenticated:
-        session[CHOICE], session[CHOICE_IN_WORDS] = word, plans.in_words(word)
+        session[CHOICE], session[CHOICE_IN_WORDS] = word, plans.in_words(items.find(word, "live"))
         return redirect(url_for("accounts.signup", next=url_for("billing.resume")), 303)
     return _go(word)
 
@@ -68,16 +70,18 @@ def checkout() -> ResponseReturnValue:
 @limiter.limit(PER_CUSTOMER, key_func=user_key)
 def resume() -> ResponseReturnValue:
     """Back from sign-up: on with the purchase that was chosen before, once."""
-    word = session.pop(CHOICE, None)
-    session.pop(CHOICE_IN_WORDS, None)
-    return _go(word) if word else redirect(url_for("billing.pricing"))
+    if CHOICE not in session:
+        return redirect(url_for("billing.pricing"))
+    answer = _go(session[CHOICE])
+    for kept in (CHOICE, CHOICE_IN_WORDS):  # only now: a failed start can be tried again
+        session.pop(kept, None)
+    return answer
 
 
 def _go(word: str) -> ResponseReturnValue:
     customer = customers.of(current_user.user)
     db.session.commit()
     purchase = buying.choose(customer, word, front=current_app.extensions["settings"].base_url)
-    session[STARTED] = [*session.get(STARTED, []), purchase.number][-REMEMBERED:]
     if purchase.session_url is None:
         return redirect(url_for("success.page", order=purchase.number), 303)
     return redirect(purchase.session_url, 303)
@@ -88,10 +92,11 @@ def _go(word: str) -> ResponseReturnValue:
 def overview() -> ResponseReturnValue:
     """Plan, status in words, next payment, card and invoices."""
     customer = mine_or_none()
-    mine = access.of(customer)
+    all_plans = db.session.execute(select(Plan)).scalars().all()
+    mine = access.of(customer, plans=all_plans)
     everything = subscriptions.of_customer(customer.id) if customer else []
     newest = invoices.latest(customer.id) if customer else []
-    by_tier = {plan.tier: plan for plan in db.session.execute(select(Plan)).scalars()}
+    by_tier = {plan.tier: plan for plan in all_plans}
     shown = mine.subscription or next(iter(everything), None)
     return render_template(
         "billing/overview.html",
@@ -110,10 +115,7 @@ def portal() -> ResponseReturnValue:
     """On to Stripe's own portal, for the card and the billing details; `subscription` says whose, of several."""
     customer = customers.of(current_user.user)
     stripe_customer = _payer_of(customer, request.form.get("subscription", ""))
-    db.session.commit()
-    stripe_customer = stripe_customer or customers.at_stripe(customer)
-    return_url = buying.page_url("billing.overview")
-    return redirect(gateway.of(customer.mode).create_portal_session(stripe_customer, return_url), 303)
+    return redirect(customers.portal_url(customer, stripe_customer, buying.page_url("billing.overview")), 303)
 
 
 def _payer_of(customer: Customer, subscription_id: str) -> str | None:
@@ -125,11 +127,8 @@ def _payer_of(customer: Customer, subscription_id: str) -> str | None:
 
 
 def mine_or_none() -> Customer | None:
-    """The signed-in user's live customer; None before their first purchase or key."""
-    if not current_user.is_authenticated:
-        return None
-    query = select(Customer).filter_by(user_id=current_user.user.id, mode="live")
-    return db.session.execute(query).scalar_one_or_none()
+    """The signed-in user's live customer; None for strangers, and before the first purchase or key."""
+    return customers.find(current_user.user) if current_user.is_authenticated else None
 
 
 def grace() -> timedelta:

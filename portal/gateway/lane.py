@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import stripe
 import structlog
@@ -17,6 +18,11 @@ RATE_LIMIT_WAITS = (0.5, 1.0)  # seconds; the SDK does not retry a 429
 PAGE = 100
 
 Params = dict[str, Any]
+
+
+def quoted(object_id: str) -> str:
+    """An id as a part of a path: what was typed into an address can name nothing else."""
+    return quote(object_id, safe="")
 
 
 class Lane:
@@ -55,7 +61,7 @@ class Lane:
 
     def customer(self, stripe_id: str) -> Customer:
         """The customer; one that was deleted comes back with `deleted` set."""
-        return Customer.read(self._ask("get", f"/v1/customers/{stripe_id}"))
+        return Customer.read(self._ask("get", f"/v1/customers/{quoted(stripe_id)}"))
 
     # Checkout
 
@@ -66,15 +72,15 @@ class Lane:
     def session(self, session_id: str) -> Session:
         """The session as it is now."""
         expand = {"expand": ["payment_intent"]}
-        return Session.read(self._ask("get", f"/v1/checkout/sessions/{session_id}", expand))
+        return Session.read(self._ask("get", f"/v1/checkout/sessions/{quoted(session_id)}", expand))
 
     def expire_session(self, session_id: str) -> Session:
         """End an open session, so that nobody can pay it. StripeRefused where it is not open any more."""
-        return Session.read(self._ask("post", f"/v1/checkout/sessions/{session_id}/expire"))
+        return Session.read(self._ask("post", f"/v1/checkout/sessions/{quoted(session_id)}/expire"))
 
     def session_price(self, session_id: str) -> Price | None:
         """The price of a session's first line; a session has at least one, but for setup."""
-        page = self._ask("get", f"/v1/checkout/sessions/{session_id}/line_items", {"limit": 1})
+        page = self._ask("get", f"/v1/checkout/sessions/{quoted(session_id)}/line_items", {"limit": 1})
         return Price.read(page["data"][0]["price"]) if page["data"] else None
 
     def create_payment_link(self, params: Params, idempotency_key: str) -> PaymentLink:
@@ -91,11 +97,13 @@ class Lane:
     def subscription(self, subscription_id: str) -> Subscription:
         """The subscription, with the card that it is paid by."""
         expand = ["default_payment_method", "customer.invoice_settings.default_payment_method"]
-        return Subscription.read(self._ask("get", f"/v1/subscriptions/{subscription_id}", {"expand": expand}))
+        return Subscription.read(
+            self._ask("get", f"/v1/subscriptions/{quoted(subscription_id)}", {"expand": expand})
+        )
 
     def invoice(self, invoice_id: str) -> Invoice:
         """The invoice as it is now."""
-        return Invoice.read(self._ask("get", f"/v1/invoices/{invoice_id}"))
+        return Invoice.read(self._ask("get", f"/v1/invoices/{quoted(invoice_id)}"))
 
     def open_invoices(self, subscription_id: str) -> list[Invoice]:
         """A subscription's open invoices, newest first."""
@@ -106,7 +114,7 @@ class Lane:
 
     def price(self, price_id: str) -> Price:
         """The price, with its product's name."""
-        return Price.read(self._ask("get", f"/v1/prices/{price_id}", {"expand": ["product"]}))
+        return Price.read(self._ask("get", f"/v1/prices/{quoted(price_id)}", {"expand": ["product"]}))
 
     def prices_by_lookup_key(self, lookup_keys: list[str]) -> list[Price]:
         """The active prices that carry one of these lookup keys (Stripe takes ten at a time)."""
@@ -169,13 +177,15 @@ class Lane:
         }
         if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
             log.error("stripe_key_refused", setting=self.key_name, **facts)
-            return StripeUnavailable("Payments are not available at the moment.", answered=True)
+            return StripeUnavailable("Payments are not available at the moment.")
         if isinstance(error, stripe.APIConnectionError):
             log.warning("stripe_no_answer", **facts)
             return StripeUnavailable("Stripe did not answer in time.")
-        if isinstance(error, stripe.RateLimitError) or (error.http_status or 500) >= 500:
+        # 409: another call with this idempotency key is under way. Like a 429, it says nothing about the outcome.
+        status = error.http_status or 500
+        if status in (409, 429) or status >= 500:
             log.warning("stripe_unavailable", **facts)
-            return StripeUnavailable("Stripe is having trouble at the moment.", answered=True)
+            return StripeUnavailable("Stripe is having trouble at the moment.", answered=status >= 500)
         log.warning("stripe_refused", message=error.user_message, param=getattr(error, "param", None), **facts)
         words = error.user_message if isinstance(error, stripe.CardError) else None
         return StripeRefused(words or "Stripe did not accept this request.", stripe_code=error.code or "")

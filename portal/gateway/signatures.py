@@ -18,7 +18,7 @@ def verify(body: bytes, header: str, secrets: tuple[str, ...], now: datetime) ->
 
     Stripe's verifier bounds only the past, so a time more than 300 s ahead is refused here.
     """
-    found = TIMESTAMP.search(header)
+    found = TIMESTAMP.search(header) if header.isascii() else None
     if found is None:
         raise BadSignature("no timestamp in the Stripe-Signature header")
     if int(found[1]) > now.timestamp() + TOLERANCE_SECONDS:

@@ -4,7 +4,6 @@ from flask import Blueprint, Response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from flask_wtf import FlaskForm
-from sqlalchemy import select
 from wtforms import StringField
 from wtforms.validators import DataRequired, Length
 
@@ -12,7 +11,7 @@ from portal import access
 from portal.errors import Conflict
 from portal.extensions import db, limiter
 from portal.keys import minting
-from portal.models import ApiKey, Customer
+from portal.models import ApiKey
 from portal.pages import private
 from portal.purchases import customers
 
@@ -67,16 +66,11 @@ def revoke(key_id: int) -> ResponseReturnValue:
     return redirect(url_for("keys.index"), 303)
 
 
-def _mine() -> Customer | None:
-    query = select(Customer).filter_by(user_id=current_user.user.id, mode="live")
-    return db.session.execute(query).scalar_one_or_none()
-
-
 def _own(key_id: int) -> ApiKey:
-    return access.own_or_404(db.session.get(ApiKey, key_id), _mine())
+    return access.own_or_404(db.session.get(ApiKey, key_id), customers.find(current_user.user))
 
 
 def _index(form: KeyForm) -> str:
-    customer = _mine()
+    customer = customers.find(current_user.user)
     keys = minting.all_of(customer) if customer else []
     return render_template("keys/index.html", keys=keys, form=form)

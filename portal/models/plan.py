@@ -27,7 +27,7 @@ class Plan(Base):
     live_product_id: Mapped[str | None] = mapped_column(String(255))  # null until pushed
     test_product_id: Mapped[str | None] = mapped_column(String(255))
 
-    prices: Mapped[list["Price"]] = relationship(back_populates="plan", order_by="Price.id", lazy="selectin")
+    prices: Mapped[list["Price"]] = relationship(back_populates="plan", order_by="Price.id")
 
 
 class Price(Base):

@@ -1,7 +1,7 @@
 """Starting a purchase: the order first, then Stripe's session for it."""
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal import clock, gateway
@@ -118,9 +118,42 @@ def _session_params(
 
 
 def _open_session(purchase: Purchase) -> None:
-    """Call and confirm: from the row alone, so that a repeated call is the same call."""
-    session = claims.call(purchase, lambda key: gateway.of(purchase.mode).create_session(purchase.params, key))
-    purchase.session_id = session.id
-    purchase.session_url = session.url
-    purchase.session_expires_at = session.expires_at
+    """Call and confirm: from the row alone, so that a repeated call is the same call.
+
+    A definite no ends the order, so that it stands in the way of no other. Two that ask at once get one answer.
+    """
+    try:
+        session = claims.call(purchase, lambda key: gateway.of(purchase.mode).create_session(purchase.params, key))
+    except StripeRefused:
+        _end(purchase)
+        raise
+    confirm = update(Purchase).where(Purchase.id == purchase.id, Purchase.session_id.is_(None))
+    facts = {"session_id": session.id, "session_url": session.url, "session_expires_at": session.expires_at}
+    db.session.execute(confirm.values(**facts))
+    db.session.commit()
+    db.session.refresh(purchase)
+    db.session.commit()
+    if (session.amount_subtotal, session.currency) != (purchase.amount, purchase.currency):
+        _refuse_other_price(purchase, session)
+
+
+def _refuse_other_price(purchase: Purchase, session: gateway.Session) -> None:
+    """What Stripe would charge is not what the page said: nobody is sent there."""
+    log.error(
+        "price_differs",
+        order=purchase.number,
+        ours=purchase.amount,
+        stripes=session.amount_subtotal,
+        item=purchase.item,
+    )
+    _expire(purchase)
+    _end(purchase)
+    raise Conflict(
+        f"{purchase.name} cannot be bought just now: its price is being changed. Please try again later.",
+        money="You were not charged.",
+    )
+
+
+def _end(purchase: Purchase) -> None:
+    purchase.state = "failed"
     db.session.commit()

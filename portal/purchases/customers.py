@@ -23,6 +23,18 @@ def of(user: User, mode: str = "live") -> Customer:
     return db.session.execute(select(Customer).filter_by(user_id=user.id, mode=mode)).scalar_one()
 
 
+def find(user: User, mode: str = "live") -> Customer | None:
+    """The user's customer in this mode; None before their first purchase or key."""
+    return db.session.execute(select(Customer).filter_by(user_id=user.id, mode=mode)).scalar_one_or_none()
+
+
+def portal_url(customer: Customer, stripe_customer: str | None, return_url: str) -> str:
+    """The address of Stripe's own portal, for this name or the current one, made where there is none. Commits."""
+    db.session.commit()
+    name = stripe_customer or at_stripe(customer)
+    return gateway.of(customer.mode).create_portal_session(name, return_url)
+
+
 def by_stripe_id(mode: str, stripe_id: str | None) -> Customer | None:
     """Whose name at Stripe this is; None for a customer that isn't ours."""
     query = (

@@ -105,14 +105,15 @@ def _from_stripe(price_id: str, mode: str) -> Item | None:
     except StripeRefused:  # unknown there, or of the other mode
         return None
     tier = _settings().price_map.get(price.id) or price.tier
-    if not price.active or tier is None or price.amount is None:
+    amount = 0 if price.metered else price.amount  # what is used is paid later
+    if not price.active or tier is None or amount is None:
         return None
     return Item(
         key=price.id,
         kind="plan",
         name=price.product_name or tier.capitalize(),
         tier=tier,
-        amount=price.amount,
+        amount=amount,
         currency=price.currency,
         interval=price.interval,
         stripe_id=price.id,

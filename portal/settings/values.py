@@ -27,6 +27,7 @@ TAKEN = frozenset(
         "history",
         "keys",
         "login",
+        "mail-sent",
         "logout",
         "metrics",
         "password",

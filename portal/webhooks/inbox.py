@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import ColumnElement, Executable, bindparam, exists, select, update
 
 from portal import clock, gateway
-from portal.errors import InvalidInput, NotFound, StripeRefused
+from portal.errors import InvalidInput, NotFound, PortalError, StripeRefused
 from portal.extensions import db, insert
 from portal.logs import MASK, mask
 from portal.models import StripeCustomer, StripeEvent
@@ -30,8 +30,17 @@ MOVE = (
     )
     .values(attempts=StripeEvent.attempts + 1)
 )
+PARKED_TRIES = 4  # what is parked though its customer is ours (a mismatch, say) is not tried for ever
 LEFT_AFTER = timedelta(minutes=1)  # a `received` event this old belongs to no request any more
 PERSONAL = {"email", "name", "phone", "address", "client_secret", "receipt_email", "shipping", "billing_details"}
+
+
+class HandlingFailed(PortalError):
+    """A handler failed: recorded on the event's row, and answered so that Stripe delivers once more."""
+
+    status = 500
+    code = "handling_failed"
+    title = "The event could not be handled"
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,11 @@ def handle(mode: str, hint: Hint) -> str:
 
     A new event's row is committed with the number that `read` takes before it asks: one sync to disk for both.
     """
+    with structlog.contextvars.bound_contextvars(event_id=hint.event_id):
+        return _handle(mode, hint)
+
+
+def _handle(mode: str, hint: Hint) -> str:
     handler = HANDLERS.get(hint.type)
     if handler is None or hint.portal_mode not in (None, mode):
         return _finish(mode, hint, "ignored")
@@ -154,12 +168,12 @@ def handle(mode: str, hint: Hint) -> str:
     except StripeRefused as error:
         if error.stripe_code != "resource_missing":
             _fail(mode, hint, error)
-            raise
+            raise HandlingFailed("Stripe did not say what the event is about; deliver it again.") from error
         return _park(mode, hint, f"{hint.object_id} is unknown to Stripe")
     except Exception as error:
         _fail(mode, hint, error)
-        raise
-    log.info("stripe_webhook_handled_successfully", event_id=hint.event_id, type=hint.type)
+        raise HandlingFailed("The event was stored and could not be handled; deliver it again.") from error
+    log.info("stripe_webhook_handled_successfully", type=hint.type)
     return "processed"
 
 
@@ -191,7 +205,7 @@ def _park(mode: str, hint: Hint, reason: str) -> str:
     db.session.rollback()
     _move(mode, hint, "parked", error=reason)
     db.session.commit()
-    log.info("stripe_webhook_parked", event_id=hint.event_id, type=hint.type, reason=reason)
+    log.info("stripe_webhook_parked", type=hint.type, reason=reason)
     return "parked"
 
 
@@ -199,7 +213,7 @@ def _fail(mode: str, hint: Hint, error: Exception) -> None:
     db.session.rollback()
     _move(mode, hint, "failed", error=f"{type(error).__name__}: {error}")
     db.session.commit()
-    log.error("stripe_webhook_failed", event_id=hint.event_id, type=hint.type, error=type(error).__name__)
+    log.error("stripe_webhook_failed", type=hint.type, error=type(error).__name__)
 
 
 def newest(*, state: str | None = None, mode: str | None = None, limit: int = 50) -> list[StripeEvent]:
@@ -263,9 +277,8 @@ def _adopted() -> ColumnElement[bool]:
     ours = exists().where(
         StripeCustomer.mode == StripeEvent.mode,
         StripeCustomer.stripe_id == StripeEvent.customer_ref,
-        StripeCustomer.created_at >= StripeEvent.finished_at,
     )
-    return (StripeEvent.state == "parked") & ours
+    return (StripeEvent.state == "parked") & (StripeEvent.attempts < PARKED_TRIES) & ours
 
 
 def _handle_all(which: ColumnElement[bool], limit: int = 1000) -> Iterator[tuple[str, str]]:
