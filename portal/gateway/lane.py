@@ -72,7 +72,16 @@ class Lane:
     def session(self, session_id: str) -> Session:
         """The session as it is now."""
         expand = {"expand": ["payment_intent"]}
-        return Session.read(self._ask("get", f"/v1/checkout/sessions/{quoted(session_id)}", expand))
+        data = self._ask("get", f"/v1/checkout/sessions/{quoted(session_id)}", expand)
+        if data["status"] == "complete" and data["payment_status"] == "unpaid" and data["invoice"]:
+            data["payment_intent"] = self._intent_of(data["invoice"])
+        return Session.read(data)
+
+    def _intent_of(self, invoice_id: str) -> Params | None:
+        """What pays an invoice: a subscription's session names no intent of its own."""
+        expand = {"expand": ["payments.data.payment.payment_intent"]}
+        payments = self._ask("get", f"/v1/invoices/{quoted(invoice_id)}", expand)["payments"]["data"]
+        return next((one["payment"]["payment_intent"] for one in payments), None)
 
     def expire_session(self, session_id: str) -> Session:
         """End an open session, so that nobody can pay it. StripeRefused where it is not open any more."""
