@@ -55,7 +55,7 @@ def sandbox(folder: Path, portal_port: int, port: int) -> Iterator[str]:
         "SANDBOX_TEST_WEBHOOK_URL": f"{base}/api/webhooks/stripe-test",
         "SANDBOX_TEST_WEBHOOK_SECRET": SECRETS["test"],
         "SANDBOX_RETRY_SCHEDULE": "0.2,0.5,1,2,5",
-        "SANDBOX_SETTLE_AFTER": "0.2",
+        "SANDBOX_SETTLE_AFTER": "1.5",
     }
     command = [
         sys.executable,
