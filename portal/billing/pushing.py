@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flask import current_app
-from sqlalchemy import select
 
 from portal import gateway
+from portal.billing import plans
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.models import Plan, Price
@@ -36,10 +36,10 @@ def push(mode: str, *, dry_run: bool = False) -> Iterator[Pushed]:
 
     What exists under a lookup key is adopted. A price whose id the environment gives is left alone.
     """
-    plans = db.session.execute(select(Plan).filter_by(withdrawn=False).order_by(Plan.position)).scalars().all()
+    on_sale = [plan for plan in plans.every_plan() if not plan.withdrawn]
     db.session.commit()
     given = current_app.extensions["settings"].price_ids if mode == "live" else {}
-    prices = [(plan, price) for plan in plans for price in plan.prices if not price.withdrawn]
+    prices = [(plan, price) for plan in on_sale for price in plan.prices if not price.withdrawn]
     keys = [price.lookup_key for _, price in prices if price.key not in given]
     at_stripe = {found.lookup_key: found for found in gateway.of(mode).prices_by_lookup_key(keys)}
     products = {

@@ -54,7 +54,7 @@ def _stripe(settings: Settings) -> Iterator[Fault]:
         yield "stripe_secret_key", "is not set, and production does not run on the sandbox"
     elif not key.startswith(("sk_live_", "rk_live_")):
         yield "stripe_secret_key", "is a test key, which production's live lane refuses"
-    if not settings.stripe_api_base.startswith("https://"):
+    if key is not None and not settings.stripe_api_base.startswith("https://"):
         yield "stripe_api_base", "is not https, which production refuses"
     if not settings.stripe_webhook_secret:
         yield "stripe_webhook_secret", "is not set, and production takes verified webhooks alone"
