@@ -5,6 +5,7 @@ Amounts are whole numbers of a currency's minor unit as Stripe counts it: 4999 i
 
 import re
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
 from babel.numbers import format_currency, get_currency_symbol
 
@@ -74,6 +75,7 @@ def _symbol(currency: str) -> str:
     return get_currency_symbol(currency.upper(), locale=LOCALE)
 
 
+@lru_cache(maxsize=4096)  # lists repeat a few prices, and Babel reads its pattern anew for each
 def _format(value: Decimal, currency: str, digits: int) -> str:
     # A sign stands at the number, letters keep a distance that never breaks: $5, CHF 5.
     gap = "\u00a0" if _symbol(currency)[-1].isalpha() else ""

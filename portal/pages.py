@@ -1,8 +1,8 @@
 """What every page shares: security headers, static files with their content's hash, and template filters."""
 
 import hashlib
-from datetime import datetime
-from functools import cache
+from datetime import date, datetime
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -46,8 +46,12 @@ def zone() -> str:
 
 def date_text(value: datetime) -> str:
     """21 December 2026, in the reader's time zone."""
-    local = value.astimezone(ZoneInfo(zone()))
-    return format_date(local, "d MMMM y", locale="en")
+    return _day_text(value.astimezone(ZoneInfo(zone())).date())
+
+
+@lru_cache(maxsize=4096)  # lists repeat a few days, and Babel reads its pattern anew for each
+def _day_text(day: date) -> str:
+    return format_date(day, "d MMMM y", locale="en")
 
 
 def datetime_text(value: datetime) -> str:

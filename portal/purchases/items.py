@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 
 from flask import current_app
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 
 from portal import gateway
 from portal.errors import InvalidInput, StripeRefused, StripeUnavailable
 from portal.extensions import db
 from portal.models import Plan, Price
 from portal.settings import Settings
+
+# Built once: each webhook about a subscription runs one.
+TIER = {
+    mode: select(Plan.tier).join(Price).where(column == bindparam("price"))
+    for mode, column in (("live", Price.live_price_id), ("test", Price.test_price_id))
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,7 @@ def tier_of(price: gateway.Price, mode: str) -> str | None:
 
 def known_tier(price: gateway.Price, mode: str) -> str | None:
     """The tier that the catalogue (withdrawn prices too: they were sold) or the price map gives a price."""
-    column = Price.live_price_id if mode == "live" else Price.test_price_id
-    tier = db.session.execute(select(Plan.tier).join(Price).where(column == price.id)).scalar_one_or_none()
+    tier = db.session.connection().execute(TIER[mode], {"price": price.id}).scalar_one_or_none()
     return tier or _settings().price_map.get(price.id)
 
 
