@@ -22,14 +22,16 @@ def start(customer: Customer, item: Item, *, success_url: str, cancel_url: str) 
     where an earlier checkout turns out to be paid already.
     """
     stripe_customer = customers.at_stripe(customer)
-    purchase = _reuse(customer, item) or _claim(customer, item, stripe_customer, success_url, cancel_url)
+    purchase = _reuse(customer, item, stripe_customer) or _claim(
+        customer, item, stripe_customer, success_url, cancel_url
+    )
     if purchase.session_url is None:
         _open_session(purchase)
     log.info("checkout_started", order=purchase.number, item=purchase.item, mode=purchase.mode)
     return purchase
 
 
-def _reuse(customer: Customer, item: Item) -> Purchase | None:
+def _reuse(customer: Customer, item: Item, stripe_customer: str) -> Purchase | None:
     """The open purchase of this very item, if its session is still open; any other is ended first."""
     earlier = _open_plan(customer)
     db.session.commit()
@@ -38,7 +40,8 @@ def _reuse(customer: Customer, item: Item) -> Purchase | None:
     if earlier.session_id is None:
         _open_session(earlier)  # it may exist at Stripe: the repeated call answers with it
     assert earlier.session_id is not None
-    if earlier.item != item.key or earlier.params["line_items"][0]["price"] != item.stripe_id:
+    asked = (earlier.item, earlier.params["line_items"][0]["price"], earlier.params["customer"])
+    if asked != (item.key, item.stripe_id, stripe_customer):
         _expire(earlier)
     fulfilment.fulfil(earlier.mode, earlier.session_id)
     if earlier.completed_at:
@@ -124,8 +127,10 @@ def _open_session(purchase: Purchase) -> None:
     """
     try:
         session = claims.call(purchase, lambda key: gateway.of(purchase.mode).create_session(purchase.params, key))
-    except StripeRefused:
+    except StripeRefused as error:
         _end(purchase)
+        if error.stripe_code == "resource_missing":
+            customers.sync(purchase.mode, purchase.params["customer"])  # it may be the one that is gone
         raise
     confirm = update(Purchase).where(Purchase.id == purchase.id, Purchase.session_id.is_(None))
     facts = {"session_id": session.id, "session_url": session.url, "session_expires_at": session.expires_at}

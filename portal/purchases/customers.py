@@ -95,6 +95,13 @@ class Snapshot:
     facts: gateway.Customer
 
 
+def sync(mode: str, stripe_id: str) -> bool:
+    """Bring what is known of a customer to where Stripe is; commits. False for one that isn't ours."""
+    is_ours = apply(read(mode, stripe_id))
+    db.session.commit()
+    return is_ours
+
+
 def read(mode: str, stripe_id: str) -> Snapshot:
     """Take a number and fetch."""
     return Snapshot(mode, tickets.take(mode, stripe_id), gateway.of(mode).customer(stripe_id))
