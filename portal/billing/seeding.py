@@ -106,9 +106,14 @@ def report(done: Seeded) -> str:
     """What was done, in the form that seed 2 shows."""
     lines = [RULE, "Subscription Plans Seed Script", RULE, "", "Seeding subscription plans..."]
     lines += [f"  ✓ {line}" for line in done.lines]
-    lines += ["", f"✓ Successfully seeded {len(done.plans)} subscription plans", "", "Plans created:"]
+    paid = [price for plan in done.plans for price in plan.prices if price.amount and not price.withdrawn]
+    missing = [price for price in paid if price.live_price_id is None]
+    ids = "" if missing else " with production Stripe price IDs"
+    lines += ["", f"✓ Successfully seeded {len(done.plans)} subscription plans{ids}", "", "Plans created:"]
     for plan in done.plans:
         lines += _described(plan)
+    ready = f"{len(missing)} prices are not at Stripe yet: run `flask catalogue push`."
+    lines += ["", ready if missing else "Stripe integration ready for production use."]
     return "\n".join([*lines, "", RULE, "Seed completed successfully!", RULE])
 
 
