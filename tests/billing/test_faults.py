@@ -295,7 +295,7 @@ def settled(here: World, browser: Browser, words: str) -> None:
         browser.open(browser.page.url)
         return words in browser.text
 
-    eventually(look)
+    eventually(look, seconds=20)
 
 
 def test_a_debit_gives_the_plan_only_once_the_bank_has_paid(

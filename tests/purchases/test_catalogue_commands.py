@@ -1,0 +1,142 @@
+"""`flask seed-plans` and `flask catalogue push`."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.extensions import db
+from portal.models import Plan, Price
+from tests.support.world import World
+
+
+@pytest.fixture
+def flask(app: Flask) -> Callable[..., Any]:
+    """`flask …`: its exit code and output."""
+    return lambda *words: app.test_cli_runner().invoke(args=words)
+
+
+def ids() -> dict[str, str | None]:
+    found = {price.key: price.live_price_id for price in db.session.execute(select(Price)).scalars()}
+    db.session.commit()
+    return found
+
+
+def forget(*keys: str, **values: Any) -> None:
+    db.session.execute(update(Price).where(Price.key.in_(keys)).values(values or {"live_price_id": None}))
+    db.session.commit()
+
+
+def without_plans() -> None:
+    db.session.execute(Price.__table__.delete())
+    db.session.execute(Plan.__table__.delete())
+    db.session.commit()
+
+
+def test_seeding_prints_what_seed_2_shows(app: Flask, flask: Callable[..., Any]) -> None:
+    without_plans()
+    lines = flask("seed-plans").output.splitlines()
+    rule = "=" * 70
+    assert lines[:5] == [rule, "Subscription Plans Seed Script", rule, "", "Seeding subscription plans..."]
+    assert "  ✓ Created Free plan with 7 features" in lines
+    assert "  ✓ Created Starter plan with 7 features" in lines
+    assert "  ✓ Created Pro plan with 9 features" in lines
+    assert any(line.startswith("✓ Successfully seeded 5 subscription plans") for line in lines)
+    assert "Plans created:" in lines
+    assert any(re.fullmatch(r"  • Free Plan +\(\$0/mo\) - Price ID: .+", line) for line in lines)
+    assert "  • Starter Plan    ($19.99/mo or $199.99/yr)" in lines
+    assert "  • Pro Plan        ($49.99/mo or $479.99/yr)" in lines
+    assert lines[-3:] == [rule, "Seed completed successfully!", rule]
+
+
+def test_once_pushed_the_price_ids_are_printed(app: Flask, flask: Callable[..., Any]) -> None:
+    lines = flask("seed-plans").output.splitlines()
+    pro = lines.index("  • Pro Plan        ($49.99/mo or $479.99/yr)")
+    known = ids()
+    assert lines[pro + 1] == f"    - Monthly: {known['pro-monthly']}"
+    assert lines[pro + 2] == f"    - Yearly:  {known['pro-yearly']}"
+    assert "✓ Successfully seeded 5 subscription plans with production Stripe price IDs" in lines
+    assert "Stripe integration ready for production use." in lines
+
+
+def test_seeding_again_changes_nothing_and_says_so(app: Flask, flask: Callable[..., Any]) -> None:
+    before = ids()
+    output = flask("seed-plans").output
+    assert output.count("✓ Unchanged") == 5
+    assert "Created" not in output.replace("Plans created", "")
+    assert ids() == before
+
+
+def test_seeding_restores_what_was_changed_by_hand(app: Flask, flask: Callable[..., Any]) -> None:
+    forget("pro-monthly", amount=1)
+    assert "✓ Updated Pro plan" in flask("seed-plans").output
+    assert db.session.execute(select(Price.amount).filter_by(key="pro-monthly")).scalar_one() == 4999
+
+
+def test_pushing_again_makes_nothing(app: Flask, flask: Callable[..., Any]) -> None:
+    before = ids()
+    result = flask("catalogue", "push")
+    assert result.exit_code == 0
+    assert "created" not in result.output
+    assert "adopted" not in result.output
+    assert ids() == before
+
+
+def test_pushing_adopts_what_stripe_has_under_the_lookup_key(app: Flask, flask: Callable[..., Any]) -> None:
+    before = ids()
+    forget("pro-monthly", "pro-yearly")
+    assert flask("catalogue", "push").output.count("adopted") == 2
+    assert ids() == before
+
+
+def test_a_dry_run_says_what_is_missing_and_makes_nothing(
+    app: Flask, here: World, flask: Callable[..., Any]
+) -> None:
+    forget("pro-monthly", lookup_key="portal_new_pro")
+    forget("pro-monthly")
+    result = flask("catalogue", "push", "--dry-run")
+    assert re.search(r"pro-monthly +missing", result.output)
+    assert ids()["pro-monthly"] is None
+    assert not here.stripe().v1.prices.list({"lookup_keys": ["portal_new_pro"]}).data
+
+
+def test_pushing_makes_a_missing_price_under_the_plan_s_product_with_its_tier(
+    app: Flask, here: World, flask: Callable[..., Any]
+) -> None:
+    key = "portal_another_pro"
+    forget("pro-monthly", lookup_key=key, live_price_id=None)
+    assert re.search(r"pro-monthly +created", flask("catalogue", "push").output)
+    (made,) = here.stripe().v1.prices.list({"lookup_keys": [key]}).data
+    yearly = here.stripe().v1.prices.retrieve(ids()["pro-yearly"] or "")
+    assert (made.id, made.metadata["tier"], made.unit_amount) == (ids()["pro-monthly"], "pro", 4999)
+    assert made.product == yearly.product
+
+
+def test_a_price_that_the_environment_names_wins(
+    app: Flask, here: World, flask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stripe = here.stripe().v1
+    product = stripe.products.create({"name": "Pro of before"})
+    recurring = {"interval": "month"}
+    own = stripe.prices.create(
+        {"product": product.id, "currency": "usd", "unit_amount": 4999, "recurring": recurring}
+    )
+    settings = app.extensions["settings"].model_copy(update={"stripe_price_pro_monthly": own.id})
+    monkeypatch.setitem(app.extensions, "settings", settings)
+    assert f"Monthly: {own.id}" in flask("seed-plans").output
+    assert re.search(rf"pro-monthly +kept.+{own.id}", flask("catalogue", "push").output)
+    assert ids()["pro-monthly"] == own.id
+
+
+def test_a_price_that_differs_at_stripe_is_refused_and_left_alone(
+    app: Flask, here: World, flask: Callable[..., Any]
+) -> None:
+    forget("pro-monthly", amount=5000)
+    result = flask("catalogue", "push")
+    assert result.exit_code == 1
+    assert "pro-monthly: the catalogue says" in result.output
+    at_stripe = here.stripe().v1.prices.retrieve(ids()["pro-monthly"] or "")
+    assert at_stripe.unit_amount == 4999
