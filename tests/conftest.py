@@ -14,7 +14,7 @@ from portal.accounts import people
 from portal.extensions import db, limiter
 from portal.models import User
 from tests.support import browsing, servers
-from tests.support.world import World, empty, fresh_database, world
+from tests.support.world import World, drop_databases, empty, fresh_database, world
 
 PASSWORD = "correct horse battery staple"
 LEFT_OUT: set[str] = set()
@@ -38,16 +38,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def worker() -> str:
-    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+    """This test process, among those of this run and of others on the same machine."""
+    return f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> str:
-    """A real PostgreSQL, shared by the test processes."""
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL, shared by the test processes; each drops its own databases at the end."""
     url = servers.postgres()
     if url is None:
         leave_out("PostgreSQL could not be had, so nothing was tested on it")
-    return url
+    yield url
+    drop_databases(url, ending=worker())
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 import stripe
 from flask import Flask
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
 
 from portal import create_app
@@ -118,16 +118,31 @@ def environ(folder: Path, database_url: str, port: int, sandbox: str) -> dict[st
     }
 
 
+@contextlib.contextmanager
+def _administering(server: str) -> Iterator[Connection]:
+    engine = create_engine(make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
 def fresh_database(server: str, name: str) -> str:
     """An empty database of this name on a PostgreSQL server; gives its URL."""
-    url = make_url(server).set(drivername="postgresql+psycopg")
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    with _administering(server) as connection:
         connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
         connection.execute(text(f'CREATE DATABASE "{name}"'))
         connection.execute(text(f'ALTER DATABASE "{name}" SET synchronous_commit TO off'))  # it may be lost
-    engine.dispose()
-    return url.set(database=name).render_as_string(hide_password=False)
+    url = make_url(server).set(drivername="postgresql+psycopg", database=name)
+    return url.render_as_string(hide_password=False)
+
+
+def drop_databases(server: str, *, ending: str) -> None:
+    """Drop the databases whose names end so."""
+    with _administering(server) as connection:
+        names = connection.execute(text("SELECT datname FROM pg_database")).scalars().all()
+        for name in names:
+            if name.endswith(ending):
+                connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 def empty(app: Flask) -> None:
@@ -145,4 +160,4 @@ def empty(app: Flask) -> None:
         list(pushing.push(mode))
 
 
-__all__ = ["World", "empty", "environ", "eventually", "fresh_database", "world"]
+__all__ = ["World", "drop_databases", "empty", "environ", "eventually", "fresh_database", "world"]
