@@ -50,16 +50,24 @@ class Access:
     subscription: Subscription | None = None
 
 
-def of(customer: Customer | None, now: datetime | None = None, plans: Sequence[Plan] | None = None) -> Access:
+def of(
+    customer: Customer | None,
+    now: datetime | None = None,
+    *,
+    plans: Sequence[Plan] | None = None,
+    subscriptions: Sequence[Subscription] | None = None,
+) -> Access:
     """The customer's access, from what they bought and the clock; stored nowhere.
 
-    Three queries, or two for a page that has the plans (all of them, hidden and withdrawn too) at hand.
+    Three queries, fewer for a page that has the plans (all of them, withdrawn ones too) or the customer's
+    subscriptions at hand.
     """
     plans = plans if plans is not None else db.session.execute(select(Plan)).scalars().all()
     if customer is None:
         return decide([], plans, suspended=False, now=clock.now(now), grace=_grace())
-    query = select(Subscription).filter_by(customer_id=customer.id).where(Subscription.status.in_(GRANTING))
-    subscriptions = db.session.execute(query).scalars().all()
+    if subscriptions is None:
+        query = select(Subscription).filter_by(customer_id=customer.id).where(Subscription.status.in_(GRANTING))
+        subscriptions = db.session.execute(query).scalars().all()
     once = select(Purchase.tier).filter_by(customer_id=customer.id, kind="plan", state="paid", interval=None)
     return decide(
         subscriptions,

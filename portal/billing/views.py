@@ -93,8 +93,8 @@ def overview() -> ResponseReturnValue:
     """Plan, status in words, next payment, card and invoices."""
     customer = mine_or_none()
     all_plans = db.session.execute(select(Plan)).scalars().all()
-    mine = access.of(customer, plans=all_plans)
     everything = subscriptions.of_customer(customer.id) if customer else []
+    mine = access.of(customer, plans=all_plans, subscriptions=everything)
     newest = invoices.latest(customer.id) if customer else []
     by_tier = {plan.tier: plan for plan in all_plans}
     shown = mine.subscription or next(iter(everything), None)
