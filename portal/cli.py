@@ -8,7 +8,7 @@ import urllib.request
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 
 from portal.billing import seeding
 from portal.errors import PortalError
@@ -51,6 +51,7 @@ def settings() -> Settings:
 
 
 @click.command("seed-plans")
+@with_appcontext
 def seed_plans() -> None:
     """Load the catalogue into the database; again it changes nothing."""
     click.echo(seeding.report(seed()))
@@ -95,6 +96,7 @@ def create_link(tier: str, cycle: str, mode: str, allow_hidden: bool, base_url: 
 
 @click.command("sandbox")
 @click.option("--port", type=int, help="Default: SANDBOX_PORT.")
+@with_appcontext
 def sandbox(port: int | None) -> None:
     """The Stripe-compatible server alone."""
     from portal import instance
@@ -123,6 +125,7 @@ def sandbox(port: int | None) -> None:
 
 
 @click.command("start")
+@with_appcontext
 def start() -> None:
     """What `make run` starts: wait for the sandbox, upgrade, seed, push the catalogue, serve."""
     from flask_migrate import upgrade
@@ -180,6 +183,7 @@ def wait_for(url: str, seconds: float = 20) -> None:
 
 
 @click.command("tick")
+@with_appcontext
 def tick() -> None:
     """What time brings, once: mails, and events left unhandled. Safe at any moment; run it each minute."""
     from portal import jobs
