@@ -7,14 +7,15 @@ from typing import Any, TypeVar
 
 import pytest
 import requests
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
-from portal import access, extensions, gateway
-from portal.extensions import db, limiter
-from portal.models import ApiKey, Customer, Invoice, Purchase, StripeCustomer, StripeEvent, Subscription
+from portal import extensions, gateway
+from portal.extensions import db
+from portal.models import ApiKey, Invoice, Purchase, StripeCustomer, StripeEvent, Subscription
 from tests.conftest import Person
 from tests.support import events
 from tests.support.browsing import Browser
+from tests.support.looking import count, one, tier
 from tests.support.servers import free_port
 from tests.support.world import World, eventually
 
@@ -22,7 +23,6 @@ SESSIONS = "/v1/checkout/sessions"
 THREADS = 8
 TRIES = 2  # the SDK asks once more by itself
 FOR_EVER = 1000
-GOOD_IBAN, BAD_IBAN = "AT611904300234573201", "AT861904300235473202"
 
 Found = TypeVar("Found")
 
@@ -43,20 +43,6 @@ def stripe_elsewhere(here: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
 def click(browser: Browser, price: str = "pro-monthly") -> requests.Response:
     return browser.choose(price, follow=False)
-
-
-def one(here: World, query: Any) -> Any:
-    with here.app.app_context():
-        return db.session.execute(query).scalar_one()
-
-
-def count(here: World, model: Any) -> int:
-    return int(one(here, select(func.count()).select_from(model)))
-
-
-def tier(here: World) -> str:
-    with here.app.app_context():
-        return access.of(db.session.execute(select(Customer)).scalar_one()).tier
 
 
 def sessions_at_stripe(here: World) -> list[Any]:
@@ -263,69 +249,6 @@ def test_somebody_else_s_payment_for_my_order_gives_nothing(here: World, alice: 
     assert "customer" in one(here, select(StripeEvent.error))
     assert one(here, select(Purchase.state)) == "open"
     assert tier(here) == "free"
-
-
-@pytest.fixture
-def by_debit(here: World, alice: Person, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Browser]:
-    """Alice pays for Pro in euro from a bank account; the bank's answer comes later."""
-    stripe = here.stripe().v1
-    product = stripe.products.create({"name": "Pro in euro"})
-    recurring = {"interval": "month"}
-    price = stripe.prices.create(
-        {"product": product.id, "currency": "eur", "unit_amount": 4900, "recurring": recurring}
-    )
-    given = here.app.extensions["settings"]
-    sold = given.model_copy(update={"stripe_price_map": {price.id: "pro"}})
-    monkeypatch.setitem(here.app.extensions, "settings", sold)
-
-    def pay(iban: str) -> Browser:
-        alice.browser.open("/pricing")
-        token = alice.browser.forms()[0].fields["csrf_token"]
-        data = {"price": price.id, "csrf_token": token}
-        alice.browser.page = alice.browser.http.post(f"{here.base}/billing/checkout", data=data, timeout=30)
-        alice.browser.pay(method="sepa_debit", iban=iban)
-        return alice.browser
-
-    return pay
-
-
-def settled(here: World, browser: Browser, words: str) -> None:
-    def look() -> bool:
-        limiter.reset()
-        browser.open(browser.page.url)
-        return words in browser.text
-
-    eventually(look, seconds=20)
-
-
-def test_a_debit_gives_the_plan_only_once_the_bank_has_paid(
-    here: World, by_debit: Callable[[str], Browser]
-) -> None:
-    browser = by_debit(GOOD_IBAN)
-    assert "being confirmed" in browser.text
-    assert one(here, select(Purchase.paid_at)) is None
-    assert tier(here) == "free"
-    settled(here, browser, "is yours")
-    here.flush()
-    assert tier(here) == "pro"
-    assert browser.receipt(browser.reveal()).json()["tier"] == "pro"
-
-
-def test_a_debit_that_the_bank_refuses_gives_nothing(here: World, by_debit: Callable[[str], Browser]) -> None:
-    browser = by_debit(BAD_IBAN)
-    settled(here, browser, "did not go through")
-    here.flush()
-    assert "You were not charged" in browser.text
-    assert one(here, select(Purchase.state)) == "failed"
-    assert tier(here) == "free"
-    assert count(here, ApiKey) == 0
-
-
-def test_while_a_debit_is_under_way_nothing_else_is_sold(here: World, by_debit: Callable[[str], Browser]) -> None:
-    browser = by_debit(GOOD_IBAN)
-    answer = click(browser)
-    assert answer.status_code == 409
-    assert "not charged a second time" in answer.text
 
 
 def test_a_call_that_is_still_under_way_at_stripe_is_not_counted_as_refused(here: World, alice: Person) -> None:

@@ -1,0 +1,235 @@
+"""What holds in every room: read off the map of addresses, so that a new view is held to it as well."""
+
+import html
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import requests
+import structlog
+from flask import Flask
+from sqlalchemy import select, text
+
+from portal import gateway
+from portal.extensions import db
+from portal.keys import minting
+from portal.models import ApiKey, Customer, Purchase
+from portal.purchases import customers
+from portal.webhooks.handlers import HANDLERS
+from tests.conftest import PASSWORD, Person
+from tests.support import servers
+from tests.support.addresses import address, is_exempt, pages, rules, token
+from tests.support.browsing import CARD, Browser
+from tests.support.world import World
+
+README = Path(__file__).parent.parent.parent / "README.md"
+
+# Whoever comes may open these; every other view asks for a signed-in browser or an API key.
+PUBLIC = {
+    "static": "style sheet and script",
+    "billing.home": "leads to the prices",
+    "billing.pricing": "the prices",
+    "billing.checkout": "leads a stranger through sign-up",
+    "success.page": "shows an order to whom it belongs, by rules of its own",
+    "success.state": "the same",
+    "success.reveal": "the same",
+    "accounts.signup": "a door",
+    "accounts.login": "a door",
+    "accounts.logout": "harmless",
+    "accounts.forgot": "a door",
+    "accounts.mail_sent": "words",
+    "accounts.reset": "a mailed token is the key",
+    "accounts.claim": "a mailed token is the key",
+    "accounts.verify": "a mailed token is the key",
+    "health.healthz": "a probe",
+    "health.readyz": "a probe",
+    "webhooks.live": "signed by Stripe",
+    "webhooks.test": "signed by Stripe",
+}
+# What addresses name: somebody's row, or nobody's.
+OWNED = {"key_id"}
+NOBODY_S = {"token", "kind", "filename"}
+
+# The contract's addresses that there are so far. None of them may be lost.
+CONTRACT = """
+GET / · GET /pricing · GET /signup · POST /signup · GET /login · POST /login · POST /logout
+GET /password/forgot · POST /password/forgot · GET /password/reset/t · POST /password/reset/t · GET /verify/t
+POST /billing/checkout · GET /billing/success · GET /billing · GET /keys · POST /keys · GET /account
+GET /healthz · GET /readyz · GET /v1/receipt · GET /api/v1/entitlements
+POST /api/auth/stripe/checkout · POST /api/auth/stripe/portal · GET /api/auth/subscriptions
+POST /api/webhooks/stripe · POST /api/webhooks/stripe-test · POST /stripe/webhook
+POST /api/v1/billing/webhooks/stripe · POST /api/credits/webhook · POST /api/billing/stripe/webhook
+"""
+
+
+def test_every_post_without_its_token_is_refused_but_for_signed_and_keyed_ones(here: World, alice: Person) -> None:
+    for rule in rules(here, "POST"):
+        answer = alice.browser.http.post(address(here, rule), allow_redirects=False, timeout=10)
+        if is_exempt(here, rule):
+            assert answer.status_code in (400, 401), rule
+            assert answer.json()["code"] in ("bad_signature", "unauthorised"), rule
+        else:
+            assert answer.status_code == 400, rule
+            assert "That form has expired" in answer.text, rule
+
+
+def test_every_view_is_guarded_or_listed_as_public(here: World, visitor: Browser) -> None:
+    given = token(visitor)
+    for method in ("GET", "POST"):
+        for rule in rules(here, method):
+            if rule.endpoint in PUBLIC:
+                continue
+            answer = visitor.http.request(
+                method, address(here, rule), data={"csrf_token": given}, allow_redirects=False, timeout=10
+            )
+            to_login = answer.status_code in (302, 303) and "/login" in answer.headers["Location"]
+            assert to_login or answer.status_code == 401, (method, rule, answer.status_code)
+
+
+def test_nothing_is_listed_as_public_that_is_gone(here: World) -> None:
+    assert PUBLIC.keys() <= {rule.endpoint for rule in here.app.url_map.iter_rules()}
+
+
+def test_what_is_bob_s_is_not_found_by_charlie_on_any_address(here: World, bob: Person, charlie: Person) -> None:
+    with here.app.app_context():
+        customer = db.session.execute(select(Customer)).scalar_one()
+        key, _ = minting.mint(customer, "Bob's")
+        key_id = key.id
+        purchase = db.session.execute(select(Purchase)).scalar_one()
+        known = {"session_id": purchase.session_id, "order": purchase.number}
+        db.session.commit()
+    given = token(charlie.browser)
+    for rule in here.app.url_map.iter_rules():
+        assert rule.arguments <= OWNED | NOBODY_S, f"{rule}: whose is what it names?"
+        if not rule.arguments & OWNED:
+            continue
+        for method in {"GET", "POST"} & (rule.methods or set()):
+            answer = charlie.browser.http.request(
+                method, address(here, rule, key_id=key_id), data={"csrf_token": given}, timeout=10
+            )
+            assert answer.status_code == 404, (method, rule)
+    for name, value in known.items():
+        for path in ("/billing/success", "/billing/success/state"):
+            assert charlie.browser.open(f"{path}?{name}={value}").status_code == 404
+        data = {name: value, "csrf_token": given}
+        assert charlie.browser.http.post(f"{here.base}/billing/success/reveal", data=data).status_code == 404
+
+
+def test_every_error_of_the_api_is_a_problem_with_its_members(here: World, alice: Person) -> None:
+    with here.app.app_context():
+        _, key = minting.mint(customers.of(alice.user), "Server")
+        db.session.commit()
+    bearer = {"Authorization": f"Bearer {key}"}
+    checkout = f"{here.base}/api/auth/stripe/checkout"
+    answers = {
+        401: requests.get(f"{here.base}/v1/receipt", timeout=10),
+        404: requests.get(f"{here.base}/api/nowhere", timeout=10),
+        405: requests.post(f"{here.base}/v1/receipt", headers=bearer, timeout=10),
+        415: requests.post(checkout, data="price_id=pro", headers=bearer, timeout=10),
+        400: requests.post(checkout, json={"price_id": "price_unknown"}, headers=bearer, timeout=10),
+    }
+    here.fail(next=100, status=500)
+    answers[503] = requests.post(checkout, json={"price_id": "pro-monthly"}, headers=bearer, timeout=10)
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        problem = answer.json()
+        assert problem["status"] == status
+        assert problem["request_id"] == answer.headers["X-Request-Id"]
+        assert all(isinstance(problem[name], str) and problem[name] for name in ("title", "detail", "code"))
+    assert answers[400].json()["errors"]["price_id"]
+    assert answers[503].headers["Retry-After"]
+
+
+def test_too_many_tries_are_told_when_to_come_back(here: World, alice: Person) -> None:
+    with here.app.app_context():
+        _, key = minting.mint(customers.of(alice.user), "Server")
+        db.session.commit()
+    given = {"price": "price_unknown", "csrf_token": token(alice.browser)}
+    bearer = {"Authorization": f"Bearer {key}"}
+
+    def page() -> requests.Response:
+        return alice.browser.http.post(f"{here.base}/billing/checkout", data=given, timeout=10)
+
+    def api() -> requests.Response:
+        path = f"{here.base}/api/auth/stripe/checkout"
+        return requests.post(path, json={"price_id": "price_unknown"}, headers=bearer, timeout=10)
+
+    for knock in (page, api):
+        answers = [knock() for _ in range(11)]
+        assert [answer.status_code for answer in answers] == [400] * 10 + [429]
+        assert int(answers[-1].headers["Retry-After"]) > 0
+    assert answers[-1].json()["code"] == "too_many_requests"
+
+
+@pytest.fixture
+def lines(app: Flask) -> Iterator[io.StringIO]:
+    """What is logged, as it would be written."""
+    written = io.StringIO()
+    formatters = [handler.formatter for handler in logging.getLogger().handlers]
+    formatter = next(one for one in formatters if isinstance(one, structlog.stdlib.ProcessorFormatter))
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(formatter)
+    logging.getLogger().addHandler(handler)
+    yield written
+    logging.getLogger().removeHandler(handler)
+
+
+def test_no_secret_is_logged_stored_or_shown(here: World, lines: io.StringIO, alice: Person) -> None:
+    browser = alice.browser
+    browser.buy("pro-monthly")
+    key = browser.reveal()
+    browser.receipt(key)
+    here.flush()
+    body = '{"id": "evt_1", "secret": "' + key + '"}'
+    requests.post(f"{here.base}/api/webhooks/stripe", body, headers={"Stripe-Signature": "t=1,v1=" + "a" * 64})
+    here.fail(next=4, status=500)
+    browser.open("/billing")
+    browser.press("Manage payment method")
+    cookies = {unquote(cookie.value or "") for cookie in browser.http.cookies}
+    secrets = {key, PASSWORD, CARD, CARD.replace(" ", ""), *servers.SECRETS.values(), servers.LIVE_KEY, *cookies}
+    secrets |= {servers.TEST_KEY, "a" * 64, here.app.config["SECRET_KEY"]}
+    logged, stored = lines.getvalue(), everything_stored(here)
+    shown = " ".join(html.unescape(page.text) for page in pages(here, browser))
+    assert "purchase_paid" in logged
+    assert "alice@example.com" in stored
+    for secret in secrets:
+        assert len(secret) > 12
+        assert secret not in logged, "logged"
+        assert secret not in stored, "stored"
+        assert secret not in shown, "shown"
+
+
+def everything_stored(here: World) -> str:
+    with here.app.app_context():
+        tables = db.metadata.sorted_tables
+        return "\n".join(str(tuple(row)) for table in tables for row in db.session.execute(select(table)))
+
+
+def test_a_call_to_stripe_inside_a_transaction_is_refused(app: Flask) -> None:
+    db.session.execute(text("SELECT 1"))
+    with pytest.raises(RuntimeError, match="inside an open transaction"):
+        gateway.of("live").customer("cus_1")
+
+
+def test_no_address_of_the_contract_is_lost(here: World) -> None:
+    adapter = here.app.url_map.bind("portal.test")
+    for line in CONTRACT.strip().splitlines():
+        for pair in line.split(" · "):
+            method, path = pair.split()
+            assert adapter.test(path, method), pair
+
+
+def test_every_handled_event_is_in_the_readme() -> None:
+    words = README.read_text()
+    assert [kind for kind in HANDLERS if f"`{kind}`" not in words] == []
+
+
+def test_keys_stay_out_of_addresses(here: World, bob: Person) -> None:
+    key = bob.browser.reveal()
+    assert key not in bob.browser.page.url
+    with here.app.app_context():
+        assert db.session.execute(select(ApiKey.prefix)).scalar_one() != key

@@ -1,0 +1,47 @@
+"""Looks into the database of a running portal, from outside a request."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event, func, select
+
+from portal import access
+from portal.extensions import db
+from portal.models import Customer
+from tests.support.world import World
+
+
+def one(here: World, query: Any) -> Any:
+    """The one value that a query finds."""
+    with here.app.app_context():
+        return db.session.execute(query).scalar_one()
+
+
+def count(here: World, model: Any) -> int:
+    """How many rows a table has."""
+    return int(one(here, select(func.count()).select_from(model)))
+
+
+def tier(here: World) -> str:
+    """The tier of the only customer."""
+    with here.app.app_context():
+        return access.of(db.session.execute(select(Customer)).scalar_one()).tier
+
+
+@contextmanager
+def counted(here: World) -> Iterator[list[str]]:
+    """The statements that run meanwhile."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            seen.append(statement)
+
+    with here.app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
