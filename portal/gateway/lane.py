@@ -190,9 +190,10 @@ class Lane:
         if isinstance(error, stripe.APIConnectionError):
             log.warning("stripe_no_answer", **facts)
             return StripeUnavailable("Stripe did not answer in time.")
-        # 409: another call with this idempotency key is under way. Like a 429, it says nothing about the outcome.
+        # 409: another call with this idempotency key is under way. Like a 429, or the page of a proxy in
+        # between (which comes with a 200), it says nothing about the outcome.
         status = error.http_status or 500
-        if status in (409, 429) or status >= 500:
+        if status < 400 or status in (409, 429) or status >= 500:
             log.warning("stripe_unavailable", **facts)
             return StripeUnavailable("Stripe is having trouble at the moment.", answered=status >= 500)
         log.warning("stripe_refused", message=error.user_message, param=getattr(error, "param", None), **facts)
