@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 log = structlog.get_logger()
 
 API_PATHS = ("/api/", "/v1/")
+SUCCESS_PATHS = "/api/credits/"  # its callers look for `success` in every answer (seed 3)
 RETRY_SECONDS = 30
 
 # What Werkzeug says by itself, in our words: (title, detail).
@@ -202,6 +203,8 @@ def answer(
     """The same error as problem+json (RFC 9457) or as a page."""
     if wants_json():
         body = {"status": status, "title": title, "detail": detail, "code": code, "request_id": g.request_id}
+        if request.path.startswith(SUCCESS_PATHS):
+            body["success"] = False
         response = jsonify(body | (extra or {}))
         response.content_type = "application/problem+json"
     else:
