@@ -2,66 +2,16 @@
 
 from datetime import datetime, timedelta
 
-import structlog
-from sqlalchemy import select, update
+from sqlalchemy import update
 
-from portal import clock, gateway
-from portal.errors import Conflict, StripeRefused, StripeUnavailable
+from portal import clock
+from portal.errors import Conflict
 from portal.extensions import db
 from portal.keys import minting
 from portal.models import ApiKey, Purchase
-from portal.purchases import fulfilment
-from portal.purchases.fulfilment import Mismatch
-
-log = structlog.get_logger()
+from portal.purchases import lookup
 
 BEARERS_HOUR = timedelta(hours=1)
-
-
-def by_session(session_id: str) -> Purchase | None:
-    """The order of a Checkout Session: ours by its id, else by what is written on it at Stripe.
-
-    Stripe knows of sessions whose id we never got to store (a crash after the call), and of those that a
-    Payment Link began. Commits.
-    """
-    found = db.session.execute(select(Purchase).filter_by(session_id=session_id)).scalars().first()
-    if found is not None or not session_id.startswith("cs_"):
-        return found
-    return next(filter(None, (_from_stripe(mode, session_id) for mode in gateway.MODES)), None)
-
-
-def _from_stripe(mode: str, session_id: str) -> Purchase | None:
-    lane = gateway.of(mode)
-    if not lane.is_configured or lane.livemode != session_id.startswith("cs_live_"):
-        return None
-    db.session.commit()
-    try:
-        return fulfilment.fulfil(mode, session_id)
-    except (StripeRefused, Mismatch):
-        db.session.rollback()
-        return None
-
-
-def by_number(number: str) -> Purchase | None:
-    """The order of this number."""
-    return db.session.execute(select(Purchase).filter_by(number=number)).scalar_one_or_none()
-
-
-def bring_up_to_date(purchase: Purchase) -> Purchase:
-    """Ask Stripe, unless it is paid already; whoever comes first, page or webhook, does the same. Commits.
-
-    Stripe not answering changes nothing: webhook or next look will tell.
-    """
-    if purchase.paid_at or purchase.session_id is None:
-        return purchase
-    db.session.commit()
-    try:
-        fulfilment.fulfil(purchase.mode, purchase.session_id)
-    except (StripeUnavailable, StripeRefused, Mismatch) as reason:
-        db.session.rollback()
-        log.warning("order_not_brought_up_to_date", order=purchase.number, reason=type(reason).__name__)
-    db.session.refresh(purchase)
-    return purchase
 
 
 def standing(purchase: Purchase, *, is_owner: bool, now: datetime | None = None) -> str:
@@ -77,9 +27,7 @@ def standing(purchase: Purchase, *, is_owner: bool, now: datetime | None = None)
         if minting.living(purchase.customer):
             return "has_key"
         return "paid" if purchase.amount else "free"
-    if purchase.state == "open" and purchase.completed_at is None:
-        return "unpaid"
-    return {"failed": "declined", "expired": "expired"}.get(purchase.state, "pending")
+    return lookup.unpaid(purchase)
 
 
 def _for_bearer(purchase: Purchase, now: datetime) -> str:

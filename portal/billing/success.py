@@ -16,6 +16,7 @@ from portal.extensions import db, limiter, writes
 from portal.keys import minting
 from portal.models import Purchase
 from portal.pages import private
+from portal.purchases import lookup
 
 blueprint = Blueprint("success", __name__, url_prefix="/billing/success")
 
@@ -44,7 +45,7 @@ def page() -> ResponseReturnValue:
     look = _look(given)
     if look is None:
         return redirect(url_for("accounts.login", next=request.full_path))
-    orders.bring_up_to_date(look.purchase)
+    lookup.bring_up_to_date(look.purchase)
     return private(Response(_rendered(look, given)))
 
 
@@ -56,7 +57,7 @@ def state() -> ResponseReturnValue:
     look = _look(_given(request.args))
     if look is None:
         raise NotFound("There is no such order.")
-    orders.bring_up_to_date(look.purchase)
+    lookup.bring_up_to_date(look.purchase)
     return {"state": look.standing}
 
 
@@ -68,7 +69,7 @@ def reveal() -> ResponseReturnValue:
     look = _look(given)
     if look is None:
         return redirect(url_for("accounts.login", next=url_for("success.page", **given)), 303)
-    orders.bring_up_to_date(look.purchase)
+    lookup.bring_up_to_date(look.purchase)
     revealed = orders.reveal(look.purchase, is_owner=look.is_owner)
     db.session.commit()
     if revealed is None:
@@ -102,7 +103,9 @@ def _look(given: Given) -> Look | None:
     Raises NotFound for somebody else's. Signed out, one's own and nobody's look the same.
     """
     ((name, value),) = given.items()
-    purchase = orders.by_session(value) if name == "session_id" else orders.by_number(value)
+    purchase = lookup.by_session(value) if name == "session_id" else lookup.by_number(value)
+    if purchase and purchase.kind != "plan":  # no key comes with it
+        purchase = None
     if purchase and (purchase.number in session.get(STARTED, []) or _owns(purchase)):
         return Look(purchase, is_owner=True)
     if purchase and purchase.payment_link and name == "session_id":

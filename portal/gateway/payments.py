@@ -43,7 +43,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class PaymentIntent:
-    """A payment, tried any number of times. `charge` is the last try, `failure` Stripe's code for why it failed."""
+    """A payment, tried any number of times. `charge` is the last try, `failure` Stripe's code for its failure."""
 
     id: str
     status: str  # requires_payment_method, requires_action, processing, succeeded, canceled, …
