@@ -15,6 +15,7 @@ from flask.cli import AppGroup
 from portal.billing import seeding
 from portal.errors import PortalError
 from portal.extensions import db
+from portal.reconcile.command import command as reconcile
 from portal.settings import Settings
 
 
@@ -43,7 +44,7 @@ def init_app(app: Flask) -> None:
     db_group.commands["downgrade"].context_settings["ignore_unknown_options"] = True
     for group in (catalogue_group, credits_group, events_group, links_group, users_group):
         app.cli.add_command(group)
-    for command in (seed_plans, sandbox, start, tick):
+    for command in (reconcile, seed_plans, sandbox, start, tick):
         app.cli.add_command(command)
 
 

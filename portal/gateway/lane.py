@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import stripe
@@ -78,6 +79,11 @@ class Lane:
         page = self._ask("get", f"/v1/checkout/sessions/{session_id}/line_items", {"limit": 1})
         return Price.read(page["data"][0]["price"]) if page["data"] else None
 
+    def complete_sessions(self, since: datetime) -> Iterator[Session]:
+        """The sessions made since then that were completed, the newest first."""
+        params = {"status": "complete", "created": {"gte": int(since.timestamp())}, "limit": PAGE}
+        return (Session.read(data) for data in self._list("/v1/checkout/sessions", params))
+
     def create_payment_link(self, params: Params, idempotency_key: str) -> PaymentLink:
         """POST /v1/payment_links."""
         return PaymentLink.read(self._ask("post", "/v1/payment_links", params, idempotency_key))
@@ -115,6 +121,11 @@ class Lane:
         expand = {"expand": ["latest_charge"]}
         return PaymentIntent.read(self._ask("get", f"/v1/payment_intents/{intent_id}", expand))
 
+    def payment_intents(self, customer: str) -> list[PaymentIntent]:
+        """The customer's newest payment intents, without their charges."""
+        page = self._ask("get", "/v1/payment_intents", {"customer": customer, "limit": PAGE})
+        return [PaymentIntent.read(data) for data in page["data"]]
+
     def charge(self, charge_id: str) -> Charge:
         """The charge as it is now."""
         return Charge.read(self._ask("get", f"/v1/charges/{charge_id}"))
@@ -131,6 +142,13 @@ class Lane:
             Reversal.read(data) for path in ("refunds", "disputes") for data in self._list(f"/v1/{path}", params)
         ]
         return sorted(found, key=lambda reversal: (reversal.created, reversal.id))
+
+    def reversals_since(self, since: datetime) -> Iterator[Reversal]:
+        """All refunds, then all disputes, of the account that were made since then."""
+        params = {"created": {"gte": int(since.timestamp())}, "limit": PAGE}
+        return (
+            Reversal.read(data) for path in ("refunds", "disputes") for data in self._list(f"/v1/{path}", params)
+        )
 
     def saved_method(self, customer: str) -> SavedMethod | None:
         """The customer's default payment method, else their newest card; None where nothing is saved."""
