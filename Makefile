@@ -19,6 +19,10 @@ check: .venv/installed-dev
 	@$(BIN)/djlint templates --check --lint --quiet
 	@$(BIN)/python .ci/audit.py
 
+# CPU time against floors of our own; PEERS=all installs the peers too and measures them.
+bench: .venv/installed-dev
+	@$(BIN)/python -m bench
+
 install: .venv/installed
 install-dev: .venv/installed-dev
 

@@ -113,7 +113,7 @@ def test_going_back_after_the_reveal_shows_no_key(here: World, browse: Browse, j
     page.go_back()
     expect(page.get_by_role("heading", name="Your API key was shown already")).to_be_visible()
     assert key not in page.content()
-    page.evaluate("history.forward()")
+    page.evaluate("() => void setTimeout(() => history.forward())")
     page.wait_for_timeout(500)
     assert key not in page.content()
 
