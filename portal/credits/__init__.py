@@ -10,13 +10,26 @@ def init_app(app: Flask) -> None:
     from flask_login import current_user
 
     from portal import jobs
-    from portal.credits import api, buying, grants, history_views, purchase_api, purchasing, views
+    from portal.credits import (
+        api,
+        buying,
+        grants,
+        history_views,
+        low_balance,
+        purchase_api,
+        purchasing,
+        topup_views,
+        topups,
+        views,
+    )
     from portal.extensions import csrf
     from portal.purchases.gives import Give, gives
 
-    jobs.chores["grants"] = grants.sweep
+    # In this order: what has expired counts no more, and a top-up may spare the mail.
+    jobs.chores |= {"grants": grants.sweep, "top-ups": topups.run, "low balance": low_balance.run}
     gives["credits"] = Give(read=purchasing.read_bought, write=purchasing.give)
     app.register_blueprint(views.blueprint)
+    app.register_blueprint(topup_views.blueprint)
     app.register_blueprint(history_views.blueprint)
     for room in (api.blueprint, purchase_api.blueprint):
         csrf.exempt(room)  # it reads no cookie

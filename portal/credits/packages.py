@@ -157,6 +157,11 @@ def find(word: str | int, mode: str, *, amount: int | None = None, field: str = 
     )
 
 
+def key_of(package_id: int) -> str | None:
+    """The key of a package, withdrawn or not."""
+    return db.session.execute(select(CreditPackage.key).filter_by(id=package_id)).scalar_one_or_none()
+
+
 def limits() -> Limits:
     """The bounds of a custom amount."""
     return _limits(current_app.extensions["settings"].catalogue)

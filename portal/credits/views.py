@@ -4,9 +4,9 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal import access
-from portal.credits import buying, packages
-from portal.credits.forms import CustomForm
+from portal import access, clock
+from portal.credits import buying, forms, grants, packages
+from portal.credits import topup_rules as rules
 from portal.errors import InvalidInput
 from portal.extensions import db, limiter, writes
 from portal.models import Customer, Purchase
@@ -28,7 +28,7 @@ def user_key() -> str:
 @login_required
 def index() -> ResponseReturnValue:
     """Balance, packages, and a custom amount."""
-    return page(CustomForm())
+    return page(_forms())
 
 
 @blueprint.post("/checkout")
@@ -39,14 +39,14 @@ def checkout() -> ResponseReturnValue:
     word = request.form.get("package", "").strip()
     if word != packages.CUSTOM:
         return _go(packages.find(word, "live", field="package"))
-    form = CustomForm()
-    if not form.validate_on_submit():
-        return page(form), 400
+    given = _forms()
+    if not given.custom.validate_on_submit():
+        return page(given), 400
     try:
-        item = packages.find(word, "live", amount=form.minor)
+        item = packages.find(word, "live", amount=given.custom.minor)
     except InvalidInput as refused:
-        form.amount.errors = [refused.detail]
-        return page(form), 400
+        given.custom.amount.errors = [refused.detail]
+        return page(given), 400
     return _go(item)
 
 
@@ -81,16 +81,27 @@ def state() -> ResponseReturnValue:
     return {"state": _standing(lookup.bring_up_to_date(_mine()))}
 
 
-def page(custom: CustomForm) -> str:
+def page(given: forms.Forms) -> str:
     """The credits page around its forms, refused or fresh."""
     customer = buying.live_customer(current_user.user)
+    rule = customer and rules.rule_of(customer.id)
     return render_template(
         "credits/index.html",
         balance=customer.credit_balance if customer else 0,
+        grants=grants.still_open(customer.id) if customer and customer.has_grants else [],
         offers=packages.offers(),
         limits=packages.limits(),
-        custom=custom,
+        forms=given,
+        rule=rule,
+        paused=rules.PAUSED.get(rule.paused_reason or "") if rule else None,
+        attempts=rules.attempts(customer.id) if customer and rule else [],
+        charged=rules.charged_this_month(customer.id, clock.now()) if customer and rule else 0,
     )
+
+
+def _forms() -> forms.Forms:
+    customer = buying.live_customer(current_user.user)
+    return forms.all_of(rules.rule_of(customer.id) if customer else None)
 
 
 def _go(item: Item) -> ResponseReturnValue:
