@@ -4,34 +4,38 @@ On PostgreSQL the two are one statement: an UPDATE whose result feeds the INSERT
 writes: there they are two statements, and every transaction that writes holds the one write lock from its start.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Executable, Update, bindparam, not_, select, true, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Executable,
+    Table,
+    Update,
+    bindparam,
+    not_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.orm import aliased
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
 from portal import clock
 from portal.errors import Conflict
 from portal.extensions import db
-from portal.models import CreditEntry, Customer
+from portal.models import Base, CreditEntry, Customer
 
 ONCE = ("customer_id", "reason", "reference")
-COLUMNS = (
-    "customer_id",
-    "amount",
-    "balance_after",
-    "reason",
-    "reference",
-    "description",
-    "purchase_id",
-    "created_at",
-)
+ENTRIES: Table = Base.metadata.tables["credit_entries"]
+CUSTOMERS: Table = Base.metadata.tables["customers"]
+COLUMNS = tuple(column.name for column in ENTRIES.columns if column.name != "id")
+PARAMETERS = tuple((f"new_{name}", name) for name in COLUMNS if name != "balance_after")
 
 
 class ReferenceReused(Conflict):
@@ -78,17 +82,24 @@ def add(draft: Draft, *, only_if_covered: bool = False) -> CreditEntry | None:
 
     `only_if_covered`: only where the balance suffices, and no part of it may expire. Raises ReferenceReused.
     """
+    db.session.flush()
     write = _write_at_once if db.engine.dialect.name == "postgresql" else _write_in_turn
     written = write(draft, only_if_covered)
     if written is None:
         return None
-    balance, entry = written
-    if entry is None:  # the reference stood there already; nobody saw the balance move, its row is locked
-        balance = db.session.execute(_move(), _parameters(replace(draft, amount=-draft.amount))).scalar_one()
-        entry = standing(draft)
-        assert entry is not None
-    _remember(draft.customer_id, balance)
-    return entry
+    balance, entry_id = written
+    if entry_id is not None:
+        _remember(draft.customer_id, balance)
+        return _entry(draft, entry_id, balance)
+    # The reference stood there already. Nobody saw the balance move: its row is locked.
+    _moved(replace(draft, amount=-draft.amount))
+    return standing(draft)
+
+
+def _entry(draft: Draft, entry_id: int, balance: int) -> CreditEntry:
+    """The entry as it was written; the session does not hold it, for entries never change."""
+    facts = {name: getattr(draft, name) for name in COLUMNS if name != "balance_after"}
+    return CreditEntry(id=entry_id, balance_after=balance, **facts)
 
 
 def standing(draft: Draft) -> CreditEntry | None:
@@ -103,71 +114,70 @@ def standing(draft: Draft) -> CreditEntry | None:
     return entry
 
 
-Written = tuple[int, CreditEntry | None] | None  # the balance after, and the entry unless its reference stood
+Written = tuple[int, int | None] | None  # the balance after, and the entry's id unless its reference stood
 
 
 def _write_at_once(draft: Draft, only_if_covered: bool) -> Written:
-    row = db.session.execute(_at_once(only_if_covered), _parameters(draft)).one_or_none()
+    row = db.session.connection().execute(_at_once(only_if_covered), _parameters(draft)).one_or_none()
     return None if row is None else (row[0], row[1])
 
 
 def _write_in_turn(draft: Draft, only_if_covered: bool) -> Written:
-    balance = db.session.execute(_move(only_if_covered), _parameters(draft)).scalar_one_or_none()
+    balance = _moved(draft, only_if_covered)
     if balance is None:
         return None
-    entry = db.session.execute(
-        _in_turn(), _parameters(draft) | {"new_balance_after": balance}
-    ).scalar_one_or_none()
-    return balance, entry
+    parameters = _parameters(draft) | {"new_balance_after": balance}
+    return balance, db.session.connection().execute(_in_turn(), parameters).scalar_one_or_none()
+
+
+def _moved(draft: Draft, only_if_covered: bool = False) -> int | None:
+    """The stored balance after it moved; None where it did not."""
+    moved = db.session.connection().execute(_move(only_if_covered), _parameters(draft)).scalar_one_or_none()
+    return None if moved is None else int(moved)
 
 
 def _parameters(draft: Draft) -> dict[str, object]:
     """Under names of their own: a column's name would be taken as a value for the UPDATE to set."""
-    return {f"new_{name}": value for name, value in asdict(draft).items()}
+    return {parameter: getattr(draft, name) for parameter, name in PARAMETERS}
 
 
 def _new(name: str) -> BindParameter[Any]:
-    return bindparam(f"new_{name}", type_=CreditEntry.__table__.c[name].type)
+    return bindparam(f"new_{name}", type_=ENTRIES.c[name].type)
+
+
+# The statements speak of tables, not of models: a spend is on the way of every request of a product, and the
+# ORM's own part of a statement would cost it half as much again.
 
 
 @cache
 def _move(only_if_covered: bool = False) -> Update:
     """The stored balance, moved by `amount`; gives what it is then."""
-    balance = Customer.credit_balance + _new("amount")
-    guards: list[ColumnElement[bool]] = [not_(Customer.has_grants), balance >= 0] if only_if_covered else []
-    return (
-        update(Customer)
-        .where(Customer.id == _new("customer_id"), *guards)
-        .values(credit_balance=balance)
-        .returning(Customer.credit_balance)
-        .execution_options(synchronize_session=False)
-    )
+    balance = CUSTOMERS.c.credit_balance + _new("amount")
+    guards: list[ColumnElement[bool]] = [not_(CUSTOMERS.c.has_grants), balance >= 0] if only_if_covered else []
+    moved = update(CUSTOMERS).where(CUSTOMERS.c.id == _new("customer_id"), *guards)
+    return moved.values(credit_balance=balance).returning(CUSTOMERS.c.credit_balance)
 
 
 @cache
 def _in_turn() -> Executable:
     """SQLite's second statement."""
-    insertion = (
-        sqlite_insert(CreditEntry)
-        .values({name: _new(name) for name in COLUMNS})
-        .on_conflict_do_nothing(index_elements=ONCE)
-    )
-    return insertion.returning(CreditEntry)
+    insertion = sqlite_insert(ENTRIES).values({name: _new(name) for name in COLUMNS})
+    return insertion.on_conflict_do_nothing(index_elements=ONCE).returning(ENTRIES.c.id)
 
 
 @cache
 def _at_once(only_if_covered: bool) -> Executable:
-    """PostgreSQL's one statement: no row where nothing moved, a row without an entry where its reference stood."""
+    """PostgreSQL's one statement: no row where nothing moved, a row without an id where its reference stood."""
     moved = _move(only_if_covered).cte("moved")
     values = [moved.c.credit_balance if name == "balance_after" else _new(name) for name in COLUMNS]
     entry = (
-        postgres_insert(CreditEntry)
+        postgres_insert(ENTRIES)
         .from_select(COLUMNS, select(*values).select_from(moved), include_defaults=False)
         .on_conflict_do_nothing(index_elements=ONCE)
-        .returning(*CreditEntry.__table__.c)
+        .returning(ENTRIES.c.id)
         .cte("entry")
     )
-    return select(moved.c.credit_balance, aliased(CreditEntry, entry)).select_from(moved.outerjoin(entry, true()))
+    return select(moved.c.credit_balance, entry.c.id).select_from(moved.outerjoin(entry, true()))
 
 
 def _remember(customer_id: int, balance: int) -> None:
