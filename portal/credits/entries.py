@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Connection,
     Executable,
     Table,
     Update,
@@ -83,8 +84,9 @@ def add(draft: Draft, *, only_if_covered: bool = False) -> CreditEntry | None:
     `only_if_covered`: only where the balance suffices, and no part of it may expire. Raises ReferenceReused.
     """
     db.session.flush()
-    write = _write_at_once if db.engine.dialect.name == "postgresql" else _write_in_turn
-    written = write(draft, only_if_covered)
+    connection = db.session.connection()
+    write = _write_at_once if connection.dialect.name == "postgresql" else _write_in_turn
+    written = write(connection, draft, only_if_covered)
     if written is None:
         return None
     balance, entry_id = written
@@ -92,7 +94,7 @@ def add(draft: Draft, *, only_if_covered: bool = False) -> CreditEntry | None:
         _remember(draft.customer_id, balance)
         return _entry(draft, entry_id, balance)
     # The reference stood there already. Nobody saw the balance move: its row is locked.
-    _moved(replace(draft, amount=-draft.amount))
+    _moved(connection, replace(draft, amount=-draft.amount))
     return standing(draft)
 
 
@@ -117,22 +119,22 @@ def standing(draft: Draft) -> CreditEntry | None:
 Written = tuple[int, int | None] | None  # the balance after, and the entry's id unless its reference stood
 
 
-def _write_at_once(draft: Draft, only_if_covered: bool) -> Written:
-    row = db.session.connection().execute(_at_once(only_if_covered), _parameters(draft)).one_or_none()
+def _write_at_once(connection: Connection, draft: Draft, only_if_covered: bool) -> Written:
+    row = connection.execute(_at_once(only_if_covered), _parameters(draft)).one_or_none()
     return None if row is None else (row[0], row[1])
 
 
-def _write_in_turn(draft: Draft, only_if_covered: bool) -> Written:
-    balance = _moved(draft, only_if_covered)
+def _write_in_turn(connection: Connection, draft: Draft, only_if_covered: bool) -> Written:
+    balance = _moved(connection, draft, only_if_covered)
     if balance is None:
         return None
     parameters = _parameters(draft) | {"new_balance_after": balance}
-    return balance, db.session.connection().execute(_in_turn(), parameters).scalar_one_or_none()
+    return balance, connection.execute(_in_turn(), parameters).scalar_one_or_none()
 
 
-def _moved(draft: Draft, only_if_covered: bool = False) -> int | None:
+def _moved(connection: Connection, draft: Draft, only_if_covered: bool = False) -> int | None:
     """The stored balance after it moved; None where it did not."""
-    moved = db.session.connection().execute(_move(only_if_covered), _parameters(draft)).scalar_one_or_none()
+    moved = connection.execute(_move(only_if_covered), _parameters(draft)).scalar_one_or_none()
     return None if moved is None else int(moved)
 
 
