@@ -11,9 +11,10 @@ from sqlalchemy import select
 
 from portal import mail
 from portal.billing import seeding
+from portal.credits import buying, packages
 from portal.extensions import db
 from portal.models import CreditEntry, CreditPackage, Customer, OutboxMail, Payment, Purchase
-from portal.purchases import fulfilment
+from portal.purchases import customers, fulfilment
 from tests.conftest import Person
 from tests.support import browsing, events
 from tests.support.world import World, eventually
@@ -274,6 +275,7 @@ def test_a_bad_purchase_names_its_field(here: World, key: str, body: object, fie
     answer = ask(here, key, "POST", "/purchase", body)
     assert answer.status_code == 400, answer.text
     assert any(name.startswith(field) for name in answer.json()["errors"]), answer.text
+    assert answer.json()["success"] is False
     with here.app.app_context():
         assert db.session.execute(select(Purchase)).first() is None
 
@@ -304,3 +306,34 @@ def test_the_mails_say_what_happened(here: World, alice: Person) -> None:
         assert words in added
     for words in ("Subject: Your payment was refunded", "$9.00", "-1,100", "4,400"):
         assert words in taken
+
+
+def test_credits_bought_in_test_mode_never_show_in_the_live_balance(here: World, alice: Person) -> None:
+    with here.app.test_request_context():
+        customer = customers.of(alice.user, "test")
+        db.session.commit()
+        url = buying.begin(customer, packages.find("basic", "test"), front=here.base).session_url
+    assert url
+    alice.browser.open(url)
+    alice.browser.pay(follow=False)
+    here.flush()
+    assert balance(here, "test") == 5500
+    alice.browser.open("/credits")
+    assert "Balance 0 credits" in alice.browser.text
+    with here.app.app_context():
+        session_id = db.session.execute(select(Purchase.session_id)).scalar_one()
+    assert alice.browser.open(f"/credits/success?session_id={session_id}").status_code == 404
+
+
+def test_a_crash_before_the_commit_loses_nothing_and_a_replay_doubles_nothing(here: World, alice: Person) -> None:
+    begin(alice)
+    mark = events.newest(here)
+    alice.browser.pay(follow=False)
+    event = next(one for one in events.since(here, mark) if one["type"] == "checkout.session.completed")
+    with here.app.app_context():
+        snapshot = fulfilment.read("live", event["data"]["object"]["id"])
+        assert fulfilment.apply(snapshot) is not None
+        db.session.rollback()  # what dying here leaves
+    assert entries(here) == []
+    assert [events.deliver(here, event).json()["status"] for _ in range(2)] == ["processed", "duplicate"]
+    assert entries(here) == [("purchase", 5500, 5500)]
