@@ -1,6 +1,7 @@
 """The forms of the credits page."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, IntegerField, SelectField, StringField
@@ -8,7 +9,9 @@ from wtforms.validators import InputRequired, NumberRange, Optional, ValidationE
 
 from portal import money
 from portal.credits import packages
-from portal.models import TopUpRule
+from portal.credits import topup_rules as rules
+from portal.credits.packages import Offer
+from portal.models import Customer, TopUpRule, User
 
 MOST_CREDITS = 1_000_000_000
 NUMERIC = {"inputmode": "numeric", "autocomplete": "off"}
@@ -42,10 +45,18 @@ class TopUpForm(FlaskForm):
         [InputRequired("Without your agreement nothing is charged.")],
     )
 
+    def __init__(self, offers: list[Offer], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.offers = offers
+        self.package.choices = [
+            (offer.key, f"{offer.name}: {offer.credits:,} credits for {money.text(offer.amount, offer.currency)}")
+            for offer in offers
+        ]
+
     def validate_monthly_cap(self, field: StringField) -> None:
         """A cap that leaves room for one package at least."""
         self.cap = parsed(field.data or "")
-        chosen = next((offer for offer in packages.offers() if offer.key == self.package.data), None)
+        chosen = next((offer for offer in self.offers if offer.key == self.package.data), None)
         if chosen and self.cap < chosen.amount:
             price = money.text(chosen.amount, chosen.currency)
             raise ValidationError(f"The package costs {price}, so this would never buy it.")
@@ -63,29 +74,36 @@ class LowBalanceForm(FlaskForm):
 
 @dataclass(frozen=True)
 class Forms:
-    """The forms of one page; a view replaces the one that was sent."""
+    """The forms of the credits page, and what they are about, read once."""
 
+    customer: Customer | None
+    rule: TopUpRule | None
+    offers: list[Offer]
     custom: CustomForm
     top_up: TopUpForm
     low_balance: LowBalanceForm
 
 
-def all_of(rule: TopUpRule | None) -> Forms:
-    """Every form of the page, filled with what was chosen before, or with what was just sent."""
-    top_up = TopUpForm(data=_terms(rule))
-    top_up.package.choices = [
-        (offer.key, f"{offer.name}: {offer.credits:,} credits for {money.text(offer.amount, offer.currency)}")
-        for offer in packages.offers()
-    ]
-    return Forms(CustomForm(), top_up, LowBalanceForm(data={"low_balance_at": rule and rule.low_balance_at}))
+def of(user: User) -> Forms:
+    """Every form of the page, filled with what was chosen before, or with what was just sent. Two queries."""
+    customer, rule = rules.of_user(user.id)
+    offers = packages.offers()
+    return Forms(
+        customer,
+        rule,
+        offers,
+        CustomForm(),
+        TopUpForm(offers, data=_terms(rule, offers)),
+        LowBalanceForm(data={"low_balance_at": rule and rule.low_balance_at}),
+    )
 
 
-def _terms(rule: TopUpRule | None) -> dict[str, object]:
+def _terms(rule: TopUpRule | None, offers: list[Offer]) -> dict[str, object]:
     if rule is None or not rule.package_id:
         return {}
-    bounds = packages.limits()
-    cap = money.text(rule.monthly_cap, bounds.currency, short=True)
-    return {"threshold": rule.threshold, "monthly_cap": cap, "package": packages.key_of(rule.package_id)}
+    cap = money.text(rule.monthly_cap, packages.limits().currency, short=True)
+    chosen = next((offer.key for offer in offers if offer.id == rule.package_id), None)
+    return {"threshold": rule.threshold, "monthly_cap": cap, "package": chosen}
 
 
 def parsed(words: str) -> int:

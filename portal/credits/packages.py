@@ -26,6 +26,7 @@ NOTHING_CHARGED = "You were not charged."
 class Offer:
     """A package as the page shows it."""
 
+    id: int
     key: str
     name: str
     credits: int
@@ -113,6 +114,7 @@ def offers(mode: str = "live") -> list[Offer]:
     best = min(found, key=lambda package: (package.amount / package.credits, package.position), default=None)
     return [
         Offer(
+            id=package.id,
             key=package.key,
             name=package.name,
             credits=package.credits,
@@ -155,11 +157,6 @@ def find(word: str | int, mode: str, *, amount: int | None = None, field: str = 
         quantity=quantity,
         credits=credits,
     )
-
-
-def key_of(package_id: int) -> str | None:
-    """The key of a package, withdrawn or not."""
-    return db.session.execute(select(CreditPackage.key).filter_by(id=package_id)).scalar_one_or_none()
 
 
 def limits() -> Limits:

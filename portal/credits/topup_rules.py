@@ -41,6 +41,13 @@ def rule_of(customer_id: int) -> TopUpRule | None:
     return db.session.execute(select(TopUpRule).filter_by(customer_id=customer_id)).scalar_one_or_none()
 
 
+def of_user(user_id: int) -> tuple[Customer | None, TopUpRule | None]:
+    """The user's live customer and its rule, each None where there is none yet. One query."""
+    query = select(Customer, TopUpRule).outerjoin(TopUpRule, TopUpRule.customer_id == Customer.id)
+    row = db.session.execute(query.where(Customer.user_id == user_id, Customer.mode == "live")).one_or_none()
+    return (row[0], row[1]) if row else (None, None)
+
+
 def turn_on(customer_id: int, terms: Terms) -> TopUpRule:
     """Agree to these terms from now on; what paused it before is forgotten. Flushes."""
     package = db.session.execute(select(CreditPackage).filter_by(key=terms.package)).scalar_one()

@@ -13,7 +13,7 @@ from portal.purchases import customers
 
 blueprint = Blueprint("topups", __name__, url_prefix="/credits")
 
-NO_CARD = "There is no saved card to charge. Save one by “Manage payment method” on the billing page first."
+NO_CARD = "There is no saved card to charge. Save one first, by the button below."
 
 
 @blueprint.post("/top-up")
@@ -22,7 +22,7 @@ NO_CARD = "There is no saved card to charge. Save one by “Manage payment metho
 def turn_on() -> ResponseReturnValue:
     """Agree to top-ups by these terms, or change them."""
     customer = customers.of(current_user.user)
-    given = forms.all_of(rules.rule_of(customer.id))
+    given = forms.of(current_user.user)
     if not given.top_up.validate_on_submit():
         return page(given), 400
     db.session.commit()
@@ -54,7 +54,7 @@ def turn_off() -> ResponseReturnValue:
 def warn() -> ResponseReturnValue:
     """When to mail that credits run low."""
     customer = customers.of(current_user.user)
-    given = forms.all_of(rules.rule_of(customer.id))
+    given = forms.of(current_user.user)
     if not given.low_balance.validate_on_submit():
         return page(given), 400
     credits = given.low_balance.low_balance_at.data

@@ -28,7 +28,7 @@ def user_key() -> str:
 @login_required
 def index() -> ResponseReturnValue:
     """Balance, packages, and a custom amount."""
-    return page(_forms())
+    return page(forms.of(current_user.user))
 
 
 @blueprint.post("/checkout")
@@ -39,7 +39,7 @@ def checkout() -> ResponseReturnValue:
     word = request.form.get("package", "").strip()
     if word != packages.CUSTOM:
         return _go(packages.find(word, "live", field="package"))
-    given = _forms()
+    given = forms.of(current_user.user)
     if not given.custom.validate_on_submit():
         return page(given), 400
     try:
@@ -83,25 +83,19 @@ def state() -> ResponseReturnValue:
 
 def page(given: forms.Forms) -> str:
     """The credits page around its forms, refused or fresh."""
-    customer = buying.live_customer(current_user.user)
-    rule = customer and rules.rule_of(customer.id)
+    customer, rule = given.customer, given.rule
     return render_template(
         "credits/index.html",
         balance=customer.credit_balance if customer else 0,
         grants=grants.still_open(customer.id) if customer and customer.has_grants else [],
-        offers=packages.offers(),
+        offers=given.offers,
         limits=packages.limits(),
         forms=given,
         rule=rule,
         paused=rules.PAUSED.get(rule.paused_reason or "") if rule else None,
-        attempts=rules.attempts(customer.id) if customer and rule else [],
-        charged=rules.charged_this_month(customer.id, clock.now()) if customer and rule else 0,
+        attempts=rules.attempts(rule.customer_id) if rule else [],
+        charged=rules.charged_this_month(rule.customer_id, clock.now()) if rule and rule.enabled else 0,
     )
-
-
-def _forms() -> forms.Forms:
-    customer = buying.live_customer(current_user.user)
-    return forms.all_of(rules.rule_of(customer.id) if customer else None)
 
 
 def _go(item: Item) -> ResponseReturnValue:

@@ -87,6 +87,24 @@ def test_it_is_off_until_somebody_agrees(here: World, alice: Person) -> None:
     assert tick(here) == 0
 
 
+def test_a_card_is_saved_on_stripe_s_own_page(here: World, alice: Person) -> None:
+    """Also by who has no plan: the button is on the credits page."""
+    alice.browser.open("/credits")
+    alice.browser.press("Save a card")
+    card = {
+        "number": "4242 4242 4242 4242",
+        "expiration": "12 / 34",
+        "cvc": "123",
+        "name": "Alice",
+        "zip": "94107",
+    }
+    alice.browser.press("Save card", **card)
+    alice.browser.open("/credits")
+    alice.browser.press("Turn on top-up", **TERMS)
+    assert "The automatic top-up is on." in alice.browser.text
+    assert tick(here) == 1
+
+
 def test_it_buys_once_when_credits_run_low(here: World, keen: Person) -> None:
     assert [tick(here), tick(here)] == [1, 0]
     assert balance(here) == 5500
