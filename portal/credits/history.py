@@ -8,9 +8,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, literal, or_, select, tuple_, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from portal.credits import sources
 from portal.credits.sources import Source
@@ -23,6 +35,8 @@ EXPORTED = 1000  # rows that an export takes at a time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+ESCAPE = "/"
+MOST = bindparam("most", type_=Integer)
 CURSOR = re.compile(r"([0-9]{1,17})-([0-3])-([0-9]{1,18})")
 
 
@@ -88,7 +102,7 @@ def page(
     customer: Customer, wanted: Filter, before: Position | None = None, size: int = PAGE
 ) -> tuple[list[Row], Position | None]:
     """The rows that follow this position, and the last one's position where there are more. One query."""
-    found = db.session.execute(statement(customer, wanted, before, size + 1))
+    found = db.session.execute(*query(customer, wanted, before, size + 1))
     rows = [Row(*row) for row in found]
     return rows[:size], rows[size - 1].position if len(rows) > size else None
 
@@ -106,43 +120,78 @@ def everything(customer: Customer, wanted: Filter) -> Iterator[Row]:
             return
 
 
-def statement(customer: Customer, wanted: Filter, before: Position | None, limit: int) -> Select[Any]:
-    """The query behind a page."""
-    parts = [_first(source, wanted, before, limit) for source in sources.of(customer, wanted.kind)]
-    found = union_all(*parts).subquery()
+def query(
+    customer: Customer, wanted: Filter, before: Position | None, limit: int
+) -> tuple[Select[Any], dict[str, Any]]:
+    """The statement behind a page, and what it is run with."""
+    words = wanted.words.split()
+    values: dict[str, Any] = {"customer": customer.id, "mode": customer.mode, "most": limit}
+    values |= {"since": wanted.since, "until": wanted.until}
+    values |= {f"word_{number}": _escaped(word) for number, word in enumerate(words)}
+    if before:
+        values |= {"moment": before.created_at, "id": before.id}
+    shape = Shape(
+        wanted.kind, bool(wanted.since), bool(wanted.until), len(words), before.source if before else None
+    )
+    return _statement(shape), values
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a query decides about its statement; everything else is a value that it is run with."""
+
+    kind: str
+    since: bool
+    until: bool
+    words: int
+    after: int | None  # the source of the row that the page follows
+
+
+@lru_cache(maxsize=256)
+def _statement(shape: Shape) -> Select[Any]:
+    """Built once for each shape: building it takes longer than running it."""
+    found = union_all(*(_first(source, shape) for source in sources.of(shape.kind))).subquery()
     order = (found.c.created_at.desc(), found.c.source.desc(), found.c.id.desc())
-    return select(*found.c).order_by(*order).limit(limit)
+    return select(*found.c).order_by(*order).limit(MOST)
 
 
-def _first(source: Source, wanted: Filter, before: Position | None, limit: int) -> Select[Any]:
+def _first(source: Source, shape: Shape) -> Select[Any]:
     """A source's first rows after the position: no more than a page of them, along the index of its order."""
-    conditions = [*_when(source, wanted), *_after(source, before), *_matching(source, wanted.words)]
+    conditions = [*_when(source, shape), *_after(source, shape.after), *_matching(source, shape.words)]
     order = (source.created_at.desc(), source.id.desc())
-    rows = source.rows.where(*conditions).order_by(*order).limit(limit)
+    rows = source.rows.where(*conditions).order_by(*order).limit(MOST)
     return select(*rows.subquery().c)  # SQLite takes an ordered SELECT in a UNION only as a subquery
 
 
-def _when(source: Source, wanted: Filter) -> Iterator[ColumnElement[bool]]:
-    if wanted.since:
-        yield source.created_at >= wanted.since
-    if wanted.until:
-        yield source.created_at < wanted.until
+def _when(source: Source, shape: Shape) -> Iterator[ColumnElement[bool]]:
+    if shape.since:
+        yield source.created_at >= bindparam("since", type_=source.created_at.type)
+    if shape.until:
+        yield source.created_at < bindparam("until", type_=source.created_at.type)
 
 
-def _after(source: Source, before: Position | None) -> Iterator[ColumnElement[bool]]:
+def _after(source: Source, after: int | None) -> Iterator[ColumnElement[bool]]:
     """Further down the list: of rows of one moment those of a lower source come later."""
-    if before is None:
+    if after is None:
         return
-    if source.rank == before.source:
-        moment = literal(before.created_at, source.created_at.type)
-        yield tuple_(source.created_at, source.id) < tuple_(moment, literal(before.id, BigInteger()))
-    elif source.rank < before.source:
-        yield source.created_at <= before.created_at
+    moment = bindparam("moment", type_=source.created_at.type)
+    if source.rank == after:
+        yield tuple_(source.created_at, source.id) < tuple_(moment, bindparam("id", type_=BigInteger))
+    elif source.rank < after:
+        yield source.created_at <= moment
     else:
-        yield source.created_at < before.created_at
+        yield source.created_at < moment
 
 
-def _matching(source: Source, words: str) -> Iterator[ColumnElement[bool]]:
+def _matching(source: Source, words: int) -> Iterator[ColumnElement[bool]]:
     """Each word has to occur somewhere in what the row says of itself."""
-    for word in words.split():
-        yield or_(*(column.icontains(word, autoescape=True) for column in source.searched))
+    for number in range(words):
+        word = bindparam(f"word_{number}", type_=String)
+        yield or_(*(column.icontains(word, escape=ESCAPE) for column in source.searched))
+
+
+def _escaped(word: str) -> str:
+    """The word as LIKE finds it literally."""
+    for special in (ESCAPE, "%", "_"):
+        word = word.replace(special, ESCAPE + special)
+    return word

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
-from portal.models import CreditEntry, Customer, Invoice, Payment, Purchase, Reversal
+from portal.models import CreditEntry, Invoice, Payment, Purchase, Reversal
 
 ENTRY, PAYMENT, REVERSAL, INVOICE = range(4)  # at the same moment the last one stands on top
 
@@ -41,6 +42,10 @@ KINDS = {
     "invoices": "Invoices",
 }
 
+# Whose history it is: given when a statement is run, so that one can be built once for all.
+CUSTOMER = bindparam("customer", type_=BigInteger)
+MODE = bindparam("mode", type_=String)
+
 Columns = list[ColumnElement[Any]]
 
 
@@ -55,16 +60,16 @@ class Source:
     rows: Select[Any]
 
 
-def of(customer: Customer, kind: str) -> list[Source]:
+def of(kind: str) -> list[Source]:
     """The sources that hold rows of a kind; all of them where it is empty."""
     if kind == "invoices":
-        return [_invoices(customer)]
-    found = [_entries(customer, kind)]
+        return [_invoices()]
+    found = [_entries(kind)]
     if kind in ("", "purchases"):
-        found.append(_payments(customer))
+        found.append(_payments())
     if kind in ("", "refunds"):
-        found.append(_reversals(customer))
-    return found if kind else [*found, _invoices(customer)]
+        found.append(_reversals())
+    return found if kind else [*found, _invoices()]
 
 
 TYPES = {
@@ -87,7 +92,7 @@ def _row(rank: int, table: Any, **columns: Any) -> Columns:
     return key + [columns.get(name, cast(null(), kind)).label(name) for name, kind in TYPES.items()]
 
 
-def _entries(customer: Customer, kind: str) -> Source:
+def _entries(kind: str) -> Source:
     entry = CreditEntry
     money = case(
         (entry.reason == "purchase", Payment.amount),
@@ -107,12 +112,12 @@ def _entries(customer: Customer, kind: str) -> Source:
         status=case((entry.reason == "purchase", _paid_status()), else_=Reversal.status),
         url=Payment.receipt_url,
     )
-    is_reversal = and_(entry.reason.in_(REVERSED), Reversal.mode == customer.mode)
+    is_reversal = and_(entry.reason.in_(REVERSED), Reversal.mode == MODE)
     rows = (
         select(*columns)
         .outerjoin(Payment, and_(Payment.purchase_id == entry.purchase_id, Payment.status == "succeeded"))
         .outerjoin(Reversal, and_(is_reversal, Reversal.stripe_id == entry.reference))
-        .where(entry.customer_id == customer.id, *_of_kind(kind))
+        .where(entry.customer_id == CUSTOMER, *_of_kind(kind))
     )
     return Source(ENTRY, entry.created_at, entry.id, (entry.description, entry.reference, entry.reason), rows)
 
@@ -133,7 +138,7 @@ def _paid_status() -> ColumnElement[str]:
     )
 
 
-def _payments(customer: Customer) -> Source:
+def _payments() -> Source:
     columns = _row(
         PAYMENT,
         Payment,
@@ -146,16 +151,16 @@ def _payments(customer: Customer) -> Source:
         url=Payment.receipt_url,
     )
     told = exists().where(
-        CreditEntry.customer_id == customer.id,
+        CreditEntry.customer_id == CUSTOMER,
         CreditEntry.reason == "purchase",
         CreditEntry.reference.in_([Purchase.session_id, Purchase.payment_intent]),
     )
     rows = select(*columns).join(Purchase, Purchase.id == Payment.purchase_id)
-    rows = rows.where(Payment.customer_id == customer.id, ~told)
+    rows = rows.where(Payment.customer_id == CUSTOMER, ~told)
     return Source(PAYMENT, Payment.created_at, Payment.id, (Purchase.name, Payment.payment_intent), rows)
 
 
-def _reversals(customer: Customer) -> Source:
+def _reversals() -> Source:
     columns = _row(
         REVERSAL,
         Reversal,
@@ -168,19 +173,19 @@ def _reversals(customer: Customer) -> Source:
         url=Payment.receipt_url,
     )
     told = exists().where(
-        CreditEntry.customer_id == customer.id,
+        CreditEntry.customer_id == CUSTOMER,
         CreditEntry.reason == Reversal.kind,
         CreditEntry.reference == Reversal.stripe_id,
     )
     rows = select(*columns).join(Payment, Payment.id == Reversal.payment_id)
     rows = rows.join(Purchase, Purchase.id == Payment.purchase_id)
-    rows = rows.where(Reversal.customer_id == customer.id, ~told)
+    rows = rows.where(Reversal.customer_id == CUSTOMER, ~told)
     return Source(
         REVERSAL, Reversal.created_at, Reversal.id, (Purchase.name, Reversal.stripe_id, Reversal.kind), rows
     )
 
 
-def _invoices(customer: Customer) -> Source:
+def _invoices() -> Source:
     columns = _row(
         INVOICE,
         Invoice,
@@ -192,5 +197,5 @@ def _invoices(customer: Customer) -> Source:
         status=Invoice.status,
         url=func.coalesce(Invoice.hosted_url, Invoice.pdf_url),
     )
-    rows = select(*columns).where(Invoice.customer_id == customer.id)
+    rows = select(*columns).where(Invoice.customer_id == CUSTOMER)
     return Source(INVOICE, Invoice.created_at, Invoice.id, (Invoice.number, Invoice.status), rows)
