@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import contests, databases, pages, peers, schema
+from bench import contests, databases, history, pages, peers, schema, spending
 from bench.databases import Fresh
 from bench.table import Line
 
@@ -34,8 +34,10 @@ def main() -> int:
 def _lines(kind: str, fresh: Fresh, folder: Path, *, with_peers: bool) -> Iterator[Line]:
     for contest in contests.CONTESTS:
         yield from contests.lines(contest, kind, fresh, folder, with_peers=with_peers)
+    yield from history.lines(kind, fresh, folder)
     yield from schema.lines(kind, fresh, folder)
     yield from pages.lines(kind, fresh, folder)
+    yield from spending.lines(kind, fresh, folder)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,16 @@ from portal.models import Purchase
 from portal.models.purchase import new_number
 
 # What answers machines, or only leads on.
-NO_PAGES = ("/api/", "/v1/", "/static/", "/healthz", "/readyz", "/metrics", "/billing/success/state")
+NO_PAGES = (
+    "/api/",
+    "/v1/",
+    "/static/",
+    "/history.csv",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/billing/success/state",
+)
 ASSET = re.compile(r'<(?:link|script|img)\b[^>]*?(?:href|src)="([^"]+)"')
 ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 

@@ -24,6 +24,7 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
         accounts,
         billing,
         cli,
+        credits,
         errors,
         extensions,
         gateway,
@@ -51,7 +52,7 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
     errors.init_app(app)
     gateway.init_app(app, settings, before_call=extensions.refuse_open_transaction)
 
-    for room in (accounts, billing, keys, webhooks):
+    for room in (accounts, billing, credits, keys, webhooks):
         room.init_app(app)
     health.init_app(app)
     cli.init_app(app)

@@ -5,6 +5,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
+from datetime import UTC, datetime, timedelta
 
 import click
 from flask import Flask, current_app
@@ -13,6 +15,7 @@ from flask.cli import AppGroup, with_appcontext
 from portal.billing import seeding
 from portal.errors import PortalError
 from portal.extensions import db
+from portal.reconcile.command import command as reconcile
 from portal.settings import Settings
 
 
@@ -27,6 +30,7 @@ class Commands(AppGroup):
 
 
 catalogue_group = Commands("catalogue", help="What is on sale, at Stripe.")
+credits_group = Commands("credits", help="Prepaid credits.")
 events_group = Commands("events", help="The webhook inbox.")
 links_group = Commands("payment-link", help="Selling without a website.")
 users_group = Commands("users", help="Who signs in.")
@@ -38,9 +42,9 @@ def init_app(app: Flask) -> None:
     db_group = app.cli.commands["db"]
     assert isinstance(db_group, click.Group)
     db_group.commands["downgrade"].context_settings["ignore_unknown_options"] = True
-    for group in (catalogue_group, events_group, links_group, users_group):
+    for group in (catalogue_group, credits_group, events_group, links_group, users_group):
         app.cli.add_command(group)
-    for command in (seed_plans, sandbox, start, tick):
+    for command in (reconcile, seed_plans, sandbox, start, tick):
         app.cli.add_command(command)
 
 
@@ -234,6 +238,30 @@ def retry_events() -> None:
 
     for event_id, status in inbox.retry():
         click.echo(f"{event_id}  {status}")
+
+
+@credits_group.command("grant")
+@click.argument("email", metavar="USER")
+@click.argument("amount", type=click.IntRange(1, 10**9))
+@click.option(
+    "--expires", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The last day that they are good, UTC."
+)
+@click.option("--note", default="", help="What for; the customer reads it.")
+@click.option("--reference", default="", help="A name for this grant: the same again gives nothing.")
+@click.option("--mode", type=click.Choice(["live", "test"]), default="live", show_default=True)
+def grant_credits(email: str, amount: int, expires: datetime, note: str, reference: str, mode: str) -> None:
+    """Give a user, by mail address, credits that expire."""
+    from portal.accounts import people
+    from portal.credits import grants
+    from portal.purchases import customers
+
+    user = people.find(email)
+    if user is None:
+        raise click.ClickException(f"There is no account with the email {email}.")
+    until = expires.replace(tzinfo=UTC) + timedelta(days=1)
+    given = grants.give(customers.of(user, mode).id, amount, until, reference or f"cli:{uuid.uuid4()}", note)
+    db.session.commit()
+    click.echo(f"{email} has {given.amount:,} credits more until the end of {expires:%Y-%m-%d} UTC.")
 
 
 @users_group.command("create-admin")

@@ -18,7 +18,8 @@ from portal.extensions import db
 log = structlog.get_logger()
 
 # Answered to programs; everything else is a page.
-JSON_PATHS = ("/api/", "/v1/", "/stripe/webhook", "/billing/success/state", "/healthz", "/readyz")
+JSON_PATHS = ("/api/", "/v1/", "/stripe/webhook", "/billing/success/state", "/credits/success/state", "/healthz", "/readyz")
+SUCCESS_PATHS = "/api/credits/"  # its callers look for `success` in every answer (seed 3)
 RETRY_SECONDS = 30
 
 # What Werkzeug says by itself, in our words: (title, detail).
@@ -214,6 +215,8 @@ def answer(
     """The same error as problem+json (RFC 9457) or as a page."""
     if wants_json():
         body = {"status": status, "title": title, "detail": detail, "code": code, "request_id": g.request_id}
+        if request.path.startswith(SUCCESS_PATHS):
+            body["success"] = False
         response = jsonify(body | (extra or {}))
         response.content_type = "application/problem+json"
     else:

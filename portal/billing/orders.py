@@ -1,75 +1,17 @@
 """Where an order stands, for whoever may look at it, and the one reveal of its key (money rule 10)."""
 
-import re
 from datetime import datetime, timedelta
 
-import structlog
-from sqlalchemy import select, update
+from sqlalchemy import update
 
-from portal import clock, gateway
-from portal.errors import Conflict, StripeRefused, StripeUnavailable
+from portal import clock
+from portal.errors import Conflict
 from portal.extensions import db
 from portal.keys import minting
 from portal.models import ApiKey, Purchase
-from portal.purchases import fulfilment
-from portal.purchases.fulfilment import Mismatch
+from portal.purchases import lookup
 
-log = structlog.get_logger()
-
-SESSION_ID = re.compile(r"cs_(live|test)_[A-Za-z0-9]{1,200}")
 BEARERS_HOUR = timedelta(hours=1)
-
-
-def by_session(session_id: str) -> Purchase | None:
-    """The order of a Checkout Session: ours by its id, else by what is written on it at Stripe.
-
-    Stripe knows of sessions whose id we never got to store (a crash after the call), and of those that a
-    Payment Link began. Commits. For anything that is no session's id, nobody is asked.
-    """
-    shaped = SESSION_ID.fullmatch(session_id)
-    if shaped is None:
-        return None
-    found = db.session.execute(select(Purchase).filter_by(session_id=session_id)).scalars().first()
-    db.session.commit()
-    if found is not None:
-        return found
-    lanes = [lane for lane in map(gateway.of, gateway.MODES) if lane.livemode == (shaped[1] == "live")]
-    return next(filter(None, (_from_stripe(lane, session_id) for lane in lanes if lane.is_configured)), None)
-
-
-def _from_stripe(lane: gateway.Lane, session_id: str) -> Purchase | None:
-    """Fulfil a session that Stripe says is ours; for a stranger's nothing is written."""
-    try:
-        session = lane.session(session_id)
-        ours = session.payment_link or session.metadata.get("purchase")
-        return fulfilment.fulfil(lane.mode, session_id) if ours else None
-    except (StripeRefused, Mismatch):
-        db.session.rollback()
-        return None
-
-
-def by_number(number: str) -> Purchase | None:
-    """The order of this number."""
-    return db.session.execute(select(Purchase).filter_by(number=number)).scalar_one_or_none()
-
-
-def bring_up_to_date(purchase: Purchase) -> bool:
-    """Ask Stripe, unless it is paid already; whoever comes first, page or webhook, does the same. Commits.
-
-    False where Stripe did not answer: what the row says may be behind, and the webhook or next look will tell.
-    """
-    if purchase.paid_at or purchase.session_id is None:
-        return True
-    db.session.commit()
-    answered = True
-    try:
-        fulfilment.fulfil(purchase.mode, purchase.session_id)
-    except (StripeUnavailable, StripeRefused, Mismatch) as reason:
-        db.session.rollback()
-        log.warning("order_not_brought_up_to_date", order=purchase.number, reason=type(reason).__name__)
-        answered = False
-    db.session.refresh(purchase)
-    return answered
 
 
 def standing(purchase: Purchase, *, is_owner: bool, is_current: bool = True, now: datetime | None = None) -> str:
@@ -86,9 +28,7 @@ def standing(purchase: Purchase, *, is_owner: bool, is_current: bool = True, now
         if minting.living(purchase.customer):
             return "has_key"
         return "paid" if purchase.amount else "free"
-    if purchase.state == "open" and purchase.completed_at is None and is_current:
-        return "unpaid"
-    return {"failed": "declined", "expired": "expired"}.get(purchase.state, "pending")
+    return lookup.unpaid(purchase, is_current=is_current)
 
 
 def _for_bearer(purchase: Purchase, now: datetime) -> str:

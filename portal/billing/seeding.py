@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 
 from portal import catalogue as file
 from portal import money
+from portal.credits import packages
 from portal.extensions import db
 from portal.models import Customer, Plan, Price
 
@@ -19,10 +20,11 @@ class Seeded:
 
     lines: list[str] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
+    packages: list[str] = field(default_factory=list)  # likewise, a line for each package of credits
 
 
 def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> Seeded:
-    """Bring plans and prices to what the catalogue says; those it lost are withdrawn. Again changes nothing.
+    """Bring plans, prices and packages to what the catalogue says, withdraw what it lost. Again changes nothing.
 
     `price_ids` are the live price ids given by the environment, by catalogue key: they win over pushed ones.
     Flushes.
@@ -46,6 +48,7 @@ def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> Seeded:
             changed = True
     if changed:  # what a running portal remembers of entitlements is stale
         db.session.execute(update(Customer).values(access_version=Customer.access_version + 1))
+    done.packages = packages.seed(catalogue, price_ids)
     db.session.flush()
     return done
 
@@ -114,6 +117,7 @@ def report(done: Seeded) -> str:
         lines += _described(plan)
     ready = f"{len(missing)} prices are not at Stripe yet: run `flask catalogue push`."
     lines += ["", ready if missing else "Stripe integration ready for production use."]
+    lines += ["", "Seeding credit packages...", *(f"  ✓ {line}" for line in done.packages)]
     return "\n".join([*lines, "", RULE, "Seed completed successfully!", RULE])
 
 

@@ -16,6 +16,7 @@ from portal.extensions import db, limiter, writes
 from portal.keys import minting
 from portal.models import Purchase
 from portal.pages import private
+from portal.purchases import lookup
 
 blueprint = Blueprint("success", __name__, url_prefix="/billing/success")
 
@@ -31,7 +32,7 @@ class Look:
 
     def standing(self) -> str:
         """Where the order stands now, for this reader. Asks Stripe; commits."""
-        is_current = orders.bring_up_to_date(self.purchase)
+        is_current = lookup.bring_up_to_date(self.purchase)
         return orders.standing(self.purchase, is_owner=self.is_owner, is_current=is_current)
 
 
@@ -66,7 +67,7 @@ def reveal() -> ResponseReturnValue:
     look = _look(given)
     if look is None:
         return redirect(url_for("accounts.login", next=url_for("success.page", **given)), 303)
-    orders.bring_up_to_date(look.purchase)
+    lookup.bring_up_to_date(look.purchase)
     revealed = orders.reveal(look.purchase, is_owner=look.is_owner)
     db.session.commit()
     if revealed is None:
@@ -100,7 +101,9 @@ def _look(given: Given) -> Look | None:
     Raises NotFound for somebody else's. Signed out, one's own and nobody's look the same.
     """
     ((name, value),) = given.items()
-    purchase = orders.by_session(value) if name == "session_id" else orders.by_number(value)
+    purchase = lookup.by_session(value) if name == "session_id" else lookup.by_number(value)
+    if purchase and purchase.kind != "plan":  # no key comes with it
+        purchase = None
     if purchase and _owns(purchase):
         return Look(purchase, is_owner=True)
     if purchase and purchase.payment_link and name == "session_id":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from flask import Flask, current_app
 
 from portal.gateway.lane import Lane
+from portal.gateway.payments import Charge, PaymentIntent, Reversal, SavedMethod
 from portal.gateway.shapes import (
     Card,
     Customer,
@@ -26,12 +27,16 @@ __all__ = [
     "MODES",
     "BadSignature",
     "Card",
+    "Charge",
     "Customer",
     "Invoice",
     "Lane",
+    "PaymentIntent",
     "PaymentLink",
     "Price",
     "Product",
+    "Reversal",
+    "SavedMethod",
     "Session",
     "Subscription",
     "SubscriptionItem",

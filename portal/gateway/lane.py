@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ import stripe
 import structlog
 
 from portal.errors import StripeRefused, StripeUnavailable
+from portal.gateway.payments import Charge, PaymentIntent, Reversal, SavedMethod
 from portal.gateway.shapes import Customer, Invoice, PaymentLink, Price, Product, Session, Subscription
 
 log = structlog.get_logger()
@@ -92,6 +94,11 @@ class Lane:
         page = self._ask("get", f"/v1/checkout/sessions/{quoted(session_id)}/line_items", {"limit": 1})
         return Price.read(page["data"][0]["price"]) if page["data"] else None
 
+    def complete_sessions(self, since: datetime) -> Iterator[Session]:
+        """The sessions made since then that were completed, the newest first."""
+        params = {"status": "complete", "created": {"gte": int(since.timestamp())}, "limit": PAGE}
+        return (Session.read(data) for data in self._list("/v1/checkout/sessions", params))
+
     def create_payment_link(self, params: Params, idempotency_key: str) -> PaymentLink:
         """POST /v1/payment_links."""
         return PaymentLink.read(self._ask("post", "/v1/payment_links", params, idempotency_key))
@@ -118,6 +125,56 @@ class Lane:
         """A subscription's open invoices, newest first."""
         params = {"subscription": subscription_id, "status": "open", "limit": PAGE}
         return [Invoice.read(data) for data in self._list("/v1/invoices", params)]
+
+    # Payments and what takes them back
+
+    def create_payment_intent(self, params: Params, idempotency_key: str) -> PaymentIntent:
+        """POST /v1/payment_intents. StripeRefused where the card was declined."""
+        expand = {"expand": ["latest_charge"]}
+        return PaymentIntent.read(self._ask("post", "/v1/payment_intents", params | expand, idempotency_key))
+
+    def payment_intent(self, intent_id: str) -> PaymentIntent:
+        """The payment intent, with its latest charge."""
+        expand = {"expand": ["latest_charge"]}
+        return PaymentIntent.read(self._ask("get", f"/v1/payment_intents/{intent_id}", expand))
+
+    def payment_intents(self, customer: str) -> list[PaymentIntent]:
+        """The customer's newest payment intents, without their charges."""
+        page = self._ask("get", "/v1/payment_intents", {"customer": customer, "limit": PAGE})
+        return [PaymentIntent.read(data) for data in page["data"]]
+
+    def charge(self, charge_id: str) -> Charge:
+        """The charge as it is now."""
+        return Charge.read(self._ask("get", f"/v1/charges/{charge_id}"))
+
+    def reversal(self, stripe_id: str) -> Reversal:
+        """A refund (`re_…`, `pyr_…`) or a dispute (`dp_…`, `du_…`)."""
+        path = "disputes" if stripe_id.startswith(("dp_", "du_")) else "refunds"
+        return Reversal.read(self._ask("get", f"/v1/{path}/{stripe_id}"))
+
+    def reversals(self, charge_id: str) -> list[Reversal]:
+        """All refunds and disputes of a charge, the oldest first."""
+        params = {"charge": charge_id, "limit": PAGE}
+        found = [
+            Reversal.read(data) for path in ("refunds", "disputes") for data in self._list(f"/v1/{path}", params)
+        ]
+        return sorted(found, key=lambda reversal: (reversal.created, reversal.id))
+
+    def reversals_since(self, since: datetime) -> Iterator[Reversal]:
+        """All refunds, then all disputes, of the account that were made since then."""
+        params = {"created": {"gte": int(since.timestamp())}, "limit": PAGE}
+        return (
+            Reversal.read(data) for path in ("refunds", "disputes") for data in self._list(f"/v1/{path}", params)
+        )
+
+    def saved_method(self, customer: str) -> SavedMethod | None:
+        """The customer's default payment method, else their newest card; None where nothing is saved."""
+        expand = {"expand": ["invoice_settings.default_payment_method"]}
+        settings = self._ask("get", f"/v1/customers/{customer}", expand).get("invoice_settings") or {}
+        if settings.get("default_payment_method"):
+            return SavedMethod.read(settings["default_payment_method"])
+        page = self._ask("get", "/v1/payment_methods", {"customer": customer, "type": "card", "limit": 1})
+        return SavedMethod.read(page["data"][0]) if page["data"] else None
 
     # The catalogue
 

@@ -1,6 +1,7 @@
 """The one SQLAlchemy layer: a file per noun. It imports no room, calls no Stripe, commits nothing."""
 
 from portal.models.base import Base
+from portal.models.credit import CreditEntry, CreditGrant, CreditPackage, Payment, Reversal, TopUpRule
 from portal.models.customer import Customer, StripeCustomer
 from portal.models.event import StripeEvent
 from portal.models.invoice import Invoice
@@ -15,18 +16,24 @@ from portal.models.user import MailToken, User, UserSession
 __all__ = [
     "ApiKey",
     "Base",
+    "CreditEntry",
+    "CreditGrant",
+    "CreditPackage",
     "Customer",
     "Invoice",
     "MailToken",
     "OutboxMail",
+    "Payment",
     "PaymentLink",
     "Plan",
     "Price",
     "Purchase",
+    "Reversal",
     "StripeCustomer",
     "StripeEvent",
     "Subscription",
     "SyncTicket",
+    "TopUpRule",
     "User",
     "UserSession",
 ]

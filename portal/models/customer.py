@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, BigId, mode, one_of, pk, stripe_id
@@ -22,6 +22,8 @@ class Customer(Base):
     user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id"))
     mode: Mapped[mode]
     credit_balance: Mapped[int] = mapped_column(BigInteger, default=0)  # whole credits
+    # Whether credits that expire are among them. A column of this row, for a spend asks it under the row's lock.
+    has_grants: Mapped[bool] = mapped_column(default=False, server_default=false())
     access_version: Mapped[int] = mapped_column(default=0)  # raised in each transaction that changes access
     suspended_at: Mapped[datetime | None]  # null: not suspended
     created_at: Mapped[datetime]

@@ -4,7 +4,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk
@@ -54,6 +54,8 @@ class Purchase(Base):
     amount: Mapped[amount]
     currency: Mapped[currency]
     interval: Mapped[str | None] = mapped_column(String(5))  # null for one-time payments
+    credits: Mapped[int | None] = mapped_column(BigInteger)  # what credits purchases give; null for other kinds
+    auto: Mapped[bool] = mapped_column(default=False, server_default=false())  # a top-up; nobody was there
     params: Mapped[dict[str, Any]]
     attempt: Mapped[int] = mapped_column(default=1)
     session_id: Mapped[str | None] = mapped_column(String(255))  # null between claim and confirm

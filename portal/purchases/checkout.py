@@ -18,13 +18,12 @@ log = structlog.get_logger()
 def start(customer: Customer, item: Item, *, success_url: str, cancel_url: str) -> Purchase:
     """An open purchase with the address of its checkout page in `session_url`. Commits as it goes.
 
-    The same choice again gives the same open session; another choice first ends the old one. Raises Conflict
-    where an earlier checkout turns out to be paid already.
+    Of plans the same choice again gives the same open session; another choice first ends the old one. Raises
+    Conflict where an earlier checkout turns out to be paid already. Credits may be bought many times at once.
     """
     stripe_customer = customers.at_stripe(customer)
-    purchase = _reuse(customer, item, stripe_customer) or _claim(
-        customer, item, stripe_customer, success_url, cancel_url
-    )
+    earlier = _reuse(customer, item, stripe_customer) if item.kind == "plan" else None
+    purchase = earlier or _claim(customer, item, stripe_customer, success_url, cancel_url)
     if purchase.session_url is None:
         _open_session(purchase)
     log.info("checkout_started", order=purchase.number, item=purchase.item, mode=purchase.mode)
@@ -85,6 +84,7 @@ def _claim(customer: Customer, item: Item, stripe_customer: str, success_url: st
         amount=item.amount,
         currency=item.currency,
         interval=item.interval,
+        credits=item.credits,
         params=_session_params(customer, item, number, stripe_customer, success_url, cancel_url),
         created_at=clock.now(),
     )
@@ -106,15 +106,18 @@ def _session_params(
     metadata = {"purchase": number, "portal_mode": customer.mode, "kind": item.kind}
     line: dict[str, object] = {"price": item.stripe_id}
     if not item.metered:  # a metered price takes no quantity
-        line["quantity"] = 1
+        line["quantity"] = item.quantity
     mode, carrier = ("subscription", "subscription_data") if item.interval else ("payment", "payment_intent_data")
+    data: dict[str, object] = {"metadata": metadata}
+    if mode == "payment":
+        data["receipt_email"] = customer.user.email  # Stripe mails its receipt there
     return {
         "mode": mode,
         "customer": stripe_customer,
         "client_reference_id": number,
         "line_items": [line],
         "metadata": metadata,
-        carrier: {"metadata": metadata},
+        carrier: data,
         "success_url": success_url,
         "cancel_url": cancel_url,
     }

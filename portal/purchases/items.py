@@ -31,6 +31,8 @@ class Item:
     interval: str | None
     stripe_id: str | None
     metered: bool = False
+    quantity: int = 1
+    credits: int | None = None  # what credits purchases give; None for other kinds
 
     @property
     def is_free(self) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portal.billing import invoices, subscriptions
+from portal.credits import payments, reversals
 from portal.purchases import customers, fulfilment
 
 
@@ -40,10 +41,24 @@ def _customer(snapshot: customers.Snapshot) -> None:
         raise Parked(f"{snapshot.facts.id} is no customer of ours")
 
 
+def _payment(snapshot: payments.Snapshot) -> None:
+    # A subscription's payments come here too: its invoice tells of them, so there is nothing more to do.
+    if payments.apply(snapshot) is None and not payments.is_customers(snapshot):
+        raise Parked(f"no order of ours is behind {snapshot.intent.id}")
+
+
+def _reversals(snapshot: reversals.Snapshot | None) -> None:
+    if snapshot is None or reversals.apply(snapshot) is None:
+        raise Parked("the payment that it is about bought no credits")
+
+
 SESSION = Handler(fulfilment.read, _session)
 SUBSCRIPTION = Handler(subscriptions.read, _subscription)
 INVOICE = Handler(invoices.read, _invoice)
 CUSTOMER = Handler(customers.read, _customer)
+PAYMENT = Handler(payments.read, _payment)
+CHARGE = Handler(reversals.read, _reversals)
+REVERSAL = Handler(reversals.read_by_reversal, _reversals)
 
 HANDLERS: dict[str, Handler] = {
     "checkout.session.completed": SESSION,
@@ -59,6 +74,16 @@ HANDLERS: dict[str, Handler] = {
     "invoice.paid": INVOICE,
     "invoice.payment_succeeded": INVOICE,
     "invoice.payment_failed": INVOICE,
+    "payment_intent.succeeded": PAYMENT,
+    "payment_intent.payment_failed": PAYMENT,
+    "charge.refunded": CHARGE,
+    "refund.created": REVERSAL,
+    "refund.updated": REVERSAL,
+    "refund.failed": REVERSAL,
+    "charge.dispute.created": REVERSAL,
+    "charge.dispute.funds_withdrawn": REVERSAL,
+    "charge.dispute.funds_reinstated": REVERSAL,
+    "charge.dispute.closed": REVERSAL,
     "customer.updated": CUSTOMER,
     "customer.deleted": CUSTOMER,
 }

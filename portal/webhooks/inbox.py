@@ -155,6 +155,7 @@ def _handle(mode: str, hint: Hint) -> str:
     handler = HANDLERS.get(hint.type)
     if handler is None or hint.portal_mode not in (None, mode):
         return _finish(mode, hint, "ignored")
+    log.info("handling_stripe_webhook_event", event_id=hint.event_id, type=hint.type)
     try:
         snapshot = handler.read(mode, hint.object_id)
         db.session.commit()

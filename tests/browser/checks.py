@@ -30,6 +30,11 @@ MOVING = """() => document.getAnimations().map(one => `moves: ${one.animationNam
 TABBABLE = """() => [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
     .filter(one => one.checkVisibility() && !one.disabled && one.type !== "hidden" && one.tabIndex >= 0).length"""
 
+# A date's field has a stop each for day, month, year and the calendar.
+FURTHER_STOPS = (
+    """() => 3 * [...document.querySelectorAll("input[type=date]")].filter(one => one.checkVisibility()).length"""
+)
+
 # What has the focus: its number in the document, its name, and whether one can see that it has it.
 FOCUSED = """() => {
     const one = document.activeElement;
@@ -78,7 +83,7 @@ def keyboard(page: Page) -> list[str]:
     expected = page.evaluate(TABBABLE)
     reached: dict[int, str] = {}
     found = []
-    for _ in range(expected + 3):
+    for _ in range(expected + 3 + page.evaluate(FURTHER_STOPS)):
         page.keyboard.press("Tab")
         focused = page.evaluate(FOCUSED)
         if focused is None or focused["number"] in reached:

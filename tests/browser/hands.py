@@ -29,15 +29,15 @@ def sign_up(page: Page, email: str) -> None:
     press(page, "Create account")
 
 
-def pay(page: Page, card: str = CARD) -> None:
-    """Fill in the hosted checkout page that is open, and subscribe."""
+def pay(page: Page, card: str = CARD, button: str = "Subscribe") -> None:
+    """Fill in the hosted checkout page that is open, and press its button."""
     expect(page.get_by_label("Email")).not_to_have_value("")
     page.get_by_label("Card number").fill(card)
     page.get_by_label("Expiration").fill("12 / 34")
     page.get_by_label("CVC").fill("123")
     page.get_by_label("Name on card").fill("Dora Doe")
     page.get_by_label("ZIP").fill("94107")
-    press(page, "Subscribe")
+    press(page, button)
 
 
 def reveal(page: Page) -> str:

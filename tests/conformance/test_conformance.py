@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from portal.credits import topups
 from tests.conftest import leave_out, person
 from tests.support import browsing, servers
 from tests.support.world import World, world
@@ -81,9 +82,33 @@ def live_through_everything(here: World) -> None:
     stranger.open(done.output.strip())
     stranger.pay(email="eve@example.com")
     here.flush()
+    buy_credits(here, bob)
     stripe = here.stripe()
     stripe.v1.subscriptions.cancel(stripe.v1.subscriptions.list().data[0].id)
     here.flush()
+
+
+def buy_credits(here: World, buyer: browsing.Browser) -> None:
+    """Credits by a package, refunded in part, disputed, and topped up by themselves with the card of the plan."""
+    buyer.open("/credits")
+    buyer.press("Buy Basic")
+    buyer.pay()
+    here.stripe().v1.refunds.create({"payment_intent": newest_payment(here), "amount": 900})
+    buyer.open("/credits")
+    buyer.press("Buy custom amount", amount="25")
+    buyer.pay("4000 0000 0000 0259")
+    buyer.open("/credits")
+    terms = {"threshold": "100000", "package": "starter", "monthly_cap": "$10", "consent": "y"}
+    buyer.press("Turn on top-up", **terms)
+    assert "The automatic top-up is on." in buyer.text
+    with here.app.app_context():
+        assert topups.run() == 1
+    here.flush()
+
+
+def newest_payment(here: World) -> str:
+    """The payment intent that was made last."""
+    return str(here.stripe().v1.payment_intents.list({"limit": 1}).data[0].id)
 
 
 def crawl(here: World, key: str) -> None:

@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from portal import create_app
 from portal import settings as settings_module
@@ -63,4 +63,18 @@ def test_readyz_says_no_until_the_schema_is_there(bare: Flask) -> None:
         upgrade()
     assert client.get("/readyz").status_code == 200
     with bare.app_context():
+        db.engine.dispose()
+
+
+def test_the_ledger_s_triggers_are_there_at_head(bare: Flask) -> None:
+    with bare.app_context():
+        upgrade()
+        if db.engine.dialect.name == "sqlite":
+            query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'credit_entries'"
+            expected = {"credit_entries_no_update", "credit_entries_no_delete"}
+        else:
+            query = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'credit_entries'::regclass AND NOT tgisinternal"
+            expected = {"credit_entries_no_change", "credit_entries_no_truncate"}
+        assert set(db.session.execute(text(query)).scalars()) == expected
+        db.session.remove()
         db.engine.dispose()

@@ -91,7 +91,7 @@ def test_a_redelivery_of_what_is_done_does_nothing(here: World, bought: dict[str
 
 
 def test_an_event_that_nobody_handles_is_kept_as_ignored(here: World, bought: dict[str, Json]) -> None:
-    event = bought["payment_intent.succeeded"]
+    event = bought["charge.succeeded"]
     assert status(here, event) == "ignored"
     assert row(here, event).state == "ignored"
     assert status(here, event) == "duplicate"
@@ -258,7 +258,7 @@ def test_replay_repairs_a_row_that_was_lost(
 def test_the_list_shows_each_event_s_state(
     here: World, bought: dict[str, Json], flask: Callable[..., str]
 ) -> None:
-    done, unheard = bought["invoice.paid"], bought["payment_intent.succeeded"]
+    done, unheard = bought["invoice.paid"], bought["charge.succeeded"]
     status(here, done)
     status(here, unheard)
     everything = flask("events", "list").splitlines()

@@ -1,0 +1,41 @@
+"""Credits: packages, the ledger, what takes them back, and the history of it all."""
+
+from typing import Any
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """Register the pages, and what a purchase of credits gives."""
+    from flask_login import current_user
+
+    from portal import jobs
+    from portal.credits import (
+        api,
+        buying,
+        grants,
+        history_views,
+        low_balance,
+        purchase_api,
+        purchasing,
+        topup_views,
+        topups,
+        views,
+    )
+    from portal.extensions import csrf
+    from portal.purchases.gives import Give, gives
+
+    # In this order: what has expired counts no more, and a top-up may spare the mail.
+    jobs.chores |= {"grants": grants.sweep, "top-ups": topups.run, "low balance": low_balance.run}
+    gives["credits"] = Give(read=purchasing.read_bought, write=purchasing.give)
+    app.register_blueprint(views.blueprint)
+    app.register_blueprint(topup_views.blueprint)
+    app.register_blueprint(history_views.blueprint)
+    for room in (api.blueprint, purchase_api.blueprint):
+        csrf.exempt(room)  # it reads no cookie
+        app.register_blueprint(room)
+
+    @app.context_processor
+    def _balance() -> dict[str, Any]:
+        """`credit_balance` for the header; asked only where the header is drawn."""
+        return {"credit_balance": lambda: buying.balance_of(current_user.user)}

@@ -1,0 +1,39 @@
+"""Beginning a purchase of credits, and whose it is."""
+
+from flask import url_for
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.models import Customer, Purchase, User
+from portal.purchases import checkout
+from portal.purchases.items import Item
+
+SESSION_ID = "{CHECKOUT_SESSION_ID}"  # Stripe puts the session's id in its place
+
+
+def begin(customer: Customer, item: Item, *, front: str) -> Purchase:
+    """An open purchase with its checkout page in `session_url`; `front` is the site it comes back to. Commits."""
+    db.session.commit()
+    return checkout.start(
+        customer,
+        item,
+        success_url=f"{front}{url_for('credits.success')}?session_id={SESSION_ID}",
+        cancel_url=front + url_for("credits.index"),
+    )
+
+
+def by_session(session_id: str, customer_id: int | None) -> Purchase | None:
+    """The customer's own purchase of credits of this Checkout Session."""
+    query = select(Purchase).filter_by(session_id=session_id, customer_id=customer_id, kind="credits")
+    return db.session.execute(query).scalar_one_or_none()
+
+
+def live_customer(user: User) -> Customer | None:
+    """The user's live customer; None before their first purchase or key."""
+    return db.session.execute(select(Customer).filter_by(user_id=user.id, mode="live")).scalar_one_or_none()
+
+
+def balance_of(user: User) -> int:
+    """The user's live credits, 0 before their first purchase or key."""
+    query = select(Customer.credit_balance).filter_by(user_id=user.id, mode="live")
+    return db.session.execute(query).scalar_one_or_none() or 0

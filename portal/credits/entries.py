@@ -1,0 +1,189 @@
+"""Writing the ledger: the stored balance and its entry move together, or not at all.
+
+On PostgreSQL the two are one statement: an UPDATE whose result feeds the INSERT. SQLite has no CTE that
+writes: there they are two statements, and every transaction that writes holds the one write lock from its start.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Executable,
+    Table,
+    Update,
+    bindparam,
+    not_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.util import identity_key
+
+from portal import clock
+from portal.errors import Conflict
+from portal.extensions import db
+from portal.models import Base, CreditEntry, Customer
+
+ONCE = ("customer_id", "reason", "reference")
+ENTRIES: Table = Base.metadata.tables["credit_entries"]
+CUSTOMERS: Table = Base.metadata.tables["customers"]
+COLUMNS = tuple(column.name for column in ENTRIES.columns if column.name != "id")
+PARAMETERS = tuple((f"new_{name}", name) for name in COLUMNS if name != "balance_after")
+
+
+class ReferenceReused(Conflict):
+    """A reference that stands in the ledger for another amount."""
+
+    code = "reference_reused"
+    title = "That reference was used before"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry that is to be. `amount` in whole credits, below zero where they leave."""
+
+    customer_id: int
+    amount: int
+    reason: str
+    reference: str
+    description: str
+    purchase_id: int | None
+    created_at: datetime
+
+
+def post(
+    customer_id: int,
+    amount: int,
+    reason: str,
+    reference: str,
+    *,
+    description: str = "",
+    purchase_id: int | None = None,
+) -> CreditEntry:
+    """Add whole credits, or take them where `amount` is below zero; the balance may become debt. Flushes.
+
+    The same reference again gives the entry that stands. Raises ReferenceReused where that has another amount.
+    """
+    draft = Draft(customer_id, amount, reason, reference, description, purchase_id, clock.now())
+    entry = add(draft)
+    assert entry is not None, "a ledger of no customer"
+    return entry
+
+
+def add(draft: Draft, *, only_if_covered: bool = False) -> CreditEntry | None:
+    """The entry, new or standing; None where nothing was written: no such customer, or not covered. Flushes.
+
+    `only_if_covered`: only where the balance suffices, and no part of it may expire. Raises ReferenceReused.
+    """
+    db.session.flush()
+    connection = db.session.connection()
+    write = _write_at_once if connection.dialect.name == "postgresql" else _write_in_turn
+    written = write(connection, draft, only_if_covered)
+    if written is None:
+        return None
+    balance, entry_id = written
+    if entry_id is not None:
+        _remember(draft.customer_id, balance)
+        return _entry(draft, entry_id, balance)
+    # The reference stood there already. Nobody saw the balance move: its row is locked.
+    _moved(connection, replace(draft, amount=-draft.amount))
+    return standing(draft)
+
+
+def _entry(draft: Draft, entry_id: int, balance: int) -> CreditEntry:
+    """The entry as it was written; the session does not hold it, for entries never change."""
+    facts = {name: getattr(draft, name) for name in COLUMNS if name != "balance_after"}
+    return CreditEntry(id=entry_id, balance_after=balance, **facts)
+
+
+def standing(draft: Draft) -> CreditEntry | None:
+    """The entry that has the draft's reference. Raises ReferenceReused where it is for another amount."""
+    query = select(CreditEntry).filter_by(**{name: getattr(draft, name) for name in ONCE})
+    entry = db.session.execute(query).scalar_one_or_none()
+    if entry is not None and entry.amount != draft.amount:
+        raise ReferenceReused(
+            f'"{draft.reference}" was used before, for {abs(entry.amount):,} credits.',
+            errors={"reference": "used before, for another amount"},
+        )
+    return entry
+
+
+Written = tuple[int, int | None] | None  # the balance after, and the entry's id unless its reference stood
+
+
+def _write_at_once(connection: Connection, draft: Draft, only_if_covered: bool) -> Written:
+    row = connection.execute(_at_once(only_if_covered), _parameters(draft)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def _write_in_turn(connection: Connection, draft: Draft, only_if_covered: bool) -> Written:
+    balance = _moved(connection, draft, only_if_covered)
+    if balance is None:
+        return None
+    parameters = _parameters(draft) | {"new_balance_after": balance}
+    return balance, connection.execute(_in_turn(), parameters).scalar_one_or_none()
+
+
+def _moved(connection: Connection, draft: Draft, only_if_covered: bool = False) -> int | None:
+    """The stored balance after it moved; None where it did not."""
+    moved = connection.execute(_move(only_if_covered), _parameters(draft)).scalar_one_or_none()
+    return None if moved is None else int(moved)
+
+
+def _parameters(draft: Draft) -> dict[str, object]:
+    """Under names of their own: a column's name would be taken as a value for the UPDATE to set."""
+    return {parameter: getattr(draft, name) for parameter, name in PARAMETERS}
+
+
+def _new(name: str) -> BindParameter[Any]:
+    return bindparam(f"new_{name}", type_=ENTRIES.c[name].type)
+
+
+# The statements speak of tables, not of models: a spend is on the way of every request of a product, and the
+# ORM's own part of a statement would cost it half as much again.
+
+
+@cache
+def _move(only_if_covered: bool = False) -> Update:
+    """The stored balance, moved by `amount`; gives what it is then."""
+    balance = CUSTOMERS.c.credit_balance + _new("amount")
+    guards: list[ColumnElement[bool]] = [not_(CUSTOMERS.c.has_grants), balance >= 0] if only_if_covered else []
+    moved = update(CUSTOMERS).where(CUSTOMERS.c.id == _new("customer_id"), *guards)
+    return moved.values(credit_balance=balance).returning(CUSTOMERS.c.credit_balance)
+
+
+@cache
+def _in_turn() -> Executable:
+    """SQLite's second statement."""
+    insertion = sqlite_insert(ENTRIES).values({name: _new(name) for name in COLUMNS})
+    return insertion.on_conflict_do_nothing(index_elements=ONCE).returning(ENTRIES.c.id)
+
+
+@cache
+def _at_once(only_if_covered: bool) -> Executable:
+    """PostgreSQL's one statement: no row where nothing moved, a row without an id where its reference stood."""
+    moved = _move(only_if_covered).cte("moved")
+    values = [moved.c.credit_balance if name == "balance_after" else _new(name) for name in COLUMNS]
+    entry = (
+        postgres_insert(ENTRIES)
+        .from_select(COLUMNS, select(*values).select_from(moved), include_defaults=False)
+        .on_conflict_do_nothing(index_elements=ONCE)
+        .returning(ENTRIES.c.id)
+        .cte("entry")
+    )
+    return select(moved.c.credit_balance, entry.c.id).select_from(moved.outerjoin(entry, true()))
+
+
+def _remember(customer_id: int, balance: int) -> None:
+    """Let a Customer that the session holds know its new balance."""
+    customer = db.session.identity_map.get(identity_key(Customer, customer_id))
+    if customer is not None:
+        set_committed_value(customer, "credit_balance", balance)

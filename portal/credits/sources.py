@@ -1,0 +1,201 @@
+"""The tables that the history is made of.
+
+An entry of the ledger carries the payment or the refund that it stands for; a payment or refund has a row of
+its own only while no entry tells of it (declined, pending, or not yet ours to act on).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    String,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+)
+from sqlalchemy.orm import InstrumentedAttribute
+
+from portal.models import CreditEntry, Invoice, Payment, Purchase, Reversal
+
+ENTRY, PAYMENT, REVERSAL, INVOICE = range(4)  # at the same moment the last one stands on top
+
+REVERSED = ("refund", "dispute", "reinstatement")
+OTHERS = ("grant", "expiry", "adjustment")
+
+# What can be filtered for, in words.
+KINDS = {
+    "purchases": "Purchases",
+    "spends": "Credits spent",
+    "refunds": "Refunds and disputes",
+    "grants": "Grants and adjustments",
+    "invoices": "Invoices",
+}
+
+# Whose history it is: given when a statement is run, so that one can be built once for all.
+CUSTOMER = bindparam("customer", type_=BigInteger)
+MODE = bindparam("mode", type_=String)
+
+Columns = list[ColumnElement[Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One table's part: its rank at the same moment, what it is ordered by, what is searched, and its rows."""
+
+    rank: int
+    created_at: InstrumentedAttribute[Any]
+    id: InstrumentedAttribute[Any]
+    searched: tuple[InstrumentedAttribute[Any], ...]
+    rows: Select[Any]
+
+
+def of(kind: str) -> list[Source]:
+    """The sources that hold rows of a kind; all of them where it is empty."""
+    if kind == "invoices":
+        return [_invoices()]
+    found = [_entries(kind)]
+    if kind in ("", "purchases"):
+        found.append(_payments())
+    if kind in ("", "refunds"):
+        found.append(_reversals())
+    return found if kind else [*found, _invoices()]
+
+
+TYPES = {
+    "kind": String,
+    "description": String,
+    "reference": String,
+    "amount": BigInteger,
+    "currency": String,
+    "credits": BigInteger,
+    "balance": BigInteger,
+    "status": String,
+    "url": Text,
+}
+
+
+def _row(rank: int, table: Any, **columns: Any) -> Columns:
+    """The columns of history.Row, in its order; null for those that a source does not have."""
+    key = [table.created_at.label("created_at"), literal_column(str(rank)).label("source"), table.id.label("id")]
+    # PostgreSQL has to be told the type of a null that another part of the union fills.
+    return key + [columns.get(name, cast(null(), kind)).label(name) for name, kind in TYPES.items()]
+
+
+def _entries(kind: str) -> Source:
+    entry = CreditEntry
+    money = case(
+        (entry.reason == "purchase", Payment.amount),
+        (entry.reason == "reinstatement", Reversal.amount),
+        else_=-Reversal.amount,
+    )
+    columns = _row(
+        ENTRY,
+        entry,
+        kind=entry.reason,
+        description=entry.description,
+        reference=entry.reference,
+        amount=money,
+        currency=Payment.currency,
+        credits=entry.amount,
+        balance=entry.balance_after,
+        status=case((entry.reason == "purchase", _paid_status()), else_=Reversal.status),
+        url=Payment.receipt_url,
+    )
+    is_reversal = and_(entry.reason.in_(REVERSED), Reversal.mode == MODE)
+    rows = (
+        select(*columns)
+        .outerjoin(Payment, and_(Payment.purchase_id == entry.purchase_id, Payment.status == "succeeded"))
+        .outerjoin(Reversal, and_(is_reversal, Reversal.stripe_id == entry.reference))
+        .where(entry.customer_id == CUSTOMER, *_of_kind(kind))
+    )
+    return Source(ENTRY, entry.created_at, entry.id, (entry.description, entry.reference, entry.reason), rows)
+
+
+def _of_kind(kind: str) -> list[ColumnElement[bool]]:
+    """Spends are nearly all of a busy ledger, and read in its order; the others are few, and found by reason."""
+    reasons = {"purchases": ("purchase",), "refunds": REVERSED, "grants": OTHERS}
+    if kind == "spends":
+        return [CreditEntry.reason.not_in(("purchase", *REVERSED, *OTHERS))]
+    return [CreditEntry.reason.in_(reasons[kind])] if kind else []
+
+
+def _paid_status() -> ColumnElement[str]:
+    return case(
+        (Payment.amount_refunded >= Payment.amount, "refunded"),
+        (Payment.amount_refunded > 0, "partly_refunded"),
+        else_=Payment.status,
+    )
+
+
+def _payments() -> Source:
+    columns = _row(
+        PAYMENT,
+        Payment,
+        kind=literal("payment"),
+        description=Purchase.name,
+        reference=Payment.payment_intent,
+        amount=Payment.amount,
+        currency=Payment.currency,
+        status=_paid_status(),
+        url=Payment.receipt_url,
+    )
+    told = exists().where(
+        CreditEntry.customer_id == CUSTOMER,
+        CreditEntry.reason == "purchase",
+        CreditEntry.reference.in_([Purchase.session_id, Purchase.payment_intent]),
+    )
+    rows = select(*columns).join(Purchase, Purchase.id == Payment.purchase_id)
+    rows = rows.where(Payment.customer_id == CUSTOMER, ~told)
+    return Source(PAYMENT, Payment.created_at, Payment.id, (Purchase.name, Payment.payment_intent), rows)
+
+
+def _reversals() -> Source:
+    columns = _row(
+        REVERSAL,
+        Reversal,
+        kind=Reversal.kind,
+        description=Purchase.name,
+        reference=Reversal.stripe_id,
+        amount=-Reversal.amount,
+        currency=Payment.currency,
+        status=Reversal.status,
+        url=Payment.receipt_url,
+    )
+    told = exists().where(
+        CreditEntry.customer_id == CUSTOMER,
+        CreditEntry.reason == Reversal.kind,
+        CreditEntry.reference == Reversal.stripe_id,
+    )
+    rows = select(*columns).join(Payment, Payment.id == Reversal.payment_id)
+    rows = rows.join(Purchase, Purchase.id == Payment.purchase_id)
+    rows = rows.where(Reversal.customer_id == CUSTOMER, ~told)
+    return Source(
+        REVERSAL, Reversal.created_at, Reversal.id, (Purchase.name, Reversal.stripe_id, Reversal.kind), rows
+    )
+
+
+def _invoices() -> Source:
+    columns = _row(
+        INVOICE,
+        Invoice,
+        kind=literal("invoice"),
+        description=literal(""),
+        reference=func.coalesce(Invoice.number, ""),
+        amount=Invoice.total,
+        currency=Invoice.currency,
+        status=Invoice.status,
+        url=func.coalesce(Invoice.hosted_url, Invoice.pdf_url),
+    )
+    rows = select(*columns).where(Invoice.customer_id == CUSTOMER)
+    return Source(INVOICE, Invoice.created_at, Invoice.id, (Invoice.number, Invoice.status), rows)

@@ -1,0 +1,199 @@
+"""Buying credits by itself when they run low: off by default, agreed to, and never over the customer's cap."""
+
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import or_, select
+
+from portal import clock, gateway, mail
+from portal.credits import grants, payments
+from portal.credits import topup_rules as rules
+from portal.errors import InvalidInput, PortalError, StripeRefused
+from portal.extensions import db
+from portal.models import Customer, Purchase, TopUpRule
+from portal.models.purchase import new_number
+from portal.purchases import claims, customers
+from portal.purchases.fulfilment import Mismatch
+from portal.purchases.items import Item
+
+log = structlog.get_logger()
+
+MOST_DECLINES = 3
+CALL_LIVES = timedelta(minutes=1)  # longer than any call to Stripe with its retries
+KEY_LIVES = timedelta(hours=23)  # Stripe forgets an idempotency key after 24
+
+
+def has_card(customer: Customer) -> bool:
+    """Whether something is saved at Stripe that can be charged. Call it outside transactions; commits."""
+    stripe_customer = customers.at_stripe(customer)
+    return gateway.of(customer.mode).saved_method(stripe_customer) is not None
+
+
+def run() -> int:
+    """The tick's chore: top up who is due; gives how many were. Commits. One that fails keeps no other from it."""
+    done = 0
+    for customer_id in _due():
+        try:
+            done += attempt(customer_id)
+        except (PortalError, Mismatch) as error:
+            db.session.rollback()
+            log.warning("top_up_postponed", customer=customer_id, reason=type(error).__name__)
+    return done
+
+
+def attempt(customer_id: int) -> bool:
+    """Top up one customer if the rule asks for it now; whether credits came. Commits; safe beside itself."""
+    customer = db.session.get_one(Customer, customer_id)
+    open_one = rules.open_attempt(customer_id)
+    if open_one is not None:
+        return _resume(open_one)
+    try:
+        item = rules.wanted(customer, clock.now())
+    except InvalidInput:
+        _pause(customer, "withdrawn", f"withdrawn:{customer_id}:{clock.now():%Y%m%d%H%M}")
+        return False
+    db.session.commit()
+    if item is None:
+        return False
+    stripe_customer = customers.at_stripe(customer)
+    method = gateway.of(customer.mode).saved_method(stripe_customer)
+    if method is None:
+        _pause(customer, "no_card", f"no-card:{customer_id}:{clock.now():%Y%m%d%H%M}")
+        return False
+    purchase = _claim(customer, stripe_customer, method.id)
+    return purchase is not None and _charge(purchase)
+
+
+def _due() -> list[int]:
+    query = (
+        select(TopUpRule.customer_id)
+        .join(Customer, Customer.id == TopUpRule.customer_id)
+        .outerjoin(
+            Purchase,
+            (Purchase.customer_id == TopUpRule.customer_id) & Purchase.auto & (Purchase.state == "open"),
+        )
+        .where(
+            or_(
+                Purchase.id.is_not(None),
+                TopUpRule.enabled
+                & TopUpRule.paused_reason.is_(None)
+                & Customer.suspended_at.is_(None)
+                & (Customer.credit_balance < TopUpRule.threshold),
+            )
+        )
+        .distinct()
+    )
+    found = list(db.session.execute(query).scalars())
+    db.session.commit()
+    return found
+
+
+def _claim(customer: Customer, stripe_customer: str, method: str) -> Purchase | None:
+    """The order's row, written under the customer's lock: of two tickers one writes it. Commits."""
+    grants.lock(customer.id)
+    item = None if rules.open_attempt(customer.id) else rules.wanted(customer, clock.now())
+    if item is None:
+        db.session.rollback()
+        return None
+    number = new_number()
+    purchase = Purchase(
+        number=number,
+        customer_id=customer.id,
+        mode=customer.mode,
+        kind="credits",
+        item=item.key,
+        name=item.name,
+        amount=item.amount,
+        currency=item.currency,
+        credits=item.credits,
+        auto=True,
+        params=_intent_params(customer, item, number, stripe_customer, method),
+        created_at=clock.now(),
+    )
+    db.session.add(purchase)
+    db.session.commit()
+    return purchase
+
+
+def _intent_params(
+    customer: Customer, item: Item, number: str, stripe_customer: str, method: str
+) -> dict[str, object]:
+    return {
+        "amount": item.amount,
+        "currency": item.currency,
+        "customer": stripe_customer,
+        "payment_method": method,
+        "off_session": True,
+        "confirm": True,
+        "description": f"{item.name} (automatic top-up)",
+        "receipt_email": customer.user.email,
+        "metadata": {"purchase": number, "portal_mode": customer.mode, "kind": "credits", "auto": "true"},
+    }
+
+
+def _resume(purchase: Purchase) -> bool:
+    """An attempt without an answer: what Stripe knows of it; else the same call again, while that is safe."""
+    db.session.commit()
+    age = clock.now() - purchase.created_at
+    if age < CALL_LIVES:  # another ticker is at it
+        return False
+    intent = _at_stripe(purchase)
+    if intent is not None:
+        return _confirm(purchase, intent)
+    rule = rules.rule_of(purchase.customer_id)
+    if rule and rule.enabled and age < KEY_LIVES:
+        return _charge(purchase)
+    purchase.state = "expired"
+    db.session.commit()
+    return False
+
+
+def _at_stripe(purchase: Purchase) -> gateway.PaymentIntent | None:
+    """The attempt's payment, found by our own metadata: of a call whose answer was lost we have no id."""
+    found = gateway.of(purchase.mode).payment_intents(str(purchase.params["customer"]))
+    return next((intent for intent in found if intent.metadata.get("purchase") == purchase.number), None)
+
+
+def _charge(purchase: Purchase) -> bool:
+    """Call and confirm: from the row alone, so that a repeated call is the same call."""
+    lane = gateway.of(purchase.mode)
+    try:
+        intent = claims.call(purchase, lambda key: lane.create_payment_intent(purchase.params, key))
+    except StripeRefused as refused:
+        _failed(purchase, refused.stripe_code)
+        return False
+    return _confirm(purchase, intent)
+
+
+def _confirm(purchase: Purchase, intent: gateway.PaymentIntent) -> bool:
+    payments.sync(purchase.mode, intent.id)
+    if purchase.state == "failed":
+        _failed(purchase, intent.failure or intent.status)
+    return purchase.paid_at is not None
+
+
+def _failed(purchase: Purchase, code: str) -> None:
+    """Say so by mail; pause where trying again without the customer cannot help. Commits."""
+    purchase.state = "failed"
+    db.session.flush()
+    log.warning("top_up_failed", order=purchase.number, code=code)
+    if code in ("authentication_required", "requires_action"):
+        _pause(purchase.customer, "authentication_required", purchase.number)
+    elif rules.declines(rules.attempts(purchase.customer_id)) >= MOST_DECLINES:
+        _pause(purchase.customer, "declined", purchase.number)
+    else:
+        _mail(purchase.customer, purchase.number, "Your card was declined. We try again later.", paused=False)
+        db.session.commit()
+
+
+def _pause(customer: Customer, reason: str, key: str) -> None:
+    rule = rules.ensure_rule(customer.id)
+    rule.paused_reason, rule.updated_at = reason, clock.now()
+    _mail(customer, key, rules.PAUSED[reason], paused=True)
+    db.session.commit()
+    log.warning("top_up_paused", customer=customer.id, reason=reason)
+
+
+def _mail(customer: Customer, key: str, why: str, *, paused: bool) -> None:
+    page = mail.external("credits.index")
+    mail.queue(customer.user, "top_up_failed", f"top-up-failed:{key}", why=why, paused=paused, page=page)

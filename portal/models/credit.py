@@ -1,0 +1,163 @@
+"""Credits: the ledger that only grows, promotional grants, packages, and what paid purchases were at Stripe."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk, stripe_id
+
+REASONS = ("purchase", "spend", "refund", "dispute", "reinstatement", "grant", "adjustment", "expiry")
+OPEN_GRANT = text("remaining > 0")
+
+
+class CreditEntry(Base):
+    """One line of a customer's ledger, in whole credits. Triggers refuse to change or remove it.
+
+    sum(amount) = the newest balance_after = the customer's stored balance, always.
+    """
+
+    __tablename__ = "credit_entries"
+    __table_args__ = (
+        UniqueConstraint("customer_id", "reason", "reference"),
+        CheckConstraint(one_of("reason", *REASONS), "reason"),
+        Index(None, "customer_id", "id"),
+        Index(None, "customer_id", "created_at", "id"),  # the history page's order
+    )
+
+    id: Mapped[pk]
+    customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
+    amount: Mapped[int] = mapped_column(BigInteger)  # whole credits; below zero where they leave
+    balance_after: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str] = mapped_column(String(15))
+    reference: Mapped[str] = mapped_column(String(255))  # once per customer and reason
+    description: Mapped[str] = mapped_column(String(255), default="")
+    purchase_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("purchases.id"))
+    created_at: Mapped[datetime]
+
+
+class CreditGrant(Base):
+    """What is left of credits that were given until a date."""
+
+    __tablename__ = "credit_grants"
+    __table_args__ = (
+        CheckConstraint("remaining >= 0", "remaining"),
+        Index(
+            "ix_credit_grants_open",
+            "customer_id",
+            "expires_at",
+            sqlite_where=OPEN_GRANT,
+            postgresql_where=OPEN_GRANT,
+        ),
+        Index("ix_credit_grants_due", "expires_at", sqlite_where=OPEN_GRANT, postgresql_where=OPEN_GRANT),
+    )
+
+    id: Mapped[pk]
+    customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
+    entry_id: Mapped[int] = mapped_column(BigId, ForeignKey("credit_entries.id"), unique=True)
+    amount: Mapped[int] = mapped_column(BigInteger)  # whole credits
+    remaining: Mapped[int] = mapped_column(BigInteger)
+    note: Mapped[str] = mapped_column(String(255), default="")
+    expires_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+
+
+class CreditPackage(Base):
+    """Credits at one price; the custom amount is a row too: credits and amount of one unit of the currency."""
+
+    __tablename__ = "credit_packages"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)  # the catalogue's own
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    credits: Mapped[int] = mapped_column(BigInteger)
+    amount: Mapped[amount]
+    currency: Mapped[currency]
+    lookup_key: Mapped[str] = mapped_column(String(200), unique=True)
+    position: Mapped[int]
+    is_custom: Mapped[bool] = mapped_column(default=False)
+    withdrawn: Mapped[bool] = mapped_column(default=False)
+    live_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)  # null until pushed
+    test_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)
+    live_product_id: Mapped[str | None] = mapped_column(String(255))
+    test_product_id: Mapped[str | None] = mapped_column(String(255))
+
+    def stripe_id(self, mode: str) -> str | None:
+        """The id of this package's price at Stripe in one mode; null where it was not pushed yet."""
+        return self.live_price_id if mode == "live" else self.test_price_id
+
+
+class Payment(Base):
+    """What the payment of a credit purchase was at Stripe when it was last read."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        UniqueConstraint("mode", "payment_intent"),
+        CheckConstraint(one_of("status", "succeeded", "failed", "processing"), "status"),
+        Index(None, "customer_id", "created_at", "id"),
+    )
+
+    id: Mapped[pk]
+    customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
+    mode: Mapped[mode]
+    purchase_id: Mapped[int] = mapped_column(BigId, ForeignKey("purchases.id"), index=True)
+    payment_intent: Mapped[stripe_id]
+    charge_id: Mapped[str | None] = mapped_column(String(255), index=True)  # null until there is one
+    amount: Mapped[amount]
+    currency: Mapped[currency]
+    credits: Mapped[int] = mapped_column(BigInteger)
+    amount_refunded: Mapped[int] = mapped_column(BigInteger, default=0)
+    receipt_url: Mapped[str | None] = mapped_column(Text)  # null where Stripe has none
+    status: Mapped[str] = mapped_column(String(20))
+    created_at: Mapped[datetime]
+    synced_at: Mapped[datetime]
+
+
+class Reversal(Base):
+    """One refund or dispute of a payment, as Stripe last said; `amount` in the payment's currency."""
+
+    __tablename__ = "reversals"
+    __table_args__ = (
+        UniqueConstraint("mode", "stripe_id"),
+        CheckConstraint(one_of("kind", "refund", "dispute"), "kind"),
+        Index(None, "customer_id", "created_at", "id"),
+    )
+
+    id: Mapped[pk]
+    customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
+    mode: Mapped[mode]
+    stripe_id: Mapped[stripe_id]
+    kind: Mapped[str] = mapped_column(String(10))
+    payment_id: Mapped[int] = mapped_column(BigId, ForeignKey("payments.id"), index=True)
+    amount: Mapped[amount]
+    status: Mapped[str] = mapped_column(String(40))  # Stripe's own word
+    created_at: Mapped[datetime]
+    synced_at: Mapped[datetime]
+
+
+class TopUpRule(Base):
+    """When to buy credits by itself, for how much, and up to what; and when to warn of a low balance."""
+
+    __tablename__ = "top_up_rules"
+    __table_args__ = (CheckConstraint("package_id IS NULL OR amount IS NULL", "one_choice"),)
+
+    id: Mapped[pk]
+    customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"), unique=True)
+    enabled: Mapped[bool] = mapped_column(default=False, index=True)
+    threshold: Mapped[int] = mapped_column(BigInteger, default=0)  # whole credits
+    package_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("credit_packages.id"))
+    amount: Mapped[int | None] = mapped_column(BigInteger)  # minor units, where no package was chosen
+    monthly_cap: Mapped[int] = mapped_column(BigInteger, default=0)  # minor units of the catalogue's currency
+    consent_at: Mapped[datetime | None]  # null: never agreed to charges without being there
+    paused_reason: Mapped[str | None] = mapped_column(String(255))  # null: not paused
+    low_balance_at: Mapped[int | None] = mapped_column(BigInteger)  # whole credits; null: no such mail
+    updated_at: Mapped[datetime]

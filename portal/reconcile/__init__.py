@@ -1,0 +1,1 @@
+"""Proving the books: the ledger against itself, and what Stripe lists against the ledger."""

@@ -1,0 +1,180 @@
+"""Whatever happens, in whatever order and however often it is told: the books balance."""
+
+from dataclasses import dataclass, replace
+
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from portal import clock, gateway
+from portal.credits import ledger, purchasing, reversals
+from portal.extensions import db
+from portal.models import Purchase
+from portal.models.purchase import new_number
+from portal.purchases import tickets
+from tests.support.books import a_customer, a_grant, assert_balanced, entries_of
+
+# Odd on purpose: 1000 credits for 7.77, so that proportions never come out even.
+CREDITS, AMOUNT = 1000, 777
+
+parts = st.integers(1, AMOUNT)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("purchase"), st.integers(0, 1)),
+        st.tuples(st.just("refund"), st.tuples(st.integers(0, 1), parts)),
+        st.tuples(st.just("refund fails"), st.integers(0, 3)),
+        st.tuples(st.just("dispute"), st.tuples(st.integers(0, 1), parts)),
+        st.tuples(st.just("dispute won"), st.integers(0, 3)),
+        st.tuples(st.just("spend"), st.tuples(st.integers(0, 5), st.integers(1, 900))),
+        st.tuples(st.just("grant"), st.integers(1, 300)),
+        st.tuples(st.just("again"), st.none()),
+    ),
+    max_size=14,
+)
+
+
+@dataclass
+class Payment:
+    """What Stripe knows of one payment."""
+
+    purchase: Purchase
+    reversals: dict[str, gateway.Reversal]
+
+    @property
+    def charge(self) -> gateway.Charge:
+        refunds = [one for one in self.reversals.values() if one.kind == "refund"]
+        name, refunded = self.purchase.payment_intent, sum(one.withdrawn for one in refunds)
+        return gateway.Charge(f"ch_{name}", name, AMOUNT, refunded, "usd", None, clock.now())
+
+
+class Shop:
+    """A customer, Stripe's side of two payments, and our verbs on them."""
+
+    def __init__(self, customer_id: int, number: int) -> None:
+        self.customer_id = customer_id
+        self.name = str(number)
+        self.payments = [self._payment(n) for n in range(2)]
+        self.paid: set[int] = set()
+
+    def _payment(self, n: int) -> Payment:
+        purchase = Purchase(
+            number=new_number(),
+            customer_id=self.customer_id,
+            mode="live",
+            kind="credits",
+            item="starter",
+            name="Starter",
+            credits=CREDITS,
+            amount=AMOUNT,
+            currency="usd",
+            params={},
+            session_id=f"cs_{self.name}_{n}",
+            payment_intent=f"pi_{self.name}_{n}",
+            state="paid",
+            created_at=clock.now(),
+        )
+        db.session.add(purchase)
+        db.session.commit()
+        return Payment(purchase, {})
+
+    def tell(self) -> None:
+        """Every webhook once more: all verbs see what Stripe says now."""
+        for n in sorted(self.paid):
+            self._give(self.payments[n])
+            self._sync(self.payments[n])
+
+    def purchase(self, n: int) -> None:
+        self.paid.add(n)
+        self._give(self.payments[n])
+
+    def reverse(self, kind: str, n: int, amount: int) -> None:
+        if n not in self.paid:
+            return
+        held = self.payments[n].reversals
+        stripe_id = f"{kind}_{self.name}_{n}_{len(held)}"
+        status = "succeeded" if kind == "refund" else "needs_response"
+        held[stripe_id] = gateway.Reversal(stripe_id, kind, f"ch_{n}", amount, status, clock.now())
+        self._sync(self.payments[n])
+
+    def give_back(self, kind: str, status: str, which: int) -> None:
+        for n in sorted(self.paid):
+            of_kind = [one for one in self.payments[n].reversals.values() if one.kind == kind]
+            for one in of_kind[which : which + 1]:
+                self.payments[n].reversals[one.id] = replace(one, status=status)
+            self._sync(self.payments[n])
+
+    def spend(self, reference: int, credits: int) -> None:
+        before = ledger.spendable(self.customer_id)
+        try:
+            entry = ledger.spend(self.customer_id, credits, f"call-{reference}")
+            assert entry.balance_after >= 0
+            assert entry.amount == -credits
+            db.session.commit()
+        except ledger.InsufficientCredits:
+            db.session.rollback()
+            assert before < credits
+        except ledger.ReferenceReused:
+            db.session.rollback()
+
+    def grant(self, credits: int) -> None:
+        a_grant(self.customer_id, credits, 10, f"grant-{credits}")
+
+    def _give(self, payment: Payment) -> None:
+        charge, now = payment.charge, clock.now()
+        intent = gateway.PaymentIntent(
+            str(charge.payment_intent), "succeeded", AMOUNT, "usd", None, None, charge, now
+        )
+        purchasing.give(payment.purchase, purchasing.Bought(intent))
+        db.session.commit()
+
+    def _sync(self, payment: Payment) -> None:
+        number = tickets.take("live", payment.charge.id)
+        snapshot = reversals.Snapshot("live", number, payment.charge, list(payment.reversals.values()))
+        reversals.apply(snapshot)
+        db.session.commit()
+
+    def kept(self) -> int:
+        """The credits that the payments leave, as Stripe's side alone says."""
+        lost = (min(sum(one.withdrawn for one in self.payments[n].reversals.values()), AMOUNT) for n in self.paid)
+        return sum(CREDITS - (2 * amount * CREDITS + AMOUNT) // (2 * AMOUNT) for amount in lost)
+
+
+def take(shop: Shop, step: str, given: object) -> None:
+    """One thing that happens."""
+    match step, given:
+        case "purchase", int(n):
+            shop.purchase(n)
+        case "refund" | "dispute", (int(n), int(amount)):
+            shop.reverse(step, n, amount)
+        case "refund fails", int(which):
+            shop.give_back("refund", "failed", which)
+        case "dispute won", int(which):
+            shop.give_back("dispute", "won", which)
+        case "spend", (int(reference), int(credits)):
+            shop.spend(reference, credits)
+        case "grant", int(credits):
+            shop.grant(credits)
+        case _:
+            shop.tell()
+
+
+def test_any_interleaving_keeps_the_books_balanced(app: Flask) -> None:
+    examples = iter(range(10**6))
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(steps)
+    def whatever_happens(story: list[tuple[str, object]]) -> None:
+        db.session.rollback()
+        number = next(examples)
+        shop = Shop(a_customer(f"dora{number}"), number)
+        for step, values in story:
+            take(shop, step, values)
+            assert_balanced(shop.customer_id)
+        shop.tell()
+        told_once = entries_of(shop.customer_id)
+        shop.tell()
+        assert entries_of(shop.customer_id) == told_once
+        others = sum(amount for reason, amount, _ in told_once if reason in ("spend", "grant", "expiry"))
+        assert assert_balanced(shop.customer_id) == shop.kept() + others
+
+    whatever_happens()

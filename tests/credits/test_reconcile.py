@@ -1,0 +1,187 @@
+"""`flask reconcile`: it says nothing where the books agree, and names each thing that does not fit."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, insert, select, text, update
+
+from portal import clock
+from portal.credits import ledger
+from portal.extensions import db
+from portal.models import CreditEntry, Customer, Payment, Purchase, Reversal
+from portal.reconcile import at_stripe, books
+from tests.conftest import Person
+from tests.support.books import a_customer
+from tests.support.world import World, changes_allowed
+
+
+@dataclass(frozen=True)
+class Books:
+    """A world in which alice has bought credits and was given a part back, and bob has a plan."""
+
+    here: World
+    since: str
+
+    def reconcile(self, *arguments: str) -> tuple[int, str]:
+        """Exit status, and what was printed."""
+        arguments = arguments or ("--mode", "live")
+        db.session.expire_all()  # the command shares this test's session, which should forget what it read
+        ran = self.here.app.test_cli_runner().invoke(args=["reconcile", "--since", self.since, *arguments])
+        return ran.exit_code, ran.output
+
+    def differences(self) -> list[str]:
+        """The lines of the table, single-spaced, in a reconciliation that fails."""
+        status, output = self.reconcile()
+        assert status == 1, output
+        lines = [" ".join(line.split()) for line in output.splitlines()]
+        assert lines[0] == "mode what about expected found"
+        return [line for line in lines[1:] if line.startswith("live")]
+
+
+def buy(someone: Person, package: str = "Basic") -> None:
+    """From the page of credits to its success page."""
+    someone.browser.open("/credits")
+    someone.browser.press(f"Buy {package}")
+    someone.browser.pay()
+    assert "/credits/success" in someone.browser.page.url, someone.browser.text
+
+
+def refund(here: World, amount: int) -> str:
+    """Give back part of the newest payment; gives the refund's id."""
+    with here.app.app_context():
+        intent = db.session.execute(select(Payment.payment_intent).order_by(Payment.id.desc())).scalars().first()
+        db.session.remove()
+    return here.stripe().v1.refunds.create({"payment_intent": str(intent), "amount": amount}).id
+
+
+@pytest.fixture
+def kept(here: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
+    """The books after all of it. What other tests bought is at the sandbox still: only this second counts."""
+    monkeypatch.setattr(at_stripe, "SKEW", timedelta())
+    time.sleep(1 - time.time() % 1)
+    since = f"{clock.now():%Y-%m-%dT%H:%M:%S}"
+    alice: Person = request.getfixturevalue("alice")
+    request.getfixturevalue("bob")
+    buy(alice)
+    refund(here, 900)
+    here.flush()
+    with here.app.app_context():
+        yield Books(here, since)
+        db.session.rollback()
+        db.session.remove()
+
+
+def test_books_that_agree_say_so(kept: Books) -> None:
+    status, output = kept.reconcile()
+    assert status == 0, output
+    assert output.startswith("The books agree (live; Stripe since ")
+
+
+def test_a_balance_that_is_not_the_sum_is_named(kept: Books) -> None:
+    customer = db.session.execute(select(Purchase.customer_id).filter_by(kind="credits")).scalar_one()
+    db.session.execute(update(Customer).filter_by(id=customer).values(credit_balance=7))
+    db.session.commit()
+    words = "sum of entries 4400 balance 7, after the last entry 4400"
+    assert kept.differences() == [f"live balance customer {customer} {words}"]
+
+
+def test_a_paid_order_without_its_credits_is_named(kept: Books) -> None:
+    order = db.session.execute(select(Purchase).filter_by(kind="credits")).scalar_one()
+    with changes_allowed("credit_entries"):
+        db.session.execute(delete(CreditEntry))
+    db.session.execute(update(Customer).values(credit_balance=0))
+    db.session.commit()
+    named = kept.differences()
+    assert f"live order {order.number} paid: 5500 credits 0 credits" in named
+    assert f"live refunds {order.payment_intent} 1100 credits taken back 0 credits" in named
+
+
+def test_credits_given_for_an_order_that_nobody_paid_are_named(kept: Books) -> None:
+    order = db.session.execute(select(Purchase).filter_by(kind="credits")).scalar_one()
+    order.state = "open"
+    db.session.commit()
+    assert kept.differences() == [
+        f"live order {order.number} open: 0 credits 5500 credits",
+        f"live session {order.session_id} {order.number} paid {order.number} open",
+    ]
+
+
+def test_a_paid_session_that_nobody_heard_of_is_named_and_replaying_mends_it(kept: Books, alice: Person) -> None:
+    alice.browser.open("/credits")
+    alice.browser.press("Buy Starter")
+    alice.browser.pay(follow=False)
+    order = db.session.execute(select(Purchase).filter_by(state="open")).scalar_one()
+    db.session.commit()
+    assert kept.differences() == [f"live session {order.session_id} {order.number} paid {order.number} open"]
+    kept.here.flush()
+    status, output = kept.reconcile()
+    assert status == 0, output
+
+
+def test_a_refund_that_nobody_heard_of_is_named_and_replaying_mends_it(kept: Books) -> None:
+    refund_id = refund(kept.here, 450)
+    assert kept.differences() == [f"live refund {refund_id} 450 succeeded none"]
+    kept.here.flush()
+    assert kept.reconcile()[0] == 0
+
+
+def test_what_is_here_and_not_at_stripe_is_named(kept: Books) -> None:
+    payment = db.session.execute(select(Payment)).scalar_one()
+    order = db.session.execute(select(Purchase).filter_by(kind="credits")).scalar_one()
+    order.session_id = "cs_live_invented"
+    values = {"customer_id": payment.customer_id, "mode": "live", "stripe_id": "re_invented", "kind": "refund"}
+    values |= {"payment_id": payment.id, "amount": 0, "status": "failed", "synced_at": clock.now()}
+    db.session.execute(insert(Reversal).values(**values, created_at=clock.now()))
+    db.session.commit()
+    named = kept.differences()
+    assert f"live order {order.number} cs_live_invented paid not paid at Stripe" in named
+    assert "live refund re_invented not at Stripe 0 failed" in named
+
+
+def test_a_mode_keeps_its_own_books(kept: Books) -> None:
+    practice = a_customer("alice", "test")
+    db.session.execute(update(Customer).filter_by(id=practice).values(credit_balance=7))
+    db.session.commit()
+    assert kept.reconcile("--mode", "live")[0] == 0
+    status, output = kept.reconcile("--mode", "test")
+    assert status == 1
+    assert f"customer {practice}" in output
+
+
+def test_stripe_not_answering_is_said_and_is_no_agreement(kept: Books) -> None:
+    kept.here.fail(next=10, status=500)
+    status, output = kept.reconcile()
+    assert status == 1
+    assert "Stripe is having trouble" in output
+
+
+def test_a_million_entries_take_less_than_a_minute(here: World) -> None:
+    with here.app.app_context():
+        hot, other = a_customer("dora"), a_customer("eve")
+        ledger.post(other, 5, "adjustment", "first")
+        fill(hot, 1_000_000)
+        begun = time.monotonic()
+        assert list(books.differences("live")) == []
+        assert time.monotonic() - begun < 60
+        db.session.execute(update(Customer).filter_by(id=hot).values(credit_balance=1))
+        assert [one.about for one in books.balances("live")] == [f"customer {hot}"]
+        db.session.rollback()
+        db.session.remove()
+
+
+def fill(customer_id: int, count: int) -> None:
+    """So many entries of one credit each, written by the database itself. Commits."""
+    numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count)"
+    db.session.execute(
+        text(
+            "INSERT INTO credit_entries"
+            " (customer_id, amount, balance_after, reason, reference, description, created_at) "
+            f"{numbers} SELECT :customer, 1, n, 'adjustment', CAST(n AS TEXT), '', :now FROM numbers"
+        ),
+        {"count": count, "customer": customer_id, "now": clock.now()},
+    )
+    db.session.execute(update(Customer).filter_by(id=customer_id).values(credit_balance=count))
+    db.session.commit()

@@ -1,0 +1,50 @@
+"""Ledgers for tests: customers without a browser, and the invariant that holds after everything."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from portal import clock
+from portal.accounts import people
+from portal.credits import grants
+from portal.extensions import db
+from portal.models import CreditEntry, Customer
+from portal.purchases import customers
+
+
+def a_customer(name: str = "dora", mode: str = "live") -> int:
+    """Somebody with an empty ledger; gives the customer's id. Commits."""
+    email = f"{name}@example.com"
+    user = people.find(email) or people.create(email)
+    assert user is not None
+    customer_id = customers.of(user, mode).id
+    db.session.commit()
+    return customer_id
+
+
+def a_grant(customer_id: int, credits: int, days: float, reference: str = "welcome") -> int:
+    """Credits that expire in so many days; gives the grant's id. Commits."""
+    grant = grants.give(customer_id, credits, clock.now() + timedelta(days=days), reference)
+    db.session.commit()
+    return grant.id
+
+
+def entries_of(customer_id: int) -> list[tuple[str, int, int]]:
+    """Reason, amount and balance after of each entry, oldest first."""
+    query = select(CreditEntry).filter_by(customer_id=customer_id).order_by(CreditEntry.id)
+    return [(one.reason, one.amount, one.balance_after) for one in db.session.execute(query).scalars()]
+
+
+def assert_balanced(customer_id: int) -> int:
+    """sum(entries) = last balance_after = stored balance, line by line; gives the balance."""
+    running = 0
+    for _reason, amount, balance_after in entries_of(customer_id):
+        running += amount
+        assert balance_after == running
+    db.session.expire_all()
+    customer = db.session.get(Customer, customer_id)
+    assert customer is not None
+    assert customer.credit_balance == running
+    assert customer.has_grants == bool(grants.still_open(customer_id))
+    db.session.rollback()
+    return running
