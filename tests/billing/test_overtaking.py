@@ -1,0 +1,72 @@
+"""Syncs don't overtake each other: what was fetched first and written last changes nothing (money rule 2)."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal import access
+from portal.billing import invoices, subscriptions
+from portal.extensions import db
+from portal.models import Customer, Invoice, Purchase, StripeCustomer, Subscription
+from portal.purchases import customers, fulfilment
+from tests.conftest import Person
+from tests.support.world import World
+
+
+@pytest.fixture
+def bought(bob: Person, app: Flask) -> Subscription:
+    """Bob's subscription."""
+    found = db.session.execute(select(Subscription)).scalar_one()
+    db.session.commit()
+    return found
+
+
+def test_an_end_is_not_undone_by_an_older_fetch(here: World, bought: Subscription) -> None:
+    older = subscriptions.read("live", bought.stripe_id)
+    here.stripe().v1.subscriptions.cancel(bought.stripe_id)
+    subscriptions.sync("live", bought.stripe_id)
+    subscriptions.apply(older)
+    db.session.commit()
+    assert db.session.execute(select(Subscription.status)).scalar_one() == "canceled"
+    assert access.of(db.session.execute(select(Customer)).scalar_one()).tier == "free"
+
+
+def test_a_newer_fetch_that_is_written_first_stays(here: World, bought: Subscription) -> None:
+    first, second = (subscriptions.read("live", bought.stripe_id) for _ in range(2))
+    assert second.number > first.number
+    for snapshot in (second, first, second):
+        subscriptions.apply(snapshot)
+        db.session.commit()
+    assert db.session.execute(select(Subscription.status)).scalar_one() == "active"
+
+
+def test_an_invoice_drags_no_older_subscription_along(here: World, bought: Subscription) -> None:
+    older = invoices.read("live", db.session.execute(select(Invoice.stripe_id)).scalar_one())
+    here.stripe().v1.subscriptions.cancel(bought.stripe_id)
+    subscriptions.sync("live", bought.stripe_id)
+    assert invoices.apply(older)
+    db.session.commit()
+    assert db.session.execute(select(Subscription.status)).scalar_one() == "canceled"
+
+
+def test_a_deleted_customer_stays_deleted(here: World, bought: Subscription) -> None:
+    older = customers.read("live", bought.stripe_customer)
+    here.stripe().v1.customers.delete(bought.stripe_customer)
+    customers.sync("live", bought.stripe_customer)
+    assert customers.apply(older)
+    db.session.commit()
+    assert db.session.execute(select(StripeCustomer.is_current)).scalar_one() is False
+
+
+def test_a_paid_order_is_not_reopened_by_an_older_look_at_its_session(
+    here: World, alice: Person, app: Flask
+) -> None:
+    alice.browser.choose("pro-monthly")
+    session_id = db.session.execute(select(Purchase.session_id)).scalar_one()
+    db.session.commit()
+    older = fulfilment.read("live", session_id)
+    assert older.session.status == "open"
+    alice.browser.pay()
+    fulfilment.apply(older)
+    db.session.commit()
+    assert db.session.execute(select(Purchase.state)).scalar_one() == "paid"
