@@ -35,7 +35,7 @@ CONTESTS = (
         peer_goal=0.4,
     ),
     Contest(
-        "P4 page of 50 rows, signed in (the billing page: there is no history page yet)",
+        "P4 history page of 50 rows, signed in",
         "page",
         dict.fromkeys(EVERYWHERE, 1.8),
         peer="Django",

@@ -25,16 +25,8 @@ from portal.models import Purchase
 from portal.models.purchase import new_number
 
 # What answers machines, or only leads on.
-NO_PAGES = (
-    "/api/",
-    "/v1/",
-    "/static/",
-    "/history.csv",
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/billing/success/state",
-)
+NO_PAGES = ("/api/", "/v1/", "/static/", "/healthz", "/readyz", "/metrics", "/history.csv")
+NO_PAGES += ("/billing/success/state", "/credits/success/state")
 ASSET = re.compile(r'<(?:link|script|img)\b[^>]*?(?:href|src)="([^"]+)"')
 ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -105,13 +97,19 @@ def furnish() -> Values:
         tier="pro", amount=4999, currency="usd", interval="month", params={}, state="paid", paid_at=now,
         created_at=now,
     )  # fmt: skip
-    db.session.add(order)
+    credits = Purchase(
+        number=new_number(), customer_id=customer.id, mode="live", kind="credits", item="basic", name="Credits",
+        amount=4500, currency="usd", credits=5500, params={}, state="paid", session_id="cs_live_bench",
+        paid_at=now, created_at=now,
+    )  # fmt: skip
+    db.session.add_all([order, credits])
     mailed = {purpose: tokens.mint(user, purpose, timedelta(hours=1)) for purpose in tokens.LIFETIMES}
     db.session.commit()
     return {
         "accounts.mail_sent kind": "reset",
         "keys.confirm_revoke key_id": str(key.id),
         "success.page ?": f"?order={order.number}",
+        "credits.success ?": f"?session_id={credits.session_id}",
         **{f"accounts.{purpose} token": token for purpose, token in mailed.items()},
     }
 

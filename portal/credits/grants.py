@@ -13,6 +13,8 @@ from portal.errors import InvalidInput
 from portal.extensions import db
 from portal.models import CreditEntry, CreditGrant, Customer
 
+NOTE_LENGTH = 255
+
 
 def give(customer_id: int, credits: int, expires_at: datetime, reference: str, note: str = "") -> CreditGrant:
     """Give whole credits until `expires_at`; again with the same reference gives the grant that stands. Flushes.
@@ -23,6 +25,8 @@ def give(customer_id: int, credits: int, expires_at: datetime, reference: str, n
         raise InvalidInput("Give at least one credit.", errors={"credits": "not above zero"})
     if expires_at <= clock.now():
         raise InvalidInput("That date has passed.", errors={"expires": "has passed"})
+    if len(note) > NOTE_LENGTH:
+        raise InvalidInput(f"Keep the note to {NOTE_LENGTH} characters.", errors={"note": "too long"})
     lock(customer_id)
     entry = entries.post(customer_id, credits, "grant", reference, description=note or "Promotional credits")
     known = db.session.execute(select(CreditGrant).filter_by(entry_id=entry.id)).scalar_one_or_none()

@@ -180,6 +180,8 @@ def test_a_grant_that_is_nothing_or_over_is_refused(dora: int) -> None:
     for credits, days in ((0, 1), (-5, 1), (5, 0), (5, -1)):
         with pytest.raises(InvalidInput):
             grants.give(dora, credits, clock.now() + timedelta(days=days), "no")
+    with pytest.raises(InvalidInput):
+        grants.give(dora, 5, clock.now() + timedelta(days=1), "no", note="x" * 256)
     assert entries_of(dora) == []
 
 
