@@ -14,7 +14,7 @@ def main() -> int:
     """0 when clean or not auditable, 1 when a library has a known fault."""
     audit = Path(sys.executable).with_name("pip-audit")
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603
             [str(audit), *OPTIONS, "-r", "requirements.txt"],
             capture_output=True,
             text=True,

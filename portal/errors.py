@@ -18,7 +18,15 @@ from portal.extensions import db
 log = structlog.get_logger()
 
 # Answered to programs; everything else is a page.
-JSON_PATHS = ("/api/", "/v1/", "/stripe/webhook", "/billing/success/state", "/credits/success/state", "/healthz", "/readyz")
+JSON_PATHS = (
+    "/api/",
+    "/v1/",
+    "/stripe/webhook",
+    "/billing/success/state",
+    "/credits/success/state",
+    "/healthz",
+    "/readyz",
+)
 SUCCESS_PATHS = "/api/credits/"  # its callers look for `success` in every answer (seed 3)
 RETRY_SECONDS = 30
 

@@ -28,11 +28,6 @@ def by_session(session_id: str, customer_id: int | None) -> Purchase | None:
     return db.session.execute(query).scalar_one_or_none()
 
 
-def live_customer(user: User) -> Customer | None:
-    """The user's live customer; None before their first purchase or key."""
-    return db.session.execute(select(Customer).filter_by(user_id=user.id, mode="live")).scalar_one_or_none()
-
-
 def balance_of(user: User) -> int:
     """The user's live credits, 0 before their first purchase or key."""
     query = select(Customer.credit_balance).filter_by(user_id=user.id, mode="live")

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal import access
-from portal.credits import buying, forms, low_balance, topups
+from portal.credits import forms, low_balance, topups
 from portal.credits import topup_rules as rules
 from portal.credits.views import PER_CUSTOMER, page, user_key
 from portal.extensions import db, limiter
@@ -40,7 +40,7 @@ def turn_on() -> ResponseReturnValue:
 @login_required
 def turn_off() -> ResponseReturnValue:
     """No more top-ups."""
-    customer = buying.live_customer(current_user.user)
+    customer = customers.find(current_user.user)
     rule = rules.rule_of(customer.id) if customer else None
     rules.turn_off(access.own_or_404(rule, customer).customer_id)
     db.session.commit()

@@ -112,7 +112,7 @@ def _mine() -> Purchase:
     if session_id in ("", buying.SESSION_ID):
         words = "This page is opened by Stripe after a payment, with the order's id in its address."
         raise InvalidInput(words, errors={"session_id": "missing"}, action=("/credits", "See your credits"))
-    customer: Customer | None = buying.live_customer(current_user.user)
+    customer: Customer | None = customers.find(current_user.user)
     purchase = lookup.by_session(session_id)
     if purchase is not None and purchase.kind != "credits":
         purchase = None
