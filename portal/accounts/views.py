@@ -15,6 +15,7 @@ from portal.accounts.signup import Unclaimed, sign_up
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db
 from portal.models import ApiKey, Customer, User, UserSession
+from portal.purchases import customers
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -171,7 +172,7 @@ def _customer_and_keys(user: User) -> tuple[Customer | None, int]:
     keys = select(func.count()).where(ApiKey.customer_id == Customer.id, ApiKey.revoked_at.is_(None))
     query = select(Customer, keys.scalar_subquery()).where(Customer.user_id == user.id, Customer.mode == "live")
     row = db.session.execute(query).one_or_none()
-    return (row[0], row[1]) if row else (None, 0)
+    return (customers.remember(row[0]), row[1]) if row else (None, 0)
 
 
 def _new_password(token: str, purpose: str) -> ResponseReturnValue:

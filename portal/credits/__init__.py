@@ -12,7 +12,6 @@ def init_app(app: Flask) -> None:
     from portal import jobs
     from portal.credits import (
         api,
-        buying,
         grants,
         history_views,
         low_balance,
@@ -23,6 +22,7 @@ def init_app(app: Flask) -> None:
         views,
     )
     from portal.extensions import csrf
+    from portal.purchases import customers
     from portal.purchases.gives import Give, gives
 
     # In this order: what has expired counts no more, and a top-up may spare the mail.
@@ -38,4 +38,4 @@ def init_app(app: Flask) -> None:
     @app.context_processor
     def _balance() -> dict[str, Any]:
         """`credit_balance` for the header; asked only where the header is drawn."""
-        return {"credit_balance": lambda: buying.balance_of(current_user.user)}
+        return {"credit_balance": lambda: getattr(customers.find(current_user.user), "credit_balance", 0)}

@@ -4,7 +4,7 @@ from flask import url_for
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.models import Customer, Purchase, User
+from portal.models import Customer, Purchase
 from portal.purchases import checkout
 from portal.purchases.items import Item
 
@@ -26,9 +26,3 @@ def by_session(session_id: str, customer_id: int | None) -> Purchase | None:
     """The customer's own purchase of credits of this Checkout Session."""
     query = select(Purchase).filter_by(session_id=session_id, customer_id=customer_id, kind="credits")
     return db.session.execute(query).scalar_one_or_none()
-
-
-def balance_of(user: User) -> int:
-    """The user's live credits, 0 before their first purchase or key."""
-    query = select(Customer.credit_balance).filter_by(user_id=user.id, mode="live")
-    return db.session.execute(query).scalar_one_or_none() or 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import structlog
+from flask import g
 from sqlalchemy import select, update
 
 from portal import clock, gateway
@@ -24,8 +25,19 @@ def of(user: User, mode: str = "live") -> Customer:
 
 
 def find(user: User, mode: str = "live") -> Customer | None:
-    """The user's customer in this mode; None before their first purchase or key."""
-    return db.session.execute(select(Customer).filter_by(user_id=user.id, mode=mode)).scalar_one_or_none()
+    """The user's customer in this mode; None before their first purchase or key. Asked once a request."""
+    known: dict[tuple[int, str], Customer] = g.get("customers", {})
+    if (user.id, mode) in known:
+        return known[user.id, mode]
+    query = select(Customer).filter_by(user_id=user.id, mode=mode)
+    return remember(db.session.execute(query).scalar_one_or_none())
+
+
+def remember(customer: Customer | None) -> Customer | None:
+    """Let `find` know a customer that was read otherwise, for the rest of the request."""
+    if customer is not None:
+        g.setdefault("customers", {})[customer.user_id, customer.mode] = customer
+    return customer
 
 
 def portal_url(customer: Customer, stripe_customer: str | None, return_url: str) -> str:
