@@ -19,6 +19,7 @@ WHOLE = frozenset(["isk", "ugx"])
 
 LOCALE = "en_US"
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+LONGEST = 20  # characters of an amount; beyond any money, and within what Decimal counts exactly
 GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 
 
@@ -62,7 +63,7 @@ def price_per_credit(amount: int, credits: int, currency: str) -> str:
 def parse(words: str, currency: str) -> int:
     """The minor units of "49.99" or "$1,049.99". Raises ValueError for anything else, as for too many decimals."""
     digits = words.strip().removeprefix(_symbol(currency))
-    if not NUMBER.fullmatch(digits) and not GROUPED.fullmatch(digits):
+    if len(digits) > LONGEST or not (NUMBER.fullmatch(digits) or GROUPED.fullmatch(digits)):
         raise ValueError(f'"{words}" is not an amount such as {text(1900, currency)}')
     value = Decimal(digits.replace(",", ""))
     decimals = 0 if currency.lower() in WHOLE else exponent(currency)
