@@ -58,7 +58,6 @@ def read(mode: str, charge_id: str) -> Snapshot:
 
 def read_by_reversal(mode: str, stripe_id: str) -> Snapshot | None:
     """The same from a refund's or dispute's id; None where it has no charge."""
-    db.session.commit()  # the event's row: this asks before it takes a number
     charge_id = gateway.of(mode).reversal(stripe_id).charge
     return read(mode, charge_id) if charge_id else None
 

@@ -105,11 +105,11 @@ def receive(mode: str, body: bytes) -> str:
     if hint.livemode != gateway.of(mode).livemode:
         raise InvalidInput("This event belongs to the other mode's endpoint.", errors={"livemode": "wrong lane"})
     state = _store(mode, hint, body)
+    db.session.commit()
     # What nobody here handles is stored, and said only to whoever listens closely.
     say = log.info if hint.type in HANDLERS else log.debug
     say("stripe_webhook_verified", event_id=hint.event_id, type=hint.type, mode=mode)
     if state in DONE:
-        db.session.commit()
         return "duplicate"
     return handle(mode, hint)
 
@@ -143,10 +143,7 @@ def _storing(dialect: str) -> Executable:
 
 
 def handle(mode: str, hint: Hint) -> str:
-    """Ask Stripe, then write effects and `processed` in one transaction. Commits, in success and in failure.
-
-    A new event's row is committed with the number that `read` takes before it asks: one sync to disk for both.
-    """
+    """Ask Stripe, then write effects and `processed` in one transaction. Commits, in success and in failure."""
     with structlog.contextvars.bound_contextvars(event_id=hint.event_id):
         return _handle(mode, hint)
 
