@@ -66,37 +66,8 @@ def rfc3339(value: datetime | None) -> str | None:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Headers, filters and static files."""
-    policy = content_security_policy(tuple(settings.checkout_origins))
-    secure = settings.base_url.startswith("https://")
-
-    @app.after_request
-    def _headers(response: Response) -> Response:
-        headers = response.headers
-        headers.setdefault("Content-Security-Policy", policy)
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        headers.setdefault("Referrer-Policy", "same-origin")
-        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-        # Pages are about one person and one moment; going back must ask again.
-        headers.setdefault("Cache-Control", "no-store")
-        if secure:
-            headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}; includeSubDomains")
-        return response
-
-    @app.url_defaults
-    def _version(endpoint: str, values: dict[str, Any]) -> None:
-        if endpoint == "static" and "filename" in values:
-            values["v"] = content_hash(values["filename"])
-
-    @app.context_processor
-    def _globals() -> dict[str, Any]:
-        return {
-            "brand": "Portal",
-            "mode": "live",
-            "request_id": g.get("request_id", ""),
-            "path": request.path,
-        }
-
+    _send_headers(app, settings)
+    _serve_static(app)
     app.jinja_env.filters.update(
         money=money.text,
         money_short=lambda amount, currency: money.text(amount, currency, short=True),
@@ -104,6 +75,42 @@ def init_app(app: Flask, settings: Settings) -> None:
         datetime=datetime_text,
         iso=rfc3339,
     )
+
+    @app.context_processor
+    def _globals() -> dict[str, Any]:
+        request_id = g.get("request_id", "")
+        return {"brand": "Portal", "mode": "live", "request_id": request_id, "path": request.path}
+
+
+def _send_headers(app: Flask, settings: Settings) -> None:
+    """Give every answer its security headers, unless a view has set its own."""
+    headers = {
+        "Content-Security-Policy": content_security_policy(tuple(settings.checkout_origins)),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        # Pages are about one person and one moment; going back must ask again.
+        "Cache-Control": "no-store",
+    }
+    if settings.base_url.startswith("https://"):
+        headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}; includeSubDomains"
+
+    @app.after_request
+    def _headers(response: Response) -> Response:
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        return response
+
+
+def _serve_static(app: Flask) -> None:
+    """Static files, each under its content's hash and kept for a year."""
+
+    @app.url_defaults
+    def _version(endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint == "static" and "filename" in values:
+            values["v"] = content_hash(values["filename"])
+
     app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
         app.wsgi_app,
         root=STATIC,
