@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from flask import current_app
 from sqlalchemy import bindparam, select, update
 
 from portal import clock
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.models import Customer, Plan, Purchase, Subscription
+from portal.settings import current_settings
 
 FREE = "free"
 GRANTING = ("active", "trialing", "past_due")  # in the order in which they count within one plan
@@ -130,4 +130,4 @@ def _until(subscription: Subscription, grace: timedelta) -> datetime | None:
 
 
 def _grace() -> timedelta:
-    return timedelta(days=current_app.extensions["settings"].grace_days)
+    return timedelta(days=current_settings().grace_days)

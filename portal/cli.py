@@ -9,14 +9,14 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import click
-from flask import Flask, current_app
+from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 
 from portal.billing import seeding
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.reconcile.command import command as reconcile
-from portal.settings import Settings
+from portal.settings import current_settings
 
 
 class Commands(AppGroup):
@@ -48,12 +48,6 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-def settings() -> Settings:
-    """The app's settings."""
-    found: Settings = current_app.extensions["settings"]
-    return found
-
-
 @click.command("seed-plans")
 @with_appcontext
 def seed_plans() -> None:
@@ -66,10 +60,10 @@ def seed() -> seeding.Seeded:
     from portal import catalogue
 
     try:
-        entries = catalogue.read(settings().catalogue)
+        entries = catalogue.read(current_settings().catalogue)
     except catalogue.BadCatalogue as faults:
         raise click.ClickException(str(faults)) from None
-    done = seeding.seed(entries, settings().price_ids)
+    done = seeding.seed(entries, current_settings().price_ids)
     db.session.commit()
     return done
 
@@ -108,9 +102,9 @@ def sandbox(port: int | None) -> None:
     from portal.sandbox.config import Config, Endpoint
     from portal.sandbox.server import serve
 
-    if not settings().uses_sandbox:
+    if not current_settings().uses_sandbox:
         raise click.ClickException("A Stripe key is set, so the portal talks to Stripe and needs no sandbox.")
-    instance.prepare(settings())
+    instance.prepare(current_settings())
     given = settings_module.load()  # once more: at the first start the sandbox's keys were only now written
     base = f"http://127.0.0.1:{given.port}"
     endpoints = (
@@ -138,15 +132,15 @@ def start() -> None:
 
     upgrade()
     seed()
-    if settings().uses_sandbox:
-        wait_for(settings().stripe_api_base + "/healthz")
+    if current_settings().uses_sandbox:
+        wait_for(current_settings().stripe_api_base + "/healthz")
     push_what_can_be()
-    passwords = people.ensure_people(settings())
+    passwords = people.ensure_people(current_settings())
     db.session.commit()
     db.engine.dispose()
-    welcome({} if settings().is_production else passwords)
+    welcome({} if current_settings().is_production else passwords)
     # gunicorn.conf.py knows the environment alone, not `.env`.
-    os.environ.update(PORT=str(settings().port), REDIS_URL=settings().redis_url or "")
+    os.environ.update(PORT=str(current_settings().port), REDIS_URL=current_settings().redis_url or "")
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "wsgi:app"])  # noqa: S606
 
 
@@ -155,7 +149,7 @@ def push_what_can_be() -> None:
     from portal.billing import pushing
 
     for mode in ("live", "test"):
-        if settings().secret_key_for(mode):
+        if current_settings().secret_key_for(mode):
             try:
                 list(pushing.push(mode))
             except PortalError as error:
@@ -164,12 +158,12 @@ def push_what_can_be() -> None:
 
 def welcome(passwords: dict[str, str]) -> None:
     """The address, and at the first start the two demo sign-ins."""
-    click.echo(f"\n  Portal is on {settings().base_url}\n")
+    click.echo(f"\n  Portal is on {current_settings().base_url}\n")
     for email, password in passwords.items():
         click.echo(f"    {email:<24} {password}")
     if passwords:
         click.echo("\n  These passwords are shown this once.")
-    if settings().uses_sandbox:
+    if current_settings().uses_sandbox:
         click.echo("  Cards, with any date ahead and any CVC: 4242 4242 4242 4242 pays, 4000 0000 0000 0002 is")
         click.echo("  declined, 4000 0025 0000 3155 asks for authentication. No money moves.\n")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import structlog
@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, event, or_, select, update
 from portal import clock, extensions, jobs, tokens
 from portal.extensions import db
 from portal.models import OutboxMail, User
-from portal.settings import Settings
+from portal.settings import Settings, current_settings
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ def send_due(limit: int = 50) -> int:
 
 def external(endpoint: str, **values: Any) -> str:
     """The URL of a page as customers reach it: built on BASE_URL, never on a request's Host header."""
-    base = urlsplit(_settings().base_url)
+    base = urlsplit(current_settings().base_url)
     urls = current_app.url_map.bind(base.netloc, script_name=base.path or "/", url_scheme=base.scheme)
     return urls.build(endpoint, values, force_external=True)
 
@@ -78,10 +78,6 @@ def masked(email: str) -> str:
     """A mail address as logs may show it: `a…@example.com`."""
     name, _, domain = email.partition("@")
     return f"{name[:1]}…@{domain}"
-
-
-def _settings() -> Settings:
-    return cast(Settings, current_app.extensions["settings"])
 
 
 def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -140,7 +136,7 @@ def _deliver(letter: Letter) -> bool:
 
 def _note(letter: Letter) -> None:
     facts: dict[str, Any] = {"mail_id": letter.id, "template": letter.template, "to": masked(letter.user.email)}
-    settings = _settings()
+    settings = current_settings()
     if not settings.mail_url:
         facts["file"] = str(_outbox_path(letter.key, settings))
         # Only a developer's own terminal may show what signs somebody in.
@@ -157,7 +153,7 @@ def _compose(letter: Letter) -> EmailMultiAlternatives:
     text = environment.get_template(f"mail/{letter.template}.txt").render(context)
     html = environment.get_template(f"mail/{letter.template}.html").render(context)
     subject, _, body = text.partition("\n")
-    settings = _settings()
+    settings = current_settings()
     message = EmailMultiAlternatives(
         subject.removeprefix("Subject:").strip(),
         body.lstrip("\n"),

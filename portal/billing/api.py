@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from flask import Blueprint, current_app, jsonify
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from pydantic import StringConstraints
 from sqlalchemy import select
@@ -16,6 +16,7 @@ from portal.inputs import JsonBody, takes
 from portal.models import Plan, Subscription
 from portal.pages import rfc3339
 from portal.purchases import customers
+from portal.settings import current_settings
 
 blueprint = Blueprint("billing_api", __name__, url_prefix="/api/auth")
 
@@ -38,7 +39,7 @@ class Nothing(JsonBody):
 @takes(Checkout)
 def checkout(body: Checkout) -> ResponseReturnValue:
     """Begin a purchase; the customer pays at `url` and comes back to FRONTEND_URL."""
-    front = current_app.extensions["settings"].frontend_url
+    front = current_settings().frontend_url
     customer = callers.customer()
     db.session.commit()
     purchase = buying.choose(customer, body.price_id, front=front, field="price_id")
@@ -53,7 +54,7 @@ def checkout(body: Checkout) -> ResponseReturnValue:
 @takes(Nothing)
 def portal(_body: Nothing) -> ResponseReturnValue:
     """The address of Stripe's portal; the customer at Stripe is made where there is none."""
-    front = current_app.extensions["settings"].frontend_url
+    front = current_settings().frontend_url
     return {"url": customers.portal_url(callers.customer(), None, f"{front}/billing")}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import current_app, url_for
+from flask import url_for
 from sqlalchemy import select
 
 from portal import clock
@@ -13,6 +13,7 @@ from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
 from portal.purchases import checkout, items
 from portal.purchases.items import Item
+from portal.settings import current_settings
 
 SESSION_ID = "{CHECKOUT_SESSION_ID}"  # Stripe puts the session's id in its place
 
@@ -94,4 +95,4 @@ def take_free(customer: Customer, item: Item) -> Purchase:
 
 def page_url(endpoint: str, **values: Any) -> str:
     """An address of ours for the outside: built on BASE_URL, never on the request's Host header."""
-    return str(current_app.extensions["settings"].base_url + url_for(endpoint, _external=False, **values))
+    return str(current_settings().base_url + url_for(endpoint, _external=False, **values))

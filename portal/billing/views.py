@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from sqlalchemy import select
@@ -13,6 +13,7 @@ from portal.errors import InvalidInput
 from portal.extensions import db, limiter, writes
 from portal.models import Customer, Plan, Subscription
 from portal.purchases import customers, items
+from portal.settings import current_settings
 
 blueprint = Blueprint("billing", __name__)
 
@@ -81,7 +82,7 @@ def resume() -> ResponseReturnValue:
 def _go(word: str) -> ResponseReturnValue:
     customer = customers.of(current_user.user)
     db.session.commit()
-    purchase = buying.choose(customer, word, front=current_app.extensions["settings"].base_url)
+    purchase = buying.choose(customer, word, front=current_settings().base_url)
     if purchase.session_url is None:
         return redirect(url_for("success.page", order=purchase.number), 303)
     return redirect(purchase.session_url, 303)
@@ -133,7 +134,7 @@ def mine_or_none() -> Customer | None:
 
 def grace() -> timedelta:
     """How long a failed payment leaves the plan."""
-    return timedelta(days=current_app.extensions["settings"].grace_days)
+    return timedelta(days=current_settings().grace_days)
 
 
 def _described(subscription: Subscription, by_tier: dict[str, Plan]) -> dict[str, object]:

@@ -4,9 +4,8 @@ from decimal import ROUND_CEILING, Decimal
 from functools import cache
 from pathlib import Path
 
-from flask import current_app
-
 from portal import catalogue
+from portal.settings import current_settings
 
 
 def credits_for(cost: Decimal) -> int:
@@ -14,7 +13,7 @@ def credits_for(cost: Decimal) -> int:
 
     ceil(cost × 1.15 × 100) with the catalogue that ships (seed 3).
     """
-    factor = _credits_per_unit(current_app.extensions["settings"].catalogue)
+    factor = _credits_per_unit(current_settings().catalogue)
     return int((cost * factor).to_integral_value(rounding=ROUND_CEILING))
 
 

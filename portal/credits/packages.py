@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import select
 
 from portal import catalogue as file
@@ -16,6 +15,7 @@ from portal.extensions import db
 from portal.models import CreditPackage
 from portal.purchases.items import Item
 from portal.purchases.prices import Entry
+from portal.settings import current_settings
 
 CUSTOM = "custom"
 CUSTOM_ID = 100  # beyond the catalogue's own ids, which begin with 1
@@ -161,7 +161,7 @@ def find(word: str | int, mode: str, *, amount: int | None = None, field: str = 
 
 def limits() -> Limits:
     """The bounds of a custom amount."""
-    return _limits(current_app.extensions["settings"].catalogue)
+    return _limits(current_settings().catalogue)
 
 
 @cache

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from flask import Blueprint, current_app
+from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from portal.errors import InvalidInput, NotFound
 from portal.extensions import db, limiter, writes
 from portal.inputs import JsonBody, takes
 from portal.purchases import fulfilment
+from portal.settings import current_settings
 
 blueprint = Blueprint("credits_purchase_api", __name__, url_prefix="/api/credits")
 
@@ -37,7 +38,7 @@ def purchase(body: Wanted) -> ResponseReturnValue:
     customer = callers.customer()
     amount = None if body.amount is None else _minor_units(body.amount)
     item = packages.find(body.package_id, customer.mode, amount=amount)
-    started = buying.begin(customer, item, front=current_app.extensions["settings"].frontend_url)
+    started = buying.begin(customer, item, front=current_settings().frontend_url)
     return {"success": True, "message": "Checkout session created", "payment_url": started.session_url}
 
 

@@ -1,6 +1,6 @@
 """The credits page: balance, packages, and the way back from Stripe."""
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
@@ -13,6 +13,7 @@ from portal.models import Customer, Purchase
 from portal.pages import private
 from portal.purchases import customers, lookup
 from portal.purchases.items import Item
+from portal.settings import current_settings
 
 blueprint = Blueprint("credits", __name__, url_prefix="/credits")
 
@@ -101,7 +102,7 @@ def page(given: forms.Forms) -> str:
 
 def _go(item: Item) -> ResponseReturnValue:
     customer = customers.of(current_user.user)
-    purchase = buying.begin(customer, item, front=current_app.extensions["settings"].base_url)
+    purchase = buying.begin(customer, item, front=current_settings().base_url)
     assert purchase.session_url is not None
     return redirect(purchase.session_url, 303)
 

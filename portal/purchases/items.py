@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-from flask import current_app
 from sqlalchemy import bindparam, or_, select
 
 from portal import gateway
 from portal.errors import InvalidInput, StripeRefused, StripeUnavailable
 from portal.extensions import db
 from portal.models import Plan, Price
-from portal.settings import Settings
+from portal.settings import current_settings
 
 # Built once: each webhook about a subscription runs one.
 TIER = {
@@ -55,7 +54,7 @@ def find(word: str, mode: str, field: str = "price") -> Item:
 
 def is_allowed(stripe_id: str | None) -> bool:
     """Whether STRIPE_ALLOWED_PRICE_IDS lets this price be sold; unset, the whole catalogue is."""
-    allowed = _settings().allowed_price_ids
+    allowed = current_settings().allowed_price_ids
     return allowed is None or stripe_id in allowed
 
 
@@ -67,7 +66,7 @@ def tier_of(price: gateway.Price, mode: str) -> str | None:
 def known_tier(price: gateway.Price, mode: str) -> str | None:
     """The tier that the catalogue (withdrawn prices too: they were sold) or the price map gives a price."""
     tier = db.session.connection().execute(TIER[mode], {"price": price.id}).scalar_one_or_none()
-    return tier or _settings().price_map.get(price.id)
+    return tier or current_settings().price_map.get(price.id)
 
 
 def _in_catalogue(word: str, mode: str) -> Price | None:
@@ -99,7 +98,7 @@ def _from_catalogue(price: Price, mode: str) -> Item | None:
 
 
 def _may_sell(word: str) -> bool:
-    settings = _settings()
+    settings = current_settings()
     if settings.allowed_price_ids is not None:
         return word in settings.allowed_price_ids
     return word in settings.price_map
@@ -111,7 +110,7 @@ def _from_stripe(price_id: str, mode: str) -> Item | None:
         price = gateway.of(mode).price(price_id)
     except StripeRefused:  # unknown there, or of the other mode
         return None
-    tier = _settings().price_map.get(price.id) or price.tier
+    tier = current_settings().price_map.get(price.id) or price.tier
     amount = 0 if price.metered else price.amount  # what is used is paid later
     if not price.active or tier is None or amount is None:
         return None
@@ -126,8 +125,3 @@ def _from_stripe(price_id: str, mode: str) -> Item | None:
         stripe_id=price.id,
         metered=price.metered,
     )
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["settings"]
-    return settings

@@ -3,7 +3,6 @@
 from urllib.parse import urlsplit
 
 import structlog
-from flask import current_app
 from sqlalchemy import select
 
 from portal import clock, gateway, mail
@@ -12,6 +11,7 @@ from portal.extensions import db, insert
 from portal.models import Customer, PaymentLink, Plan, Price, Purchase, StripeCustomer, User
 from portal.models.purchase import new_number
 from portal.purchases import claims, customers, items
+from portal.settings import current_settings
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ def create(tier: str, mode: str, *, cycle: str = "month", allow_hidden: bool = F
     Raises InvalidInput for a tier that is unknown, hidden (without `allow_hidden`), free or not yet at Stripe.
     """
     price = _sellable(tier, mode, cycle, allow_hidden)
-    base = base_url.rstrip("/") or current_app.extensions["settings"].base_url
+    base = base_url.rstrip("/") or current_settings().base_url
     if urlsplit(base).scheme not in ("http", "https"):
         raise InvalidInput("The base URL is an http(s) address, such as https://api.example.com.")
     link = PaymentLink(

@@ -5,12 +5,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flask import current_app
-
 from portal import gateway
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.models import CreditPackage, Plan, Price
+from portal.settings import current_settings
 
 
 class PriceDiffers(PortalError):
@@ -50,7 +49,7 @@ class Pushed:
 def bring(mode: str, entries: Sequence[Entry], *, dry_run: bool = False) -> Iterator[Pushed]:
     """Bring these prices to Stripe; commits each. A price whose id the environment gives is left alone."""
     db.session.commit()
-    given = current_app.extensions["settings"].price_ids if mode == "live" else {}
+    given = current_settings().price_ids if mode == "live" else {}
     lookup_keys = [entry.price.lookup_key for entry in entries if entry.key not in given]
     at_stripe = {found.lookup_key: found for found in gateway.of(mode).prices_by_lookup_key(lookup_keys)}
     products = {
@@ -111,7 +110,7 @@ def _create(mode: str, entry: Entry, product: str) -> gateway.Price:
 
 def _product(mode: str, entry: Entry) -> str:
     """A product for what has none at Stripe: in test mode the one that the settings name, if any."""
-    shared = current_app.extensions["settings"].stripe_test_product_id if mode == "test" else None
+    shared = current_settings().stripe_test_product_id if mode == "test" else None
     if shared:
         return str(shared)
     params = {"name": entry.product_name, "metadata": {**entry.metadata, "portal_mode": mode}}

@@ -4,8 +4,17 @@
 the sources.
 """
 
+from typing import cast
+
 from portal.settings.flask_names import flask_config
 from portal.settings.model import Settings
 from portal.settings.reading import BadSettings, load
 
-__all__ = ["BadSettings", "Settings", "flask_config", "load"]
+__all__ = ["BadSettings", "Settings", "current_settings", "flask_config", "load"]
+
+
+def current_settings() -> Settings:
+    """The settings of the app that this request or command belongs to."""
+    from flask import current_app  # here, so that reading settings alone stays quick
+
+    return cast(Settings, current_app.extensions["settings"])

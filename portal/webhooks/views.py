@@ -1,11 +1,12 @@
 """Where Stripe knocks: two lanes, one body."""
 
 import structlog
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from portal import clock, gateway
 from portal.errors import PortalError
+from portal.settings import current_settings
 from portal.webhooks import inbox
 
 log = structlog.get_logger()
@@ -57,7 +58,7 @@ def _receive(mode: str) -> ResponseReturnValue:
 
 
 def _verify(mode: str, body: bytes) -> None:
-    settings = current_app.extensions["settings"]
+    settings = current_settings()
     secrets = settings.webhook_secrets(mode)
     if not secrets and settings.allow_unverified_stripe:
         log.warning("stripe_webhook_unverified", mode=mode)
