@@ -119,6 +119,17 @@ def test_without_a_secret_the_lane_is_closed_and_the_log_names_the_setting(
     assert "STRIPE_WEBHOOK_SECRET" in caplog.text
 
 
+@pytest.mark.parametrize(("secrets", "status"), [((), 200), ((SECRETS["live"],), 400)])
+def test_unverified_events_are_taken_only_where_no_secret_is_set(
+    app: Flask, http: FlaskClient, monkeypatch, secrets: tuple[str, ...], status: int
+) -> None:
+    settings = app.extensions["settings"].model_copy(
+        update={"stripe_webhook_secret": secrets, "allow_unverified_stripe": True}
+    )
+    monkeypatch.setitem(app.extensions, "settings", settings)
+    assert http.post(LIVE_PATH, data=json.dumps(event())).status_code == status
+
+
 def test_an_event_of_the_other_mode_is_refused(app: Flask, http: FlaskClient) -> None:
     answer = post(http, event(livemode=False))
     assert answer.status_code == 400
