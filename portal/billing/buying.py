@@ -1,11 +1,10 @@
 """Choosing a plan: what it leads to."""
 
-from typing import Any
 
 from flask import url_for
 from sqlalchemy import select
 
-from portal import clock
+from portal import clock, mail
 from portal.billing import subscriptions
 from portal.errors import Conflict, StripeRefused, StripeUnavailable
 from portal.extensions import db
@@ -13,7 +12,6 @@ from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
 from portal.purchases import checkout, items
 from portal.purchases.items import Item
-from portal.settings import current_settings
 
 SESSION_ID = "{CHECKOUT_SESSION_ID}"  # Stripe puts the session's id in its place
 
@@ -55,7 +53,7 @@ def refuse_second(customer: Customer) -> None:
     """
     running = [one for one in subscriptions.of_customer(customer.id) if one.tier and one.status != "incomplete"]
     if running:
-        url = page_url("billing.overview")
+        url = mail.external("billing.overview")
         raise AlreadySubscribed(
             "You have a plan already. Change it, or pay what is open, instead of buying a second one.",
             money="You were not charged.",
@@ -91,8 +89,3 @@ def take_free(customer: Customer, item: Item) -> Purchase:
         db.session.add(purchase)
     db.session.commit()
     return purchase
-
-
-def page_url(endpoint: str, **values: Any) -> str:
-    """An address of ours for the outside: built on BASE_URL, never on the request's Host header."""
-    return str(current_settings().base_url + url_for(endpoint, _external=False, **values))

@@ -8,8 +8,9 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from portal import mail
 from portal.billing import orders
-from portal.billing.buying import SESSION_ID, page_url
+from portal.billing.buying import SESSION_ID
 from portal.billing.views import PER_ADDRESS
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db, limiter, writes
@@ -78,7 +79,7 @@ def reveal() -> ResponseReturnValue:
         key=secret,
         prefix=key.prefix,
         plan_name=look.purchase.name,
-        curl=f'curl -H "Authorization: Bearer {secret}" {page_url("keys_api.receipt")}',
+        curl=f'curl -H "Authorization: Bearer {secret}" {mail.external("keys_api.receipt")}',
         continue_url=url_for("billing.overview") if look.is_owner else url_for("success.page", **given),
     )
     return private(Response(html))

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from sqlalchemy import select
 
-from portal import access
+from portal import access, mail
 from portal.billing import banners, buying, invoices, plans, subscriptions, words
 from portal.errors import InvalidInput
 from portal.extensions import db, limiter, writes
@@ -116,7 +116,7 @@ def portal() -> ResponseReturnValue:
     """On to Stripe's own portal, for the card and the billing details; `subscription` says whose, of several."""
     customer = customers.of(current_user.user)
     stripe_customer = _payer_of(customer, request.form.get("subscription", ""))
-    return redirect(customers.portal_url(customer, stripe_customer, buying.page_url("billing.overview")), 303)
+    return redirect(customers.portal_url(customer, stripe_customer, mail.external("billing.overview")), 303)
 
 
 def _payer_of(customer: Customer, subscription_id: str) -> str | None:

@@ -134,7 +134,6 @@ class Subscription:
     ends_at: datetime | None
     ended_at: datetime | None
     created: datetime
-    latest_invoice: str | None
     card: Card | None
 
     @classmethod
@@ -159,7 +158,6 @@ class Subscription:
             ends_at=time(data.get("cancel_at")) or at_period_end,
             ended_at=time(data.get("ended_at")),
             created=datetime.fromtimestamp(data["created"], UTC),
-            latest_invoice=id_of(data.get("latest_invoice")),
             card=Card.read(data.get("default_payment_method")) or Card.read(fallback),
         )
 
