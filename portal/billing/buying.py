@@ -1,6 +1,5 @@
 """Choosing a plan: what it leads to."""
 
-
 from flask import url_for
 from sqlalchemy import select
 

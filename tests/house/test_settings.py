@@ -5,97 +5,13 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from portal import instance
-from portal.settings import BadSettings, Settings, flask_config, load
+from portal.settings import Settings, flask_config, load
 from portal.settings.model import EXAMPLE_KEY, EXAMPLE_SECRET
 from portal.settings.reading import FIELDS
+from tests.support.env_files import ALLOW_LIST, CREDITS, FERNET, LINKS, PLANS, USAGE
+from tests.support.reading import PRODUCTION, read, refusal
 
-FERNET = "c2V2ZW50eS1maXZlIGRlZ3JlZXMgaW4gdGhlIHNoYWQ="
-PRODUCTION = {
-    "ENVIRONMENT": "production",
-    "SECRET_KEY": "5f0c" * 16,
-    "BASE_URL": "https://billing.example.com",
-    "STRIPE_SECRET_KEY": "sk_live_51NxPortal",
-    "STRIPE_WEBHOOK_SECRET": "whsec_5WbX",
-}
-
-# The .env of each of the five systems that the portal replaces, with values in the place of their blanks.
-LINKS = """
-STRIPE_SECRET_KEY=sk_live_51Nx
-STRIPE_WEBHOOK_SECRET=whsec_5WbX
-OSCILLINK_STRIPE_PRICE_MAP=price_1SGaX7LcPYf7t6osDDmhtyUZ:free;price_1SGaX7LcPYf7t6osBWkbJgXG:pro;price_1SGaX8:enterprise
-OSCILLINK_ALLOW_UNVERIFIED_STRIPE=0
-"""
-PLANS = f"""
-STRIPE_SECRET_KEY=sk_live_51Nx
-STRIPE_PUBLISHABLE_KEY=pk_live_51Nx
-STRIPE_WEBHOOK_SECRET=whsec_5WbX
-
-# Stripe Price IDs
-STRIPE_PRICE_FREE_MONTHLY=price_free
-STRIPE_PRICE_STARTER_MONTHLY=price_starter_m
-STRIPE_PRICE_STARTER_YEARLY=price_starter_y
-STRIPE_PRICE_PRO_MONTHLY=price_pro_m
-STRIPE_PRICE_PRO_YEARLY=price_pro_y
-
-ENVIRONMENT=production
-DEBUG=false
-SECRET_KEY={"5f0c" * 16}
-API_PREFIX=/api/v1
-ALLOWED_ORIGINS='["https://smartstockbot.app"]'
-DATABASE_URL=postgresql://portal:pass$word@db.example.com:5432/portal
-REDIS_URL=redis://redis.example.com:6379/0
-JWT_SECRET_KEY={"a1b2" * 16}
-JWT_ALGORITHM=HS256
-ACCESS_TOKEN_EXPIRE_MINUTES=15
-REFRESH_TOKEN_EXPIRE_DAYS=7
-ENCRYPTION_KEY={FERNET}
-BASE_URL=https://api.smartstockbot.app
-"""
-CREDITS = """
-# Stripe Secret Key (REQUIRED)
-STRIPE_SECRET_KEY=sk_test_...  # Use sk_live_... in production
-STRIPE_WEBHOOK_SECRET=whsec_...  # Get from Step 3
-FRONTEND_URL=http://localhost:3000  # Your frontend URL
-NEXT_PUBLIC_API_URL=http://localhost:8000  # Your backend URL
-NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY=pk_test_...
-"""
-ALLOW_LIST = """
-STRIPE_SECRET_KEY=sk_test_xxx
-STRIPE_WEBHOOK_SECRET=whsec_xxx
-STRIPE_ALLOWED_PRICE_IDS=price_xstream_paygo,price_xstream_subscription
-"""
-USAGE = """
-STRIPE_SECRET_KEY=sk_live_...
-STRIPE_WEBHOOK_SECRET=whsec_...
-NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY=pk_live_...
-STRIPE_PRICE_ID_CPU_HOUR=price_...
-STRIPE_PRICE_ID_GPU_HOUR=price_...
-STRIPE_PRICE_ID_STORAGE_GB_MONTH=price_...
-STRIPE_PRICE_ID_API_CALLS=price_...
-STRIPE_PRICE_ID_CREDIT=price_...
-STRIPE_TEST_SECRET_KEY=sk_test_...
-NEXT_PUBLIC_STRIPE_TEST_PUBLISHABLE_KEY=pk_test_...
-STRIPE_TEST_WEBHOOK_SECRET=whsec_...
-STRIPE_TEST_PRODUCT_ID=prod_...
-ADMIN_PATH=/admin47392
-"""
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path, monkeypatch):
-    """No .env and no instance but the test's own."""
-    monkeypatch.chdir(tmp_path)
-
-
-def read(**environ):
-    return load(environ, env_file=None)
-
-
-def refusal(**environ):
-    with pytest.raises(BadSettings) as caught:
-        read(**environ)
-    return str(caught.value)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def test_without_any_setting_the_sandbox_stands_in_for_stripe(tmp_path):
@@ -342,58 +258,6 @@ def test_settings_cannot_be_changed():
     settings = read()
     with pytest.raises(ValueError):
         settings.port = 1
-
-
-def test_the_first_start_generates_what_later_ones_read(tmp_path):
-    path = instance.prepare(read())
-    assert path == tmp_path / "instance" / "sandbox.env"
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o777 == 0o700
-    generated = dotenv_values(path)
-    settings = read()
-    assert settings.uses_sandbox
-    assert settings.secret_key == generated["SECRET_KEY"]
-    assert settings.secret_key_for("live") == generated["STRIPE_SECRET_KEY"]
-    assert settings.secret_key_for("test") == generated["STRIPE_TEST_SECRET_KEY"]
-    assert settings.webhook_secrets("test") == (generated["STRIPE_TEST_WEBHOOK_SECRET"],)
-
-
-def test_a_second_start_changes_nothing_and_leaves_nothing_behind():
-    path = instance.prepare(read())
-    before = path.read_text()
-    instance.prepare(read())
-    assert path.read_text() == before
-    assert [entry.name for entry in path.parent.iterdir()] == ["sandbox.env"]
-
-
-def test_with_a_stripe_key_only_the_house_secrets_are_taken_from_the_first_start():
-    generated = dotenv_values(instance.prepare(read()))
-    settings = read(STRIPE_SECRET_KEY="sk_test_mine")
-    assert settings.secret_key == generated["SECRET_KEY"]
-    assert settings.secret_key_for("test") is None
-    assert settings.webhook_secrets("live") == ()
-
-
-def test_production_reads_and_generates_no_secret():
-    instance.prepare(read())
-    assert "SECRET_KEY is not set" in refusal(**PRODUCTION | {"SECRET_KEY": ""})
-    with pytest.raises(BadSettings):
-        instance.prepare(read(**PRODUCTION))
-
-
-def test_the_sandbox_is_started_only_without_a_stripe_key(monkeypatch, capsys):
-    monkeypatch.setenv("PORT", "8123")
-    monkeypatch.delenv("STRIPE_SECRET_KEY", raising=False)
-    instance.main()
-    monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_1")
-    instance.main()
-    assert capsys.readouterr().out.splitlines() == ["-p 8123 web sandbox", "-p 8123 web"]
-
-
-def test_bad_settings_end_the_start_with_their_own_words(monkeypatch):
-    monkeypatch.setenv("PORT", "x")
-    with pytest.raises(SystemExit, match="PORT does not have the right form"):
-        instance.main()
 
 
 def test_the_example_file_names_every_setting_with_its_default():
