@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 from flask import Flask
 
+from portal import audit
 from portal.extensions import db
 
 log = structlog.get_logger()
@@ -26,7 +27,8 @@ def tick() -> dict[str, int]:
     done = {}
     for name, chore in chores.items():
         try:
-            done[name] = chore()
+            with audit.acting_as("clock"):
+                done[name] = chore()
         except Exception as error:
             db.session.rollback()
             log.error("chore_failed", chore=name, error=type(error).__name__, exc_info=error)

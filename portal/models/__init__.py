@@ -1,5 +1,6 @@
 """The one SQLAlchemy layer: a file per noun. It imports no room, calls no Stripe, commits nothing."""
 
+from portal.models.audit import AuditEntry
 from portal.models.base import Base
 from portal.models.credit import CreditEntry, CreditGrant, CreditPackage, Payment, Reversal, TopUpRule
 from portal.models.customer import Customer, StripeCustomer
@@ -15,6 +16,7 @@ from portal.models.user import MailToken, User, UserSession
 
 __all__ = [
     "ApiKey",
+    "AuditEntry",
     "Base",
     "CreditEntry",
     "CreditGrant",

@@ -1,6 +1,7 @@
 """API keys: key_live_… and key_test_…, 256 random bits and a checksum in base 62."""
 
 import hashlib
+import json
 import secrets
 import string
 import zlib
@@ -15,6 +16,7 @@ from portal.models.customer import Customer
 BASE62 = string.digits + string.ascii_letters
 RANDOM_BYTES = 32
 CHECKSUM_DIGITS = 6
+SCOPES = ("read", "spend", "usage")  # what a key may be allowed; all of it unless chosen otherwise
 
 
 def new_secret(mode: str) -> str:
@@ -56,6 +58,7 @@ class ApiKey(Base):
     name: Mapped[str] = mapped_column(String(100))
     prefix: Mapped[str] = mapped_column(String(24))  # the secret's beginning, enough to recognise it
     hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]] = mapped_column(default=lambda: list(SCOPES), server_default=json.dumps(SCOPES))
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]  # to the minute
     expires_at: Mapped[datetime | None]  # null: never

@@ -10,7 +10,7 @@ import orjson
 import structlog
 from sqlalchemy import ColumnElement, Executable, bindparam, exists, select, update
 
-from portal import clock, gateway
+from portal import audit, clock, gateway
 from portal.errors import InvalidInput, NotFound, PortalError, StripeRefused
 from portal.extensions import db, insert
 from portal.logs import MASK, mask
@@ -144,7 +144,7 @@ def _storing(dialect: str) -> Executable:
 
 def handle(mode: str, hint: Hint) -> str:
     """Ask Stripe, then write effects and `processed` in one transaction. Commits, in success and in failure."""
-    with structlog.contextvars.bound_contextvars(event_id=hint.event_id):
+    with structlog.contextvars.bound_contextvars(event_id=hint.event_id), audit.acting_as("stripe"):
         return _handle(mode, hint)
 
 

@@ -66,15 +66,16 @@ def test_readyz_says_no_until_the_schema_is_there(bare: Flask) -> None:
         db.engine.dispose()
 
 
-def test_the_ledger_s_triggers_are_there_at_head(bare: Flask) -> None:
+@pytest.mark.parametrize("table", ["credit_entries", "audit_entries"])
+def test_the_triggers_of_what_only_grows_are_there_at_head(bare: Flask, table: str) -> None:
     with bare.app_context():
         upgrade()
         if db.engine.dialect.name == "sqlite":
-            query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'credit_entries'"
-            expected = {"credit_entries_no_update", "credit_entries_no_delete"}
+            query = f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'"
+            expected = {f"{table}_no_update", f"{table}_no_delete"}
         else:
-            query = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'credit_entries'::regclass AND NOT tgisinternal"
-            expected = {"credit_entries_no_change", "credit_entries_no_truncate"}
+            query = f"SELECT tgname FROM pg_trigger WHERE tgrelid = '{table}'::regclass AND NOT tgisinternal"
+            expected = {f"{table}_no_change", f"{table}_no_truncate"}
         assert set(db.session.execute(text(query)).scalars()) == expected
         db.session.remove()
         db.engine.dispose()

@@ -1,0 +1,38 @@
+"""The audit log: who did what, append-only."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.models.base import Base, BigId, one_of, pk
+
+
+class AuditEntry(Base):
+    """One thing that was done. It holds ids and facts, never personal data: it outlives a deleted account."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (
+        CheckConstraint(one_of("actor", "user", "key", "stripe", "command", "clock"), "actor"),
+        Index(None, "customer_id", "id"),
+        Index(None, "actor_id", "id"),
+        Index(None, "action", "id"),
+        Index(None, "at", "id"),
+    )
+
+    id: Mapped[pk]
+    at: Mapped[datetime]
+    action: Mapped[str] = mapped_column(String(60))  # noun and what became of it: "key.revoked"
+    actor: Mapped[str] = mapped_column(String(7))  # a person, an API key, Stripe's word, a command, or time itself
+    actor_id: Mapped[int | None] = mapped_column(BigId)  # the user's or the key's id; null for the others
+    # Users are never deleted, only made anonymous: no foreign key that a writer would have to look up.
+    user_id: Mapped[int | None] = mapped_column(BigId)  # on whom, where it is about a person's account
+    customer_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("customers.id"))  # on whom, in one mode
+    subject: Mapped[str] = mapped_column(String(255), default="")  # the object's id, Stripe's or ours
+    before: Mapped[dict[str, Any]]
+    after: Mapped[dict[str, Any]]
+    network: Mapped[str] = mapped_column(String(45), default="")  # where from: the address without its last part
+    request_id: Mapped[str] = mapped_column(String(64), default="")
+    # What is reported, where the same may be reported again (a sync may step back and forth); else null.
+    key: Mapped[str | None] = mapped_column(String(255), unique=True)
