@@ -14,6 +14,7 @@ from portal.sandbox.store import Store
 Json = dict[str, Any]
 ALPHABET = string.ascii_letters + string.digits
 PREFIXES = {
+    "balance_transaction": "txn_",
     "billing.meter": "mtr_",
     "billing.meter_event": "mevt_",
     "billing_portal.configuration": "bpc_",

@@ -11,14 +11,19 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Behaviour:
-    """charge and attach: how each is declined · authenticate: "always", or "once" for cards that can be set up."""
+    """How a card behaves; None is as one wishes.
+
+    charge, attach: how each is declined · authenticate: "always", or "once" for cards that can be set up ·
+    dispute: the reason, or "inquiry" · refund: "pends" until it succeeds, or "fails" after it had succeeded.
+    """
 
     number: str
     brand: str = "visa"
     charge: str | None = None
     attach: str | None = None
     authenticate: str | None = None
-    dispute: bool = False
+    dispute: str | None = None
+    refund: str | None = None
 
 
 CARDS = {
@@ -47,8 +52,11 @@ CARDS = {
     "authenticationRequiredChargeDeclinedInsufficientFunds": Behaviour(
         "4000008260003178", authenticate="always", charge="insufficient_funds"
     ),
-    "createDispute": Behaviour("4000000000000259", dispute=True),
-    "createDisputeInquiry": Behaviour("4000000000001976", dispute=True),
+    "createDispute": Behaviour("4000000000000259", dispute="fraudulent"),
+    "createDisputeProductNotReceived": Behaviour("4000000000002685", dispute="product_not_received"),
+    "createDisputeInquiry": Behaviour("4000000000001976", dispute="inquiry"),
+    "pendingRefund": Behaviour("4000000000007726", refund="pends"),
+    "refundFail": Behaviour("4000000000005126", refund="fails"),
 }
 BY_NUMBER = {card.number: card for card in CARDS.values()}
 IBANS = {

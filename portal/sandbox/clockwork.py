@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from portal.sandbox import checkout, invoicing, settlement, subscribing
+from portal.sandbox import checkout, disputing, invoicing, refunding, settlement, subscribing
 from portal.sandbox.account import Account
 from portal.sandbox.config import Config
 from portal.sandbox.store import Store
@@ -68,6 +68,8 @@ def give_up(account: Account, subscription: Json) -> None:
 
 ACTIONS: dict[str, Callable[[Account, Json], Any]] = {
     "settle": settlement.settle,
+    "settle_refund": refunding.settle,
+    "overdue": disputing.overdue,
     "expire": expire,
     "renew": renew,
     "lapse": subscribing.lapse,

@@ -1,7 +1,8 @@
-"""Disputes: a cardholder asks their bank for the money back."""
+"""Disputes: a cardholder asks their bank for the money back, or only inquires."""
 
 from typing import TYPE_CHECKING, Any
 
+from portal.sandbox import balances
 from portal.sandbox.errors import StripeError
 
 if TYPE_CHECKING:
@@ -9,12 +10,15 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 ANSWER_WITHIN = 7 * 86400  # seconds
-INQUIRY = "1976"  # the test card whose holder only inquires ends so
+CLOSED = ("won", "lost", "warning_closed")
+# The words that decide a dispute in Stripe's test mode, as evidence[uncategorized_text].
+VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost", "escalate_inquiry_evidence": "escalated"}
 
 
-def begin(account: "Account", charge: Json) -> Json:
+def begin(account: "Account", charge: Json, reason: str) -> Json:
     """Dispute a charge; an inquiry takes no money yet."""
-    inquiry = charge["payment_method_details"]["card"]["last4"] == INQUIRY
+    inquiry = reason == "inquiry"
+    brand = charge["payment_method_details"]["card"]["brand"]
     fields = {
         "amount": charge["amount"],
         "charge": charge["id"],
@@ -29,40 +33,88 @@ def begin(account: "Account", charge: Json) -> Json:
         "is_charge_refundable": inquiry,
         "metadata": {},
         "payment_intent": charge["payment_intent"],
-        "reason": "fraudulent",
+        "payment_method_details": {"type": "card", "card": _case(brand, inquiry)},
+        "reason": "fraudulent" if inquiry else reason,
         "status": "warning_needs_response" if inquiry else "needs_response",
     }
     account.change(charge, {"disputed": True})
     dispute = account.add("dispute", fields, "charge.dispute.created")
+    account.at(dispute["evidence_details"]["due_by"], "overdue", dispute["id"])
     if not inquiry:
-        account.emit("charge.dispute.funds_withdrawn", dispute)
+        move_funds(account, dispute, "dispute", -dispute["amount"])
     return dispute
+
+
+def _case(brand: str, inquiry: bool) -> Json:
+    kind = "inquiry" if inquiry else "chargeback"
+    return {"brand": brand, "case_type": kind, "network": brand, "network_reason_code": "10.4"}
+
+
+def move_funds(account: "Account", dispute: Json, category: str, amount: int) -> None:
+    """Take the disputed money, or give it back, and say so."""
+    booked = balances.book(account, category, dispute, amount)
+    account.change(dispute, {"balance_transactions": [*dispute["balance_transactions"], booked]})
+    account.emit(f"charge.dispute.funds_{'withdrawn' if amount < 0 else 'reinstated'}", dispute)
 
 
 def answer(account: "Account", dispute: Json, evidence: Json, submit: bool) -> Json:
-    """Add evidence; submitted, the words winning_evidence and losing_evidence decide, as in Stripe's test mode."""
+    """Add evidence; submitted, its words decide."""
     require_open(dispute)
+    evidence = dispute["evidence"] | evidence
     details = dispute["evidence_details"] | {"has_evidence": True}
-    changes = {"evidence": dispute["evidence"] | evidence, "evidence_details": details}
+    changes = {"evidence": evidence, "evidence_details": details}
     if submit:
         details["submission_count"] += 1
-        changes["status"] = "under_review" if dispute["status"] == "needs_response" else "warning_under_review"
+        changes["status"] = "warning_under_review" if is_inquiry(dispute) else "under_review"
     account.change(dispute, changes, "charge.dispute.updated")
-    verdict = {"winning_evidence": "won", "losing_evidence": "lost"}.get(evidence.get("uncategorized_text") or "")
-    return close(account, dispute, verdict) if submit and verdict else dispute
+    verdict = VERDICTS.get(evidence["uncategorized_text"] or "")
+    if not submit or not verdict:
+        return dispute
+    return escalate(account, dispute) if verdict == "escalated" else close(account, dispute, verdict)
+
+
+def escalate(account: "Account", dispute: Json) -> Json:
+    """An inquiry that the bank was not content with becomes a dispute, and its money is taken."""
+    if is_inquiry(dispute):
+        case = dispute["payment_method_details"]["card"] | {"case_type": "chargeback"}
+        changes = {"status": "needs_response", "is_charge_refundable": False}
+        changes["payment_method_details"] = {"type": "card", "card": case}
+        account.change(dispute, changes, "charge.dispute.updated")
+        move_funds(account, dispute, "dispute", -dispute["amount"])
+    return dispute
 
 
 def close(account: "Account", dispute: Json, status: str) -> Json:
-    """End a dispute, won or lost."""
-    withdrawn = not dispute["status"].startswith("warning")
-    account.change(dispute, {"status": status if withdrawn else "warning_closed"})
+    """End a dispute, won or lost; an inquiry just ends."""
+    if is_inquiry(dispute):
+        status = "warning_closed"
+    account.change(dispute, {"status": status})
+    if status == "won":
+        move_funds(account, dispute, "dispute_reversal", dispute["amount"])
     account.emit("charge.dispute.closed", dispute)
-    if withdrawn and status == "won":
-        account.emit("charge.dispute.funds_reinstated", dispute)
     return dispute
+
+
+def overdue(account: "Account", dispute: Json) -> None:
+    """A dispute that nobody answered in time is lost."""
+    if dispute["status"] in ("needs_response", "warning_needs_response"):
+        close(account, dispute, "lost")
+
+
+def is_inquiry(dispute: Json) -> bool:
+    """Whether no money was taken so far."""
+    return str(dispute["status"]).startswith("warning")
 
 
 def require_open(dispute: Json) -> None:
     """Raises StripeError for a dispute that has been decided."""
-    if dispute["status"] in ("won", "lost", "warning_closed"):
+    if dispute["status"] in CLOSED:
         raise StripeError("This dispute is already closed.", code="dispute_already_closed")
+
+
+def require_refundable(account: "Account", charge: Json) -> None:
+    """Raises StripeError for a charge whose money a dispute has taken."""
+    about = "json_extract(json, '$.charge') = ? AND NOT json_extract(json, '$.is_charge_refundable')"
+    if charge["disputed"] and account.store.select(account.mode, "dispute", about, charge["id"]):
+        words = f"Charge {charge['id']} has been charged back; cannot issue a refund."
+        raise StripeError(words, code="charge_disputed")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import cards, disputing
+from portal.sandbox import balances, cards, disputing
 from portal.sandbox.errors import StripeError
 from portal.sandbox.events import public
 
@@ -171,13 +171,15 @@ def succeed(account: "Account", intent: Json, method: Json) -> Json:
 
 def received(account: "Account", intent: Json, charge: Json) -> Json:
     """Write a successful charge into its intent."""
+    booked = balances.book(account, "charge", charge, charge["amount"])
+    account.change(charge, {"balance_transaction": booked["id"]})
     account.emit("charge.succeeded", charge)
     changes = {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": charge["id"]}
     account.change(intent, changes | {"next_action": None, "last_payment_error": None})
     account.emit("payment_intent.succeeded", intent)
     method = account.get(intent["payment_method"]) or {"_": {}}
     if method["_"].get("dispute"):
-        disputing.begin(account, charge)
+        disputing.begin(account, charge, method["_"]["dispute"])
     return intent
 
 

@@ -1,11 +1,9 @@
 """A stranger as judge: Stripe's own specification, held against every call, answer and webhook of a purchase.
 
-The checker is a program of its own that stands as a proxy on both sides of the portal. CONFORMANCE_CHECKER
-names it; by default it is looked for beside the project.
+The checker is a program of its own that stands as a proxy on both sides of the portal.
 """
 
 import contextlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,13 +13,10 @@ import pytest
 import requests
 
 from portal.credits import topups
+from tests.conformance.judging import CHECKER
 from tests.conftest import leave_out, person
 from tests.support import browsing, servers
 from tests.support.world import World, world
-
-CHECKER = Path(
-    os.environ.get("CONFORMANCE_CHECKER", servers.ROOT.parent / "shared" / "stripe" / "check_conformance.py")
-)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ import pytest
 import requests
 import stripe
 
+from tests.conformance import judging
 from tests.support.servers import ROOT, free_port, wait_until_up
 
 LIVE_KEY = "sk_live_forTheSandboxsTests01"
@@ -73,6 +74,8 @@ class Sandbox:
     hook_url: str
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    problems: list[str] = field(default_factory=list)
+    seen: str = ""
 
     @property
     def base(self) -> str:
@@ -105,9 +108,13 @@ class Sandbox:
         return self.process.wait(10)
 
     def client(self, key: str = TEST_KEY, version: str | None = None) -> Any:
-        """The SDK's v1 services."""
+        """The SDK's v1 services, every answer held against Stripe's specification."""
         client = stripe.StripeClient(
-            key, base_addresses={"api": self.base}, max_network_retries=0, stripe_version=version
+            key,
+            base_addresses={"api": self.base},
+            max_network_retries=0,
+            stripe_version=version,
+            http_client=judging.JudgedClient(self.problems),
         )
         return client.v1
 
@@ -115,6 +122,16 @@ class Sandbox:
         """A call without the SDK, and without Stripe-Version unless given."""
         sent = {"Authorization": f"Bearer {TEST_KEY}"} | {k.replace("_", "-"): v for k, v in headers.items()}
         return requests.post(self.base + path, data=data or {}, headers=sent, timeout=30)
+
+    def newest_events(self) -> list[dict[str, Any]]:
+        """The events since the last look, at most a hundred."""
+        params = {"limit": "100"} | ({"ending_before": self.seen} if self.seen else {})
+        sent = {"Authorization": f"Bearer {TEST_KEY}"}
+        found: list[dict[str, Any]] = requests.get(
+            f"{self.base}/v1/events", params, headers=sent, timeout=30
+        ).json()["data"]
+        self.seen = found[0]["id"] if found else self.seen
+        return found
 
     def config(self, what: str, **switches: Any) -> dict[str, Any]:
         answer = requests.post(f"{self.base}/_config/{what}", json=switches, timeout=60)
@@ -184,10 +201,16 @@ def sandbox(hook: Hook, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sa
 
 @pytest.fixture(autouse=True)
 def calm(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No test leaves a fault behind."""
+    """No test leaves a fault behind, and nothing that it heard was unlike Stripe."""
     yield
-    if "sandbox" in request.fixturenames:
-        request.getfixturevalue("sandbox").config("reset")
+    if "sandbox" not in request.fixturenames:
+        return
+    running = request.getfixturevalue("sandbox")
+    running.config("reset")
+    heard = [problem for event in running.newest_events() for problem in judging.wrong_with_event(event)]
+    problems = running.problems + heard
+    running.problems.clear()
+    assert problems == []
 
 
 @pytest.fixture

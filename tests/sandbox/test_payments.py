@@ -123,16 +123,3 @@ def test_metadata_is_merged_and_emptied_key_by_key(api: Any, alice: Any) -> None
 def test_amounts_below_a_cent_are_kept_exactly(api: Any, product: Any) -> None:
     price = api.prices.create({"product": product.id, "currency": "usd", "unit_amount_decimal": "0.125"})
     assert (price.unit_amount, str(price.unit_amount_decimal)) == (None, "0.125")
-
-
-@pytest.mark.parametrize(("words", "status"), [("winning_evidence", "won"), ("losing_evidence", "lost")])
-def test_a_dispute_is_answered_and_decided(api: Any, words: str, status: str) -> None:
-    intent = api.payment_intents.create({**CONFIRM, "payment_method": "pm_card_createDispute"})
-    dispute = api.disputes.list({"payment_intent": intent.id}).data[0]
-    assert (dispute.status, dispute.amount, dispute.charge) == ("needs_response", 2000, intent.latest_charge)
-    assert api.charges.retrieve(intent.latest_charge).disputed is True
-    answered = api.disputes.update(dispute.id, {"evidence": {"uncategorized_text": words}, "submit": True})
-    assert answered.status == status
-    assert api.events.list({"type": "charge.dispute.closed", "limit": 1}).data[0].data.object.id == dispute.id
-    with pytest.raises(stripe.InvalidRequestError, match="already closed"):
-        api.disputes.close(dispute.id)

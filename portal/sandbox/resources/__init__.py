@@ -5,6 +5,7 @@ The operation above a function says what it does: Stripe's reference is its docu
 
 from portal.sandbox.resources import (
     absent,
+    balance,
     billing_portal,
     checkout_sessions,
     customers,
@@ -25,6 +26,7 @@ from portal.sandbox.resources import (
 
 __all__ = [
     "absent",
+    "balance",
     "billing_portal",
     "checkout_sessions",
     "customers",

@@ -8,7 +8,6 @@ from portal.sandbox.api import operation
 
 Json = dict[str, Any]
 NEVER_MADE = (
-    "/v1/balance_transactions",
     "/v1/coupons",
     "/v1/credit_notes",
     "/v1/entitlements/features",

@@ -11,11 +11,6 @@ from portal.sandbox.events import queue, wants
 from portal.sandbox.resources.common import changed, given
 
 Json = dict[str, Any]
-BALANCE = """
-SELECT json_extract(json, '$.currency'),
-       sum(json_extract(json, '$.amount') - json_extract(json, '$.amount_refunded'))
-FROM objects WHERE mode = ? AND type = 'charge' AND json_extract(json, '$.status') = 'succeeded' GROUP BY 1
-"""
 
 
 @operation("GET", "/v1/events/{id}")
@@ -94,20 +89,3 @@ def the_account(account: Account, params: Json) -> Json:
         "settings": {"dashboard": {"display_name": "Sandbox", "timezone": "Etc/UTC"}},
         "type": "standard",
     }
-
-
-@operation("GET", "/v1/balance")
-def balance(account: Account, params: Json) -> Json:
-    rows = account.store.rows(BALANCE, account.mode)
-    available = [_funds(total, currency) for currency, total in rows]
-    none = [_funds(0, "usd")]
-    return {
-        "object": "balance",
-        "available": available or none,
-        "livemode": account.mode == "live",
-        "pending": none,
-    }
-
-
-def _funds(amount: int, currency: str) -> Json:
-    return {"amount": amount, "currency": currency, "source_types": {"card": amount}}
