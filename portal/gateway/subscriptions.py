@@ -1,0 +1,24 @@
+"""The calls about subscriptions and their invoices."""
+
+from portal.gateway.calls import PAGE, Calls, quoted
+from portal.gateway.shapes import Invoice, Subscription
+
+
+class Subscriptions(Calls):
+    """A lane's calls about subscriptions."""
+
+    def subscription(self, subscription_id: str) -> Subscription:
+        """The subscription, with the card that it is paid by."""
+        expand = ["default_payment_method", "customer.invoice_settings.default_payment_method"]
+        return Subscription.read(
+            self._ask("get", f"/v1/subscriptions/{quoted(subscription_id)}", {"expand": expand})
+        )
+
+    def invoice(self, invoice_id: str) -> Invoice:
+        """The invoice as it is now."""
+        return Invoice.read(self._ask("get", f"/v1/invoices/{quoted(invoice_id)}"))
+
+    def open_invoices(self, subscription_id: str) -> list[Invoice]:
+        """A subscription's open invoices, newest first."""
+        params = {"subscription": subscription_id, "status": "open", "limit": PAGE}
+        return [Invoice.read(data) for data in self._list("/v1/invoices", params)]
