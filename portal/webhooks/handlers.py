@@ -1,4 +1,7 @@
-"""What each event type does: one dict. A handler is a sync's pair: `read` asks Stripe, `apply` writes."""
+"""What each event type does: one dict. A handler is a sync's pair: `read` asks Stripe, `apply` writes.
+
+A type may have several handlers, of several rooms: all are read, then all applied in one transaction.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +18,14 @@ class Parked(Exception):
 
 @dataclass(frozen=True)
 class Handler:
-    """`read(mode, object_id)` with no transaction open; `apply(snapshot)` inside one. Raises Parked."""
+    """`read(mode, object_id)` with no transaction open; `apply(snapshot)` inside one. Either raises Parked.
+
+    With `of_customer` it is the customer whom the event names that is read, not the event's object.
+    """
 
     read: Callable[[str, str], Any]
     apply: Callable[[Any], None]
+    of_customer: bool = False
 
 
 def _session(snapshot: fulfilment.Snapshot) -> None:
@@ -60,30 +67,30 @@ PAYMENT = Handler(payments.read, _payment)
 CHARGE = Handler(reversals.read, _reversals)
 REVERSAL = Handler(reversals.read_by_reversal, _reversals)
 
-HANDLERS: dict[str, Handler] = {
-    "checkout.session.completed": SESSION,
-    "checkout.session.async_payment_succeeded": SESSION,
-    "checkout.session.async_payment_failed": SESSION,
-    "checkout.session.expired": SESSION,
-    "customer.subscription.created": SUBSCRIPTION,
-    "customer.subscription.updated": SUBSCRIPTION,
-    "customer.subscription.deleted": SUBSCRIPTION,
-    "customer.subscription.paused": SUBSCRIPTION,
-    "customer.subscription.resumed": SUBSCRIPTION,
-    "customer.subscription.trial_will_end": SUBSCRIPTION,
-    "invoice.paid": INVOICE,
-    "invoice.payment_succeeded": INVOICE,
-    "invoice.payment_failed": INVOICE,
-    "payment_intent.succeeded": PAYMENT,
-    "payment_intent.payment_failed": PAYMENT,
-    "charge.refunded": CHARGE,
-    "refund.created": REVERSAL,
-    "refund.updated": REVERSAL,
-    "refund.failed": REVERSAL,
-    "charge.dispute.created": REVERSAL,
-    "charge.dispute.funds_withdrawn": REVERSAL,
-    "charge.dispute.funds_reinstated": REVERSAL,
-    "charge.dispute.closed": REVERSAL,
-    "customer.updated": CUSTOMER,
-    "customer.deleted": CUSTOMER,
+HANDLERS: dict[str, tuple[Handler, ...]] = {
+    "checkout.session.completed": (SESSION,),
+    "checkout.session.async_payment_succeeded": (SESSION,),
+    "checkout.session.async_payment_failed": (SESSION,),
+    "checkout.session.expired": (SESSION,),
+    "customer.subscription.created": (SUBSCRIPTION,),
+    "customer.subscription.updated": (SUBSCRIPTION,),
+    "customer.subscription.deleted": (SUBSCRIPTION,),
+    "customer.subscription.paused": (SUBSCRIPTION,),
+    "customer.subscription.resumed": (SUBSCRIPTION,),
+    "customer.subscription.trial_will_end": (SUBSCRIPTION,),
+    "invoice.paid": (INVOICE,),
+    "invoice.payment_succeeded": (INVOICE,),
+    "invoice.payment_failed": (INVOICE,),
+    "payment_intent.succeeded": (PAYMENT,),
+    "payment_intent.payment_failed": (PAYMENT,),
+    "charge.refunded": (CHARGE,),
+    "refund.created": (REVERSAL,),
+    "refund.updated": (REVERSAL,),
+    "refund.failed": (REVERSAL,),
+    "charge.dispute.created": (REVERSAL,),
+    "charge.dispute.funds_withdrawn": (REVERSAL,),
+    "charge.dispute.funds_reinstated": (REVERSAL,),
+    "charge.dispute.closed": (REVERSAL,),
+    "customer.updated": (CUSTOMER,),
+    "customer.deleted": (CUSTOMER,),
 }

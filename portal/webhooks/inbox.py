@@ -1,8 +1,7 @@
 """The inbox: every delivery becomes a row, and is done only when its effects are committed (money rule 3)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -16,7 +15,8 @@ from portal.extensions import db, insert
 from portal.logs import MASK, mask
 from portal.models import StripeCustomer, StripeEvent
 from portal.purchases.fulfilment import Mismatch
-from portal.webhooks.handlers import HANDLERS, Parked
+from portal.webhooks.handlers import HANDLERS, Handler, Parked
+from portal.webhooks.hints import Hint, parse
 
 log = structlog.get_logger()
 
@@ -41,59 +41,6 @@ class HandlingFailed(PortalError):
     status = 500
     code = "handling_failed"
     title = "The event could not be handled"
-
-
-@dataclass(frozen=True)
-class Hint:
-    """What is taken from a delivery: never its facts, only what to ask Stripe about."""
-
-    event_id: str
-    type: str
-    object_id: str
-    customer: str | None
-    livemode: bool
-    portal_mode: str | None  # our stamp on the object, where it carries metadata
-    created_at: datetime
-
-
-def parse(body: bytes) -> Hint:
-    """The hint in a delivery's body. Raises InvalidInput for what is no event."""
-    try:
-        event = orjson.loads(body)
-        thing = event["data"]["object"]
-        metadata = thing.get("metadata")
-        return Hint(
-            event_id=_word(event["id"]),
-            type=_word(event["type"]),
-            object_id=_word(thing.get("id") or event["id"]),
-            customer=_customer(thing),
-            livemode=event["livemode"] is True,
-            portal_mode=metadata.get("portal_mode") if isinstance(metadata, dict) else None,
-            created_at=datetime.fromtimestamp(event["created"], UTC),
-        )
-    except (
-        orjson.JSONDecodeError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        OverflowError,
-        OSError,
-    ) as error:
-        raise InvalidInput("The body is not a Stripe event.", errors={"body": type(error).__name__}) from error
-
-
-def _word(value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 255:
-        raise ValueError("not a short text")
-    return value
-
-
-def _customer(thing: dict[str, Any]) -> str | None:
-    if thing.get("object") == "customer":
-        return _word(thing["id"])
-    customer = thing.get("customer")
-    return customer if isinstance(customer, str) and len(customer) <= 255 else None
 
 
 def receive(mode: str, body: bytes) -> str:
@@ -149,17 +96,17 @@ def handle(mode: str, hint: Hint) -> str:
 
 
 def _handle(mode: str, hint: Hint) -> str:
-    handler = HANDLERS.get(hint.type)
-    if handler is None or hint.portal_mode not in (None, mode):
+    handlers = HANDLERS.get(hint.type)
+    if handlers is None or hint.portal_mode not in (None, mode):
         return _finish(mode, hint, "ignored")
     log.info("handling_stripe_webhook_event", event_id=hint.event_id, type=hint.type)
     try:
-        snapshot = handler.read(mode, hint.object_id)
+        snapshots = [_read(handler, mode, hint) for handler in handlers]
         db.session.commit()
         if not _take(mode, hint):
             db.session.rollback()
             return "duplicate"
-        handler.apply(snapshot)
+        _apply(handlers, snapshots)
         db.session.commit()
     except (Parked, Mismatch) as reason:
         return _park(mode, hint, str(reason))
@@ -173,6 +120,25 @@ def _handle(mode: str, hint: Hint) -> str:
         raise HandlingFailed("The event was stored and could not be handled; deliver it again.") from error
     log.info("stripe_webhook_handled_successfully", type=hint.type)
     return "processed"
+
+
+def _read(handler: Handler, mode: str, hint: Hint) -> Any:
+    named = hint.customer if handler.of_customer else hint.object_id
+    if named is None:
+        raise Parked(f"{hint.object_id} names no customer")
+    return handler.read(mode, named)
+
+
+def _apply(handlers: tuple[Handler, ...], snapshots: list[Any]) -> None:
+    """Write what each read. Raises Parked where the object is nothing to any of them."""
+    reasons = []
+    for handler, snapshot in zip(handlers, snapshots, strict=True):
+        try:
+            handler.apply(snapshot)
+        except Parked as reason:
+            reasons.append(reason)
+    if len(reasons) == len(handlers):
+        raise reasons[0]
 
 
 def _take(mode: str, hint: Hint) -> bool:

@@ -196,7 +196,7 @@ def leave_received(here: World, event: Json, age: timedelta) -> None:
 
     with here.app.app_context():
         body = events.body(event).encode()
-        inbox._store("live", inbox.parse(body), body)
+        inbox._store("live", parse(body), body)
         db.session.execute(update(StripeEvent).values(received_at=clock.now() - age))
         db.session.commit()
 

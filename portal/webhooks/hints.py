@@ -1,0 +1,63 @@
+"""What is taken from a delivery: never its facts, only what to ask Stripe about (money rule 1)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from portal.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Hint:
+    """An event's id and type, and whom and what it is about."""
+
+    event_id: str
+    type: str
+    object_id: str
+    customer: str | None
+    livemode: bool
+    portal_mode: str | None  # our stamp on the object, where it carries metadata
+    created_at: datetime
+
+
+def parse(body: bytes) -> Hint:
+    """The hint in a delivery's body. Raises InvalidInput for what is no event."""
+    try:
+        event = orjson.loads(body)
+        thing = event["data"]["object"]
+        metadata = thing.get("metadata")
+        return Hint(
+            event_id=_word(event["id"]),
+            type=_word(event["type"]),
+            object_id=_word(thing.get("id") or event["id"]),
+            # A detached payment method names its customer only as what it had before.
+            customer=_customer(thing) or _customer(event["data"].get("previous_attributes") or {}),
+            livemode=event["livemode"] is True,
+            portal_mode=metadata.get("portal_mode") if isinstance(metadata, dict) else None,
+            created_at=datetime.fromtimestamp(event["created"], UTC),
+        )
+    except (
+        orjson.JSONDecodeError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+        OSError,
+    ) as error:
+        raise InvalidInput("The body is not a Stripe event.", errors={"body": type(error).__name__}) from error
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 255:
+        raise ValueError("not a short text")
+    return value
+
+
+def _customer(thing: dict[str, Any]) -> str | None:
+    if thing.get("object") == "customer":
+        return _word(thing["id"])
+    customer = thing.get("customer")
+    return customer if isinstance(customer, str) and len(customer) <= 255 else None
