@@ -5,13 +5,15 @@ from portal.models.base import Base
 from portal.models.credit import CreditEntry, CreditGrant, CreditPackage, Payment, Reversal, TopUpRule
 from portal.models.customer import Customer, StripeCustomer
 from portal.models.event import StripeEvent
-from portal.models.invoice import Invoice
+from portal.models.invoice import Invoice, Voiding
 from portal.models.key import ApiKey
 from portal.models.link import PaymentLink
 from portal.models.mail import OutboxMail
 from portal.models.plan import Plan, Price
+from portal.models.portal_configuration import PortalConfiguration
 from portal.models.purchase import Purchase
 from portal.models.subscription import Subscription, SyncTicket
+from portal.models.trial import TrialUse
 from portal.models.user import MailToken, User, UserSession
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Payment",
     "PaymentLink",
     "Plan",
+    "PortalConfiguration",
     "Price",
     "Purchase",
     "Reversal",
@@ -36,6 +39,8 @@ __all__ = [
     "Subscription",
     "SyncTicket",
     "TopUpRule",
+    "TrialUse",
     "User",
     "UserSession",
+    "Voiding",
 ]

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, U
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, BigId, mode, one_of, pk, stripe_id
+from portal.models.card import ShowsCard
 from portal.models.user import User
 
 
@@ -33,8 +34,11 @@ class Customer(Base):
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
-class StripeCustomer(Base):
-    """One of a customer's names at Stripe; exactly one is current, deleted ones are never used again."""
+class StripeCustomer(ShowsCard, Base):
+    """One of a customer's names at Stripe; exactly one is current, deleted ones are never used again.
+
+    Its card is the default payment method's, which top-ups and subscriptions without their own are charged to.
+    """
 
     __tablename__ = "stripe_customers"
     __table_args__ = (
@@ -54,6 +58,8 @@ class StripeCustomer(Base):
     mode: Mapped[mode]
     stripe_id: Mapped[stripe_id | None]  # null between claim and confirm
     email: Mapped[str] = mapped_column(String(254), default="")  # what Stripe knows it by
+    payment_method: Mapped[str | None] = mapped_column(String(255))  # the default one's id; null: none
+    card_fingerprint: Mapped[str | None] = mapped_column(String(64))  # the same for a card under any customer
     is_current: Mapped[bool] = mapped_column(default=True)
     attempt: Mapped[int] = mapped_column(default=1)  # part of the idempotency key of its creation
     deleted_at: Mapped[datetime | None]  # when Stripe said that it is gone

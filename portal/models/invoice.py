@@ -1,11 +1,11 @@
-"""What the pages show of Stripe's invoices."""
+"""What the pages show of Stripe's invoices, and the claims to void them."""
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.models.base import Base, BigId, amount, currency, mode, pk, stripe_id
+from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk, stripe_id
 
 
 class Invoice(Base):
@@ -27,5 +27,27 @@ class Invoice(Base):
     currency: Mapped[currency]
     hosted_url: Mapped[str | None] = mapped_column(Text)
     pdf_url: Mapped[str | None] = mapped_column(Text)
+    needs_action: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # waits for its payer
+    next_attempt_at: Mapped[datetime | None]  # when Stripe charges it again; null: not by itself
     created_at: Mapped[datetime]  # Stripe's own `created`
     synced_at: Mapped[datetime]
+
+
+class Voiding(Base):
+    """The claim to void an invoice of a plan that has ended, so that nobody is charged after leaving."""
+
+    __tablename__ = "voidings"
+    __table_args__ = (
+        UniqueConstraint("mode", "invoice_id"),
+        CheckConstraint(one_of("state", "open", "done", "refused"), "state"),
+    )
+
+    id: Mapped[pk]
+    customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"), index=True)
+    mode: Mapped[mode]
+    invoice_id: Mapped[stripe_id]
+    state: Mapped[str] = mapped_column(String(10), default="open", index=True)
+    attempt: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, BigId, amount, currency, one_of, pk
@@ -23,6 +23,8 @@ class Plan(Base):
     position: Mapped[int]  # the catalogue's order: a higher plan outranks a lower one
     hidden: Mapped[bool] = mapped_column(default=False)
     recommended: Mapped[bool] = mapped_column(default=False)
+    trial_days: Mapped[int] = mapped_column(default=0, server_default="0")  # 0: paid from the first day
+    trial_needs_card: Mapped[bool] = mapped_column(default=True, server_default=true())
     withdrawn: Mapped[bool] = mapped_column(default=False)
     live_product_id: Mapped[str | None] = mapped_column(String(255))  # null until pushed
     test_product_id: Mapped[str | None] = mapped_column(String(255))

@@ -1,25 +1,15 @@
 """What Stripe last said about a subscription, and the numbers that keep its syncs in order."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, amount, currency, mode, pk, stripe_id
+from portal.models.card import ShowsCard
 
 
-@dataclass(frozen=True)
-class SavedCard:
-    """A card as it may be shown."""
-
-    brand: str
-    last4: str
-    exp_month: int
-    exp_year: int
-
-
-class Subscription(Base):
+class Subscription(ShowsCard, Base):
     """A copy of a Stripe subscription; only a sync writes it."""
 
     __tablename__ = "subscriptions"
@@ -45,19 +35,8 @@ class Subscription(Base):
     cancel_at: Mapped[datetime | None]  # when it will end, whichever way that was scheduled
     ended_at: Mapped[datetime | None]
     past_due_since: Mapped[datetime | None]  # `created` of its oldest open, attempted invoice
-    card_brand: Mapped[str | None] = mapped_column(String(30))  # null: no card, or another method
-    card_last4: Mapped[str | None] = mapped_column(String(4))
-    card_exp_month: Mapped[int | None]
-    card_exp_year: Mapped[int | None]
     started_at: Mapped[datetime]
     synced_at: Mapped[datetime]
-
-    @property
-    def card(self) -> "SavedCard | None":
-        """The card that pays it, as it may be shown."""
-        if not (self.card_brand and self.card_last4 and self.card_exp_month and self.card_exp_year):
-            return None
-        return SavedCard(self.card_brand, self.card_last4, self.card_exp_month, self.card_exp_year)
 
 
 class SyncTicket(Base):
