@@ -27,9 +27,7 @@ class Invoice(Base):
     currency: Mapped[currency]
     hosted_url: Mapped[str | None] = mapped_column(Text)
     pdf_url: Mapped[str | None] = mapped_column(Text)
-    needs_action: Mapped[bool] = mapped_column(
-        default=False, server_default=false()
-    )  # waits for its payer
+    needs_action: Mapped[bool] = mapped_column(default=False, server_default=false())  # waits for its payer
     next_attempt_at: Mapped[datetime | None]  # when Stripe charges it again; null: not by itself
     created_at: Mapped[datetime]  # Stripe's own `created`
     synced_at: Mapped[datetime]

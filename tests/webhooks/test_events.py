@@ -192,11 +192,11 @@ def test_eight_deliveries_at_once_have_their_effects_once(here: World, bought: d
 
 def leave_received(here: World, event: Json, age: timedelta) -> None:
     """What a process leaves that was killed between writing the row and its effects."""
-    from portal.webhooks import inbox
+    from portal.webhooks import hints, inbox
 
     with here.app.app_context():
         body = events.body(event).encode()
-        inbox._store("live", parse(body), body)
+        inbox._store("live", hints.parse(body), body)
         db.session.execute(update(StripeEvent).values(received_at=clock.now() - age))
         db.session.commit()
 
