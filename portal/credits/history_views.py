@@ -8,7 +8,6 @@ from flask import Blueprint, Response, render_template, request, stream_with_con
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from flask_wtf import FlaskForm
-from sqlalchemy import select
 from wtforms import DateField, SearchField, SelectField
 from wtforms.fields import SelectChoice
 from wtforms.validators import Length, Optional, ValidationError
@@ -17,9 +16,9 @@ from portal import clock
 from portal.credits import history, sources
 from portal.credits.export import csv_lines
 from portal.credits.history import Filter, Position
-from portal.extensions import db, limiter
-from portal.models import Customer
+from portal.extensions import limiter
 from portal.pages import zone
+from portal.purchases import customers
 
 blueprint = Blueprint("history", __name__)
 
@@ -78,7 +77,7 @@ def index() -> ResponseReturnValue:
     if not form.validate():
         return render_template("credits/history.html", form=form, rows=[], chosen={}, onward=None), 400
     before = Position.read(request.args["before"]) if request.args.get("before") else None
-    customer = _mine()
+    customer = customers.find(current_user.user)
     rows, onward = history.page(customer, form.wanted(), before) if customer else ([], None)
     return render_template(
         "credits/history.html", form=form, rows=rows, chosen=form.chosen(), before=before, onward=onward
@@ -93,7 +92,7 @@ def export() -> ResponseReturnValue:
     form = FilterForm(request.args)
     if not form.validate():
         return render_template("credits/history.html", form=form, rows=[], chosen={}, onward=None), 400
-    customer = _mine()
+    customer = customers.find(current_user.user)
     rows = history.everything(customer, form.wanted()) if customer else iter(())
     lines = stream_with_context(csv_lines(rows, zone()))
     name = f"history-{clock.now():%Y-%m-%d}.csv"
@@ -102,8 +101,3 @@ def export() -> ResponseReturnValue:
         mimetype="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
-
-
-def _mine() -> Customer | None:
-    query = select(Customer).filter_by(user_id=current_user.user.id, mode="live")
-    return db.session.execute(query).scalar_one_or_none()
