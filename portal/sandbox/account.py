@@ -38,6 +38,7 @@ PREFIXES = {
     "setup_intent": "seti_",
     "subscription": "sub_",
     "subscription_item": "si_",
+    "subscription_schedule": "sub_sched_",
     "test_helpers.test_clock": "clock_",
     "token": "tok_",
     "webhook_endpoint": "we_",

@@ -1,15 +1,32 @@
 """Changing a running subscription: other prices and quantities, with what is owed for the rest of the period."""
 
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import invoicing, items_due, periods, subscribing
-from portal.sandbox.errors import missing
+from portal.sandbox import invoicing, items_due, pending, periods, pricing, subscribing, trials
+from portal.sandbox.errors import CardError, missing
 
 if TYPE_CHECKING:
     from portal.sandbox.account import Account
 
 Json = dict[str, Any]
+UPDATED = "customer.subscription.updated"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A change before it is made: the items, the fields to write, what to prorate and what to bill at once.
+
+    bills: whether an invoice is due now · periods: the items whose new period is on it.
+    """
+
+    before: list[Json]
+    after: list[Json]
+    fields: Json
+    prorates: bool
+    bills: bool
+    periods: list[Json]
 
 
 def item_of(account: "Account", id_: str) -> tuple[Json, Json]:
@@ -21,26 +38,119 @@ def item_of(account: "Account", id_: str) -> tuple[Json, Json]:
 
 
 def change(account: "Account", subscription: Json, items: list[Json], changes: Json, params: Json) -> Json:
-    """Write changes to a subscription, prorate what they cost and bill it now if asked to."""
-    before = subscription["items"]["data"]
-    after = items_after(account, subscription, items)
-    if after != before:
-        changes = changes | {"items": subscription["items"] | {"data": after}}
-    if params.get("trial_end") == "now" and subscription["status"] == "trialing":
-        return end_trial(account, subscription, changes)
-    account.change(subscription, changes, "customer.subscription.updated")
-    behavior = params.get("proration_behavior") or "create_prorations"
-    owing = subscription["status"] in ("active", "past_due") and behavior != "none"
-    if owing and after != before:
-        prorate(account, subscription, before, after, params.get("proration_date"))
-    restarted = any(_interval(b) != _interval(a) for b, a in zip(before, after, strict=False))
-    if owing and after != before and (behavior == "always_invoice" or restarted):
-        bill_now(account, subscription, "subscription_update")
+    """Write changes to a subscription, prorate them, and bill that now if it is due. Raises StripeError."""
+    behavior = params.get("payment_behavior")
+    plan = planned(account, subscription, items, params)
+    if behavior == "pending_if_incomplete" and plan.bills:
+        invoice = draft(account, subscription, plan, params)
+        pending.attempt(account, subscription, invoice, changes | plan.fields)
+        return account.find("subscription", subscription["id"])
+    write(account, subscription, plan, changes)
+    if plan.bills:
+        invoice = draft(account, subscription, plan, params)
+        collect(account, subscription, invoice, behavior)
+    else:
+        prorate(account, subscription, plan, params.get("proration_date"))
     return account.find("subscription", subscription["id"])
 
 
-def _interval(item: Json) -> tuple[str, int]:
+def planned(account: "Account", subscription: Json, items: list[Json], params: Json) -> Plan:
+    """What a change would do. Raises StripeError."""
+    before = subscription["items"]["data"]
+    after = items_after(account, subscription, items)
+    behavior = params.get("proration_behavior") or "create_prorations"
+    trialing = subscription["status"] == "trialing"
+    if trialing and params.get("trial_end") == "now":
+        return ended_trial(account, subscription, after)
+    anew = params.get("billing_cycle_anchor") == "now" or restarts(before, after)
+    running = subscription["status"] in ("active", "past_due")
+    fields: Json = {}
+    if anew and running:
+        after = [beginning(account, item) for item in after]
+        fields["billing_cycle_anchor"] = account.now()
+    if after != before:
+        fields["items"] = subscription["items"] | {"data": after}
+    owing = running and after != before
+    return Plan(
+        before,
+        after,
+        fields,
+        prorates=owing and behavior != "none",
+        bills=owing and (anew or behavior == "always_invoice"),
+        periods=after if anew else [],
+    )
+
+
+def ended_trial(account: "Account", subscription: Json, after: list[Json]) -> Plan:
+    """A trial that is ended by hand: the first paid period begins now, unless there is nothing to pay with."""
+    now = account.now()
+    if trials.outcome(account, subscription) != "create_invoice":
+        fields = {"trial_end": now, "items": subscription["items"] | {"data": after}}
+        return Plan(after, after, fields, prorates=False, bills=False, periods=[])
+    after = [beginning(account, item) for item in after]
+    fields = {"status": "active", "trial_end": now, "billing_cycle_anchor": now}
+    fields["items"] = subscription["items"] | {"data": after}
+    return Plan(after, after, fields, prorates=False, bills=True, periods=after)
+
+
+def write(account: "Account", subscription: Json, plan: Plan, changes: Json) -> None:
+    """Make the change itself; a trial that ends without a card stops the subscription."""
+    account.change(subscription, changes | plan.fields, UPDATED)
+    ended = subscription["status"] == "trialing" and subscription["trial_end"] <= account.now()
+    if ended and trials.outcome(account, subscription) == "pause":
+        trials.pause(account, subscription, "trial_end_without_payment_method")
+
+
+def draft(account: "Account", subscription: Json, plan: Plan, params: Json) -> Json:
+    """The invoice for a change that is billed at once."""
+    prorate(account, subscription, plan, params.get("proration_date"))
+    account.change(subscription, {"latest_invoice": account.new_id("invoice")}, UPDATED)
+    return subscribing.bill(account, subscription, "subscription_update", plan.periods)
+
+
+def collect(account: "Account", subscription: Json, invoice: Json, behavior: str | None) -> None:
+    """Charge the invoice of a change as payment_behavior says. Raises CardError for error_if_incomplete."""
+    if behavior == "default_incomplete":
+        opened = invoicing.finalize(account, invoice)
+        if opened["status"] == "open":
+            found = account.find("subscription", subscription["id"])
+            account.change(found, {"status": "past_due"}, UPDATED)
+        return
+    done = invoicing.collect(account, invoice)
+    if behavior == "error_if_incomplete" and done["status"] == "open":
+        raise undone()
+
+
+def undone() -> CardError:
+    """The refusal of a change whose payment failed, with nothing left of it."""
+    error = CardError("Your card was declined.", code="card_declined", decline_code="generic_decline")
+    error.keeps = False
+    return error
+
+
+def restarts(before: list[Json], after: list[Json]) -> bool:
+    """Whether a change begins a new billing cycle: another interval, or from free to paid."""
+    pairs = [(b, a) for b in before for a in after if a["id"] == b["id"]]
+    return any(interval(b) != interval(a) or (_price(b) == 0 < _price(a)) for b, a in pairs)
+
+
+def interval(item: Json) -> tuple[str, int]:
+    """How often an item is charged."""
     return item["price"]["recurring"]["interval"], item["price"]["recurring"]["interval_count"]
+
+
+def _price(item: Json) -> Decimal:
+    metered = item["price"]["recurring"]["usage_type"] == "metered"
+    return Decimal(1) if metered else Decimal(item["price"]["unit_amount_decimal"] or 0)
+
+
+def beginning(account: "Account", item: Json) -> Json:
+    """An item with a period that begins now."""
+    now = account.now()
+    return item | {
+        "current_period_start": now,
+        "current_period_end": periods.boundary(now, item["price"]["recurring"], 1),
+    }
 
 
 def items_after(account: "Account", subscription: Json, items: list[Json]) -> list[Json]:
@@ -56,78 +166,57 @@ def items_after(account: "Account", subscription: Json, items: list[Json]) -> li
         elif wanted.get("deleted"):
             kept.pop(place)
         else:
-            kept[place] = changed_item(account, kept[place], wanted)
+            kept[place] = changed_item(kept[place], wanted)
     return kept
 
 
-def changed_item(account: "Account", item: Json, wanted: Json) -> Json:
-    """An item with another price or quantity; another interval begins a new period."""
+def changed_item(item: Json, wanted: Json) -> Json:
+    """An item with another price or quantity."""
     price: Json = wanted.get("price") or item["price"]
     made = item | {"price": price, "plan": subscribing.plan(price)}
     if wanted.get("quantity") is not None:
         made["quantity"] = wanted["quantity"]
-    if _interval(made) != _interval(item):
-        now = account.now()
-        made |= {"current_period_start": now, "current_period_end": periods.boundary(now, price["recurring"], 1)}
     return made
 
 
-def prorate(
-    account: "Account", subscription: Json, before: list[Json], after: list[Json], moment: int | None = None
-) -> None:
-    """Credit the unused time of what was, charge the remaining time of what is, as of a moment (default: now)."""
-    customer = account.find("customer", subscription["customer"])
-    old, new = {i["id"]: i for i in before}, {i["id"]: i for i in after}
+def prorate(account: "Account", subscription: Json, plan: Plan, moment: int | None = None) -> None:
+    """Credit the unused time of what was, charge the remaining time of what is, as of a moment (default: now).
+
+    An item that begins a new period is charged for all of it on the invoice itself.
+    """
+    if not plan.prorates:
+        return
+    old, new = {i["id"]: i for i in plan.before}, {i["id"]: i for i in plan.after}
+    charged = {} if plan.periods else new
     for id_ in [*old, *(id_ for id_ in new if id_ not in old)]:
         if old.get(id_) == new.get(id_):
             continue
-        for items, sign in ((old, -1), (new, 1)):
+        for items, sign in ((old, -1), (charged, 1)):
             if id_ in items:
-                owed = part_of_period(account, subscription, items[id_], sign, moment or account.now())
-                items_due.add(account, customer, items[id_]["price"], items[id_].get("quantity", 0), owed)
+                add_part(account, subscription, items[id_], sign, moment or account.now())
+
+
+def add_part(account: "Account", subscription: Json, item: Json, sign: int, moment: int) -> None:
+    """An invoice item for the rest of an item's period; usage is billed as it was, never in parts."""
+    if item["price"]["recurring"]["usage_type"] == "metered":
+        return
+    customer = account.find("customer", subscription["customer"])
+    owed = part_of_period(account, subscription, item, sign, moment)
+    items_due.add(account, customer, item["price"], item["quantity"], owed)
 
 
 def part_of_period(account: "Account", subscription: Json, item: Json, sign: int, moment: int) -> Json:
     """What the rest of an item's period is worth, as the fields of an invoice item."""
     start, end = item["current_period_start"], item["current_period_end"]
     left = Decimal(max(0, end - max(moment, start))) / max(1, end - start)
-    exact = Decimal(item["price"]["unit_amount_decimal"] or 0) * item.get("quantity", 0) * left
-    name = account.find("product", item["price"]["product"])["name"]
+    exact = Decimal(item["price"]["unit_amount_decimal"] or 0) * item["quantity"] * left
     named = {"subscription": subscription["id"], "subscription_item": item["id"]}
+    words = f"{'Remaining' if sign > 0 else 'Unused'} time on {pricing.counted(account, item)}"
     return {
         "amount": sign * int(exact.quantize(Decimal(1), ROUND_HALF_UP)),
-        "description": f"{'Remaining' if sign > 0 else 'Unused'} time on {name}",
+        "description": f"{words} after {pricing.day(moment)}",
         "discountable": False,
         "parent": {"type": "subscription_details", "subscription_details": named},
         "period": {"start": moment, "end": end},
         "proration": True,
     }
-
-
-def bill_now(account: "Account", subscription: Json, reason: str) -> None:
-    """Invoice what is pending at once and charge it."""
-    latest = {"latest_invoice": account.new_id("invoice")}
-    account.change(subscription, latest, "customer.subscription.updated")
-    invoice = subscribing.bill(account, subscription, reason)
-    invoicing.collect(account, invoice)
-
-
-def end_trial(account: "Account", subscription: Json, changes: Json) -> Json:
-    """Begin the first paid period now; without a payment method the trial's settings decide."""
-    now = account.now()
-    behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
-    customer = account.find("customer", subscription["customer"])
-    method = subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
-    if not method and behavior == "pause":
-        account.change(subscription, changes | {"status": "paused", "trial_end": now})
-        account.emit("customer.subscription.paused", subscription)
-        return subscription
-    for item in subscription["items"]["data"]:
-        ends = periods.boundary(now, item["price"]["recurring"], 1)
-        item.update(current_period_start=now, current_period_end=ends)
-    more = {"status": "active", "trial_end": now, "billing_cycle_anchor": now}
-    more["latest_invoice"] = account.new_id("invoice")
-    account.change(subscription, changes | more, "customer.subscription.updated")
-    invoice = subscribing.bill(account, subscription, "subscription_cycle")
-    invoicing.collect(account, invoice)
-    return account.find("subscription", subscription["id"])

@@ -4,7 +4,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from portal.sandbox import checkout, disputing, invoicing, refunding, settlement, subscribing
+from portal.sandbox import (
+    checkout,
+    disputing,
+    ending,
+    invoicing,
+    pending,
+    refunding,
+    renewing,
+    settlement,
+    subscribing,
+    trials,
+)
 from portal.sandbox.account import Account
 from portal.sandbox.config import Config
 from portal.sandbox.store import Store
@@ -49,9 +60,8 @@ def expire(account: Account, session: Json) -> None:
 
 def renew(account: Account, subscription: Json) -> None:
     """The end of a period, if it is one still: a timer may outlive the date that it was set for."""
-    ends = subscription["cancel_at"]
-    if subscribing.period_end(subscription) <= account.now() or (ends and ends <= account.now()):
-        subscribing.renew(account, subscription)
+    if subscribing.period_end(subscription) <= account.now() or ending.is_due(account, subscription):
+        renewing.renew(account, subscription)
 
 
 def collect(account: Account, invoice: Json) -> None:
@@ -63,7 +73,7 @@ def collect(account: Account, invoice: Json) -> None:
 def give_up(account: Account, subscription: Json) -> None:
     """The last attempt has failed."""
     if subscription["status"] == "past_due":
-        subscribing.end(account, subscription, "payment_failed")
+        ending.end(account, subscription, "payment_failed")
 
 
 ACTIONS: dict[str, Callable[[Account, Json], Any]] = {
@@ -72,9 +82,11 @@ ACTIONS: dict[str, Callable[[Account, Json], Any]] = {
     "overdue": disputing.overdue,
     "expire": expire,
     "renew": renew,
-    "lapse": subscribing.lapse,
+    "lapse": ending.lapse,
     "collect": collect,
     "retry": collect,
-    "announce": subscribing.announce_trial_end,
+    "announce": trials.announce,
     "give_up": give_up,
+    "phase": renewing.next_phase,
+    "drop_pending": pending.drop,
 }

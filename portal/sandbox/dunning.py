@@ -18,14 +18,24 @@ def subscription_of(account: "Account", invoice: Json) -> Json | None:
 def paid(account: "Account", invoice: Json) -> None:
     """A paid invoice opens a subscription that waited for it, or brings it back."""
     subscription = subscription_of(account, invoice)
+    if subscription and invoice["_"].get("pending"):
+        apply_pending(account, subscription)
     if subscription and subscription["status"] in ("incomplete", "past_due", "unpaid"):
         account.change(subscription, {"status": "active"}, "customer.subscription.updated")
+
+
+def apply_pending(account: "Account", subscription: Json) -> None:
+    """Make the change that waited for its invoice."""
+    changes = subscription["_"].get("pending") or {}
+    account.change(subscription, {"_": subscription["_"] | {"pending": None}})
+    account.change(subscription, changes | {"pending_update": None}, "customer.subscription.updated")
+    account.emit("customer.subscription.pending_update_applied", subscription)
 
 
 def unpaid(account: "Account", invoice: Json) -> None:
     """An unpaid renewal makes its subscription past due; an unpaid first invoice leaves it incomplete."""
     subscription = subscription_of(account, invoice)
-    if not subscription or subscription["status"] != "active":
+    if not subscription or subscription["status"] != "active" or invoice["_"].get("pending"):
         return
     account.change(subscription, {"status": "past_due"}, "customer.subscription.updated")
 

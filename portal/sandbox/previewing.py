@@ -1,8 +1,9 @@
-"""What an invoice would be: the change is really made, the invoice drafted, and all of it undone."""
+"""What an invoice would be: the change is really made, time really passes, and all of it is undone."""
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import changing, invoicing, items_due, periods, subscribing
+from portal.sandbox import changing, ending, invoicing, items_due, renewing, subscribing
+from portal.sandbox.errors import StripeError
 from portal.sandbox.wire import missing_parameter
 
 if TYPE_CHECKING:
@@ -34,21 +35,41 @@ def preview(
 
 
 def after_change(account: "Account", subscription: Json, items: list[Json], terms: Json) -> Json:
-    """With always_invoice what the change costs today, otherwise the next renewal with its prorations."""
-    before = subscription["items"]["data"]
-    after = changing.items_after(account, subscription, items)
-    behavior = terms.get("proration_behavior") or "create_prorations"
-    subscription["items"]["data"] = after
-    if behavior != "none" and after != before:
-        changing.prorate(account, subscription, before, after, terms.get("proration_date"))
-    subscription["latest_invoice"] = account.new_id("invoice")
-    if behavior == "always_invoice" and after != before:
-        return subscribing.bill(account, subscription, "subscription_update")
-    for item in after:
-        start = item["current_period_end"]
-        bounds = periods.containing(subscription["billing_cycle_anchor"], item["price"]["recurring"], start)
-        item.update(current_period_start=start, current_period_end=bounds[1])
-    return subscribing.bill(account, subscription, "subscription_cycle")
+    """What a change costs today where it is billed at once, otherwise the next renewal with its prorations."""
+    if terms.get("cancel_now"):
+        ending.settle(account, subscription, terms.get("proration_behavior") != "none")
+        return ending.last_invoice(account, subscription)
+    changes: Json = {}
+    if "cancel_at_period_end" in terms or "cancel_at" in terms:
+        ends = terms.get("cancel_at_period_end"), terms.get("cancel_at")
+        changes = ending.scheduled(account, subscription, *ends)
+    plan = changing.planned(account, subscription, items, terms)
+    changing.write(account, subscription, plan, changes)
+    if plan.bills:
+        return changing.draft(account, subscription, plan, terms)
+    changing.prorate(account, subscription, plan, terms.get("proration_date"))
+    return renewal(account, subscription)
+
+
+def renewal(account: "Account", subscription: Json) -> Json:
+    """The next renewal, at the time when it falls due. Raises StripeError when there will be none."""
+    before = subscription["latest_invoice"]
+    moment = subscribing.period_end(subscription)
+    pretend(account, subscription["test_clock"], moment)
+    after = renewing.renew(account, subscription)
+    if after["latest_invoice"] == before:
+        words = f"No upcoming invoices for customer: {subscription['customer']}"
+        raise StripeError(words, code="invoice_upcoming_none", status=404)
+    return account.find("invoice", after["latest_invoice"])
+
+
+def pretend(account: "Account", clock: str | None, moment: int) -> None:
+    """Let it be later, for as long as the rehearsal lasts."""
+    found = account.get(clock)
+    if found:
+        account.clock = account.change(found, {"frozen_time": moment})
+    else:
+        account.clock = {"id": None, "frozen_time": moment}
 
 
 def first(account: "Account", customer: Json, items: list[Json], terms: Json) -> Json:

@@ -1,5 +1,6 @@
 """Invoice lines: what a quantity of a price costs, and how it reads."""
 
+import datetime as dt
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,18 @@ def describe(account: "Account", price: Json, quantity: int | Decimal) -> str:
         return str(name)
     each = f"{money(price['unit_amount'] or 0, price['currency'])} / {price['recurring']['interval']}"
     return f"{quantity} × {name} (at {each})"
+
+
+def counted(account: "Account", item: Json) -> str:
+    """A subscription item in words: Pro, or 2 × Pro."""
+    product = account.get(item["price"]["product"]) or {}
+    name, quantity = product.get("name", ""), item.get("quantity", 1)
+    return f"{quantity} × {name}" if quantity > 1 else name
+
+
+def day(moment: int) -> str:
+    """A date in words, such as 1 Jan 2027, in UTC."""
+    return f"{dt.datetime.fromtimestamp(moment, dt.UTC):%d %b %Y}".lstrip("0")
 
 
 def money(amount: int, currency: str) -> str:

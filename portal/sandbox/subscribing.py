@@ -2,16 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import invoicing, items_due, metering, periods, pricing
-from portal.sandbox.errors import StripeError
+from portal.sandbox import invoicing, items_due, metering, periods, pricing, trials
 from portal.sandbox.lists import of
 
 if TYPE_CHECKING:
     from portal.sandbox.account import Account
 
 Json = dict[str, Any]
-DRAFT_FOR = 3600  # seconds that the invoice of a renewal can still be changed
-WARNING = 3 * 86400  # seconds before the end of a trial
 INCOMPLETE_FOR = 23 * 3600  # seconds that a first payment may take
 
 
@@ -55,7 +52,7 @@ def first_invoice(account: "Account", subscription: Json, customer: Json, off_se
     set_currency(account, customer, subscription["currency"])
     account.change(subscription, {"latest_invoice": account.new_id("invoice")})
     account.emit("customer.subscription.created", subscription)
-    invoice = bill(account, subscription, "subscription_create")
+    invoice = bill(account, subscription, "subscription_create", subscription["items"]["data"])
     if subscription["_"].get("behavior") == "default_incomplete":
         invoicing.finalize(account, invoice)
     else:
@@ -64,18 +61,9 @@ def first_invoice(account: "Account", subscription: Json, customer: Json, off_se
     if subscription["status"] == "incomplete":
         account.at(account.now() + INCOMPLETE_FOR, "lapse", subscription["id"])
     if subscription["trial_end"]:
-        announce_trial_end(account, subscription)
+        trials.announce(account, subscription)
     account.at(period_end(subscription), "renew", subscription["id"])
     return subscription
-
-
-def announce_trial_end(account: "Account", subscription: Json) -> None:
-    """Three days before a trial ends, at once if that has passed."""
-    due = subscription["trial_end"] - WARNING
-    if due > account.now():
-        account.at(due, "announce", subscription["id"])
-    elif subscription["status"] == "trialing":
-        account.emit("customer.subscription.trial_will_end", subscription)
 
 
 def set_currency(account: "Account", customer: Json, currency: str) -> None:
@@ -160,10 +148,9 @@ def item_parent(item: Json, proration: bool = False) -> Json:
     return {"type": "subscription_item_details", "invoice_item_details": None, "subscription_item_details": named}
 
 
-def bill(account: "Account", subscription: Json, reason: str) -> Json:
-    """The subscription's latest_invoice as a draft: the current period of every item, and what else is pending."""
+def bill(account: "Account", subscription: Json, reason: str, items: list[Json]) -> Json:
+    """The subscription's latest_invoice as a draft: these items' current period, and what else is pending."""
     customer = account.find("customer", subscription["customer"])
-    items = [] if reason == "subscription_update" else subscription["items"]["data"]
     lines = [period_line(account, subscription, item) for item in items]
     fields = {
         "id": subscription["latest_invoice"],
@@ -199,77 +186,3 @@ def usage_line(account: "Account", subscription: Json, item: Json, fields: Json)
 
 def _name(account: "Account", item: Json) -> str:
     return str(account.find("product", item["price"]["product"])["name"])
-
-
-def renew(account: "Account", subscription: Json) -> Json:
-    """The end of a period: cancel what was to be cancelled, bill the rest for the next one."""
-    if subscription["status"] in ("canceled", "incomplete", "incomplete_expired", "paused"):
-        return subscription
-    ends = (
-        subscription["cancel_at_period_end"] or (subscription["cancel_at"] or account.now() + 1) <= account.now()
-    )
-    if ends:
-        return end(account, subscription)
-    for item in subscription["items"]["data"]:
-        if item["current_period_end"] <= account.now():
-            bounds = periods.containing(
-                subscription["billing_cycle_anchor"], item["price"]["recurring"], account.now()
-            )
-            item["_"] = {"since": item["current_period_start"]}
-            item.update(current_period_start=bounds[0], current_period_end=bounds[1])
-    before = account.find("subscription", subscription["id"])
-    changes = {"items": subscription["items"], "latest_invoice": account.new_id("invoice")}
-    if subscription["status"] == "trialing":
-        changes["status"] = "active"
-    account.change(before, changes, "customer.subscription.updated")
-    invoice = bill(account, before, "subscription_cycle")
-    account.at(account.now() + DRAFT_FOR, "collect", invoice["id"])
-    account.at(period_end(before), "renew", before["id"])
-    return account.find("subscription", before["id"])
-
-
-def end(
-    account: "Account", subscription: Json, reason: str = "cancellation_requested", details: Json | None = None
-) -> Json:
-    """Cancel at once. Raises StripeError when it is cancelled already."""
-    if subscription["status"] in ("canceled", "incomplete_expired"):
-        raise StripeError(
-            f"No such subscription: '{subscription['id']}'", code="resource_missing", param="id", status=404
-        )
-    now = account.now()
-    words = subscription["cancellation_details"] | {"reason": reason} | (details or {})
-    status = "incomplete_expired" if subscription["status"] == "incomplete" else "canceled"
-    changes = {"status": status, "ended_at": now, "cancellation_details": words}
-    changes["canceled_at"] = subscription["canceled_at"] or now
-    account.change(subscription, changes)
-    account.emit("customer.subscription.deleted", subscription)
-    return subscription
-
-
-def lapse(account: "Account", subscription: Json) -> None:
-    """A first payment that never came: the subscription and its invoice are over."""
-    if subscription["status"] != "incomplete":
-        return
-    account.change(
-        subscription, {"status": "incomplete_expired", "ended_at": account.now()}, "customer.subscription.updated"
-    )
-    invoice = account.get(subscription["latest_invoice"])
-    if invoice and invoice["status"] == "open":
-        invoicing.close(account, invoice, "void")
-
-
-def schedule_end(
-    account: "Account", subscription: Json, at_period_end: bool | None, cancel_at: int | None
-) -> Json:
-    """Changes that have a subscription end later, or not after all; the two ways are told apart as Stripe does."""
-    ends = bool(at_period_end or cancel_at)
-    reason = "cancellation_requested" if ends else None
-    changes: Json = {
-        "cancel_at_period_end": bool(at_period_end),
-        "cancel_at": period_end(subscription) if at_period_end else cancel_at,
-        "canceled_at": account.now() if ends else None,
-        "cancellation_details": subscription["cancellation_details"] | {"reason": reason},
-    }
-    if ends:
-        account.at(changes["cancel_at"], "renew", subscription["id"])
-    return changes

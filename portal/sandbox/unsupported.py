@@ -53,6 +53,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
         "transform_quantity",
     ),
     "POST /v1/setup_intents": ("payment_method_data",),
+    "POST /v1/subscription_schedules/{schedule}": ("default_settings", "pause_schedules"),
     "POST /v1/subscriptions": (
         "add_invoice_items",
         "automatic_tax[enabled]",
@@ -67,11 +68,9 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "POST /v1/subscriptions/{subscription_exposed_id}": (
         "add_invoice_items",
         "automatic_tax[enabled]",
-        "billing_cycle_anchor=now",
         "default_tax_rates",
         "discounts",
         "pause_collection",
-        "payment_behavior=pending_if_incomplete",
     ),
 }
 

@@ -92,36 +92,6 @@ def test_a_cancelled_subscription_is_over_and_listed_only_on_request(api: Any, b
         api.subscriptions.cancel(made.id)
 
 
-def test_a_dearer_plan_charges_the_difference_for_the_rest_of_the_period(
-    api: Any, bob: Any, product: Any, monthly: Any
-) -> None:
-    terms = {"unit_amount": 9999, "currency": "usd", "recurring": {"interval": "month"}}
-    dear = api.prices.create({"product": product.id, **terms})
-    made = api.subscriptions.create({"customer": bob.id, "items": [{"price": monthly.id}]})
-    change = {
-        "items": [{"id": made["items"].data[0].id, "price": dear.id}],
-        "proration_behavior": "always_invoice",
-    }
-    after = api.subscriptions.update(made.id, {**change, "expand": ["latest_invoice"]})
-    invoice = after.latest_invoice
-    assert (invoice.billing_reason, invoice.status, invoice.total) == ("subscription_update", "paid", 5000)
-    assert [line.amount for line in invoice.lines.data] == [-4999, 9999]
-    assert all(line.parent.invoice_item_details.proration for line in invoice.lines.data)
-
-
-def test_a_cheaper_plan_leaves_a_credit_with_the_customer(api: Any, bob: Any, product: Any, monthly: Any) -> None:
-    terms = {"unit_amount": 1999, "currency": "usd", "recurring": {"interval": "month"}}
-    cheap = api.prices.create({"product": product.id, **terms})
-    made = api.subscriptions.create({"customer": bob.id, "items": [{"price": monthly.id}]})
-    change = {
-        "items": [{"id": made["items"].data[0].id, "price": cheap.id}],
-        "proration_behavior": "always_invoice",
-    }
-    after = api.subscriptions.update(made.id, {**change, "expand": ["latest_invoice"]})
-    assert (after.latest_invoice.total, after.latest_invoice.amount_due) == (-3000, 0)
-    assert api.customers.retrieve(bob.id).balance == -3000
-
-
 def test_the_portal_cancels_by_date_and_leaves_the_flag_alone(api: Any, bob: Any, monthly: Any) -> None:
     made = api.subscriptions.create({"customer": bob.id, "items": [{"price": monthly.id}]})
     session = api.billing_portal.sessions.create({"customer": bob.id, "return_url": "http://shop.example/billing"})
@@ -196,21 +166,3 @@ def test_usage_without_a_meter_is_refused(sandbox: Sandbox, product: Any) -> Non
     usage = {"recurring[interval]": "month", "recurring[usage_type]": "metered", "unit_amount": "10"}
     answer = sandbox.post("/v1/prices", {"product": product.id, "currency": "usd", **usage})
     assert "must be backed by a meter" in answer.json()["error"]["message"]
-
-
-def test_a_preview_says_what_a_change_costs_and_changes_nothing(
-    api: Any, bob: Any, product: Any, monthly: Any
-) -> None:
-    terms = {"unit_amount": 9999, "currency": "usd", "recurring": {"interval": "month"}}
-    dear = api.prices.create({"product": product.id, **terms})
-    made = api.subscriptions.create({"customer": bob.id, "items": [{"price": monthly.id}]})
-    events = api.events.list({"limit": 1}).data[0].id
-    items = [{"id": made["items"].data[0].id, "price": dear.id}]
-    details = {"items": items, "proration_behavior": "always_invoice"}
-    today = api.invoices.create_preview({"subscription": made.id, "subscription_details": details})
-    assert (today.total, [line.amount for line in today.lines.data]) == (5000, [-4999, 9999])
-    later = api.invoices.create_preview({"subscription": made.id, "subscription_details": {"items": items}})
-    assert later.total == 9999 + 5000
-    assert later.lines.data[0].period.start == made["items"].data[0].current_period_end
-    assert api.subscriptions.retrieve(made.id)["items"].data[0].price.id == monthly.id
-    assert api.events.list({"limit": 1}).data[0].id == events

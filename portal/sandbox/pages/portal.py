@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, abort, request
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox import payments, subscribing
+from portal.sandbox import ending, payments, subscribing
 from portal.sandbox.account import Account
 from portal.sandbox.errors import StripeError
 from portal.sandbox.pages import forms
@@ -59,7 +59,7 @@ def cancel(session_id: str, subscription_id: str) -> Answer:
     with account.store.transaction():
         subscription = own(account, session, subscription_id)
         end = subscribing.period_end(subscription)
-        changes = subscribing.schedule_end(account, subscription, None, end)
+        changes = ending.scheduled(account, subscription, None, end)
         account.change(subscription, changes, "customer.subscription.updated")
     return go(after(session))
 
@@ -69,7 +69,7 @@ def resume(session_id: str, subscription_id: str) -> Answer:
     account, session = opened(session_id)
     with account.store.transaction():
         subscription = own(account, session, subscription_id)
-        changes = subscribing.schedule_end(account, subscription, False, None)
+        changes = ending.scheduled(account, subscription, False, None)
         account.change(subscription, changes, "customer.subscription.updated")
     return go(f"/b/session/{session_id}")
 

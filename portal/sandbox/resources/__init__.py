@@ -20,6 +20,7 @@ from portal.sandbox.resources import (
     prices,
     products,
     setup_intents,
+    subscription_schedules,
     subscriptions,
     test_clocks,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "prices",
     "products",
     "setup_intents",
+    "subscription_schedules",
     "subscriptions",
     "test_clocks",
 ]

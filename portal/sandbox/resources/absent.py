@@ -12,7 +12,6 @@ NEVER_MADE = (
     "/v1/credit_notes",
     "/v1/entitlements/features",
     "/v1/promotion_codes",
-    "/v1/subscription_schedules",
     "/v1/tax_rates",
 )
 

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from portal.sandbox import checkout, lists, payments
+from portal.sandbox import checkout, ending, lists, payments
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.expand import on_request
 from portal.sandbox.resources.common import changed, given, with_addresses
-from portal.sandbox.subscribing import end
 
 Json = dict[str, Any]
 RUNNING = (
@@ -72,7 +71,7 @@ def update(account: Account, params: Json, customer: str) -> Json:
 def delete(account: Account, params: Json, customer: str) -> Json:
     found = account.find("customer", customer)
     for subscription in account.store.select(account.mode, "subscription", RUNNING, customer):
-        end(account, subscription)
+        ending.end(account, subscription)
     account.emit("customer.deleted", found)
     account.change(found, {"deleted": True})
     return gone(customer)

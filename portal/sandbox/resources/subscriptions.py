@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from portal.sandbox import changing, lists, subscribing
+from portal.sandbox import changing, ending, lists, subscribing
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
-from portal.sandbox.errors import CardError, StripeError
+from portal.sandbox.errors import StripeError
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.prices import new_price
 from portal.sandbox.wire import missing_parameter
@@ -39,18 +39,11 @@ def create(account: Account, params: Json) -> Json:
     require_method(account, customer, params, fields)
     started = subscribing.start(account, customer, items, fields, bool(params.get("off_session")))
     if params.get("payment_behavior") == "error_if_incomplete" and started["status"] == "incomplete":
-        raise undone()
+        raise changing.undone()
     if params.get("cancel_at_period_end"):
-        changes = subscribing.schedule_end(account, started, True, None)
+        changes = ending.scheduled(account, started, True, None)
         account.change(started, changes, "customer.subscription.updated")
     return started
-
-
-def undone() -> StripeError:
-    """The refusal of a subscription whose first payment failed, with nothing left of it."""
-    error = CardError("Your card was declined.", code="card_declined", decline_code="generic_decline")
-    error.keeps = False
-    return error
 
 
 def fields_of(account: Account, params: Json) -> Json:
@@ -104,17 +97,20 @@ def update(account: Account, params: Json, subscription_exposed_id: str) -> Json
     subscription = account.find("subscription", subscription_exposed_id)
     if subscription["status"] in ("canceled", "incomplete_expired"):
         raise StripeError("A canceled subscription can only update its cancellation_details and metadata.")
+    if params.get("trial_end") not in (None, "now"):
+        raise StripeError("The sandbox ends trials, but doesn't move their end.", param="trial_end")
     changes = changed(subscription, {name: params[name] for name in AS_GIVEN if name in params})
     if "cancel_at_period_end" in params or "cancel_at" in params:
-        ends = params.get("cancel_at")
-        changes |= subscribing.schedule_end(
-            account, subscription, params.get("cancel_at_period_end"), int(ends) if ends else None
-        )
+        ends = params.get("cancel_at_period_end"), params.get("cancel_at")
+        changes |= ending.scheduled(account, subscription, *ends)
     if params.get("cancellation_details"):
         before = changes.get("cancellation_details", subscription["cancellation_details"])
         changes["cancellation_details"] = before | params["cancellation_details"]
     items = [update_item(account, item, f"items[{n}]") for n, item in enumerate(params.get("items") or [])]
-    return changing.change(account, subscription, items, changes, params)
+    after = changing.change(account, subscription, items, changes, params)
+    if after["status"] == "trialing" and after["trial_end"] <= account.now():
+        return ending.end(account, after, "payment_failed")  # its settings say so where there is no card
+    return after
 
 
 def update_item(account: Account, item: Json, at: str) -> Json:
@@ -125,7 +121,9 @@ def update_item(account: Account, item: Json, at: str) -> Json:
 @operation("DELETE", "/v1/subscriptions/{subscription_exposed_id}")
 def cancel(account: Account, params: Json, subscription_exposed_id: str) -> Json:
     subscription = account.find("subscription", subscription_exposed_id)
-    return subscribing.end(account, subscription, details=given(params.get("cancellation_details") or {}))
+    details = given(params.get("cancellation_details") or {})
+    now = bool(params.get("prorate")), bool(params.get("invoice_now"))
+    return ending.cancel(account, subscription, *now, details)
 
 
 @operation("POST", "/v1/subscriptions/{subscription}/resume")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portal.sandbox import clockwork, lists, periods, subscribing
+from portal.sandbox import clockwork, ending, lists, periods
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.errors import StripeError
@@ -65,7 +65,7 @@ def delete(account: Account, params: Json, test_clock: str) -> Json:
     clock = account.find(KIND, test_clock)
     for customer in owners(account, clock):
         for subscription in subscriptions(account, customer):
-            subscribing.end(account, subscription)
+            ending.end(account, subscription)
         account.change(customer, {"deleted": True})
     account.store.db.execute("DELETE FROM clock_timers WHERE clock = ?", (test_clock,))
     account.emit(f"{KIND}.deleted", clock)

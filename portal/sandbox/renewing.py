@@ -1,0 +1,103 @@
+"""The end of a billing period: what was cancelled ends, what was scheduled begins, the rest is billed again."""
+
+from typing import TYPE_CHECKING, Any
+
+from portal.sandbox import changing, ending, periods, scheduling, subscribing, trials
+
+if TYPE_CHECKING:
+    from portal.sandbox.account import Account
+
+Json = dict[str, Any]
+DRAFT_FOR = 3600  # seconds that the invoice of a renewal can still be changed
+STANDING = ("canceled", "incomplete", "incomplete_expired", "paused")
+
+
+def renew(account: "Account", subscription: Json) -> Json:
+    """End a subscription, pause it, or begin and bill its next period."""
+    if subscription["status"] in STANDING:
+        return subscription
+    if ending.is_due(account, subscription):
+        return ending.end(account, subscription)
+    if subscription["status"] == "trialing":
+        outcome = trials.outcome(account, subscription)
+        if outcome == "cancel":
+            return ending.end(account, subscription, "payment_failed")
+        if outcome == "pause":
+            return trials.pause(account, subscription, "trial_end_without_payment_method")
+    return begin_period(account, subscription)
+
+
+def begin_period(account: "Account", subscription: Json) -> Json:
+    """Move the items that are due to their next period, and draft the invoice for it."""
+    changes = scheduled_changes(account, subscription)
+    subscription = account.find("subscription", subscription["id"])
+    if subscription["status"] in STANDING:
+        return subscription
+    anchor = (subscription | changes)["billing_cycle_anchor"]
+    items = changes.pop("data", subscription["items"]["data"])
+    due = [roll(account, item, anchor) for item in items]
+    changes |= {"items": subscription["items"] | {"data": due}, "latest_invoice": account.new_id("invoice")}
+    if subscription["status"] == "trialing":
+        changes["status"] = "active"
+    account.change(subscription, changes, "customer.subscription.updated")
+    invoice = subscribing.bill(account, subscription, "subscription_cycle", due)
+    account.at(account.now() + DRAFT_FOR, "collect", invoice["id"])
+    account.at(subscribing.period_end(subscription), "renew", subscription["id"])
+    return account.find("subscription", subscription["id"])
+
+
+def roll(account: "Account", item: Json, anchor: int) -> Json:
+    """An item in the period that holds now."""
+    if item["current_period_end"] > account.now():
+        return item
+    start, end = periods.containing(anchor, item["price"]["recurring"], account.now())
+    since = {"since": item["current_period_start"]}
+    return item | {"_": since, "current_period_start": start, "current_period_end": end}
+
+
+def scheduled_changes(account: "Account", subscription: Json) -> Json:
+    """What a schedule changes with this renewal: items under data, and a new anchor for another interval."""
+    schedule = account.get(subscription["schedule"])
+    if schedule is None or not scheduling.is_over(account, schedule):
+        return {}
+    phase = scheduling.following(account, schedule)
+    if phase is None:
+        finish(account, schedule, subscription)
+        return {}
+    scheduling.write(account, schedule, {})
+    before = subscription["items"]["data"]
+    after = changing.items_after(account, subscription, scheduling.wanted(account, subscription, phase))
+    if not changing.restarts(before, after):
+        return {"data": after}
+    began = [changing.beginning(account, item) for item in after]
+    return {"data": began, "billing_cycle_anchor": account.now()}
+
+
+def next_phase(account: "Account", schedule: Json) -> None:
+    """A phase has ended: with a renewal the next one begins with that, otherwise it changes the running period."""
+    if not scheduling.is_over(account, schedule):
+        return
+    subscription = account.find("subscription", schedule["subscription"])
+    if subscribing.period_end(subscription) <= account.now():
+        renew(account, subscription)
+        return
+    phase = scheduling.following(account, schedule)
+    if phase is None:
+        finish(account, schedule, subscription)
+    else:
+        scheduling.write(account, schedule, {})
+        enter(account, subscription, phase)
+
+
+def enter(account: "Account", subscription: Json, phase: Json) -> None:
+    """Bring a subscription to what a phase says, prorated as the phase says."""
+    items = scheduling.wanted(account, subscription, phase)
+    changing.change(account, subscription, items, {}, {"proration_behavior": phase["proration_behavior"]})
+
+
+def finish(account: "Account", schedule: Json, subscription: Json) -> None:
+    """The last phase has ended: the subscription goes on by itself, or ends too."""
+    if schedule["end_behavior"] == "cancel":
+        ending.end(account, subscription)
+    else:
+        scheduling.complete(account, schedule)
