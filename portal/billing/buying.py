@@ -34,12 +34,8 @@ def choose(customer: Customer, word: str, *, front: str, field: str = "price") -
         return take_free(customer, item)
     db.session.commit()
     try:
-        return checkout.start(
-            customer,
-            item,
-            success_url=f"{front}{url_for('success.page')}?session_id={SESSION_ID}",
-            cancel_url=front + url_for("billing.pricing"),
-        )
+        success_url = f"{front}{url_for('success.page')}?session_id={SESSION_ID}"
+        return checkout.start(customer, item, checkout.Way(success_url, front + url_for("billing.pricing")))
     except (StripeUnavailable, StripeRefused) as error:
         error.money = "You were not charged."  # nobody is, by what starts a checkout
         raise

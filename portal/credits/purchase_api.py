@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from flask import Blueprint
+from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
@@ -34,11 +34,16 @@ class Wanted(JsonBody):
 @limiter.limit("10/minute", key_func=callers.key)
 @takes(Wanted)
 def purchase(body: Wanted) -> ResponseReturnValue:
-    """Begin a purchase; the customer pays at `payment_url` and comes back to FRONTEND_URL."""
+    """Begin a purchase; the customer pays at `payment_url` and comes back to FRONTEND_URL.
+
+    The same `Idempotency-Key` again gives the same checkout; for another purchase it is refused (409).
+    """
     customer = callers.customer()
     amount = None if body.amount is None else _minor_units(body.amount)
     item = packages.find(body.package_id, customer.mode, amount=amount)
-    started = buying.begin(customer, item, front=current_settings().frontend_url)
+    given = request.headers.get("Idempotency-Key")
+    nonce = None if given is None else f"api:{given}"
+    started = buying.begin(customer, item, front=current_settings().frontend_url, nonce=nonce)
     return {"success": True, "message": "Checkout session created", "payment_url": started.session_url}
 
 

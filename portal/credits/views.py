@@ -1,5 +1,7 @@
 """The credits page: balance, packages, and the way back from Stripe."""
 
+import secrets
+
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
@@ -93,6 +95,7 @@ def page(given: forms.Forms) -> str:
         offers=given.offers,
         limits=packages.limits(),
         forms=given,
+        nonce=lambda: secrets.token_urlsafe(16),  # one for each form: pressed twice, it buys once
         rule=rule,
         paused=rules.PAUSED.get(rule.paused_reason or "") if rule else None,
         attempts=rules.attempts(rule.customer_id) if rule else [],
@@ -102,9 +105,17 @@ def page(given: forms.Forms) -> str:
 
 def _go(item: Item) -> ResponseReturnValue:
     customer = customers.of(current_user.user)
-    purchase = buying.begin(customer, item, front=current_settings().base_url)
+    purchase = buying.begin(customer, item, front=current_settings().base_url, nonce=_nonce(item))
+    if purchase.paid_at:
+        return redirect(url_for("credits.success", session_id=purchase.session_id), 303)
     assert purchase.session_url is not None
     return redirect(purchase.session_url, 303)
+
+
+def _nonce(item: Item) -> str | None:
+    """The pressed form's own, and what it asked for: a page shown again by "Back" may ask for another amount."""
+    sent = request.form.get("nonce")
+    return f"form:{sent}:{item.key}:{item.amount}" if sent else None
 
 
 def _mine() -> Purchase:

@@ -41,6 +41,7 @@ class Purchase(Base):
             postgresql_where=ONE_OPEN_PLAN,
         ),
         Index(None, "customer_id", "id"),
+        Index("uq_purchases_nonce", "customer_id", "nonce", unique=True),
     )
 
     id: Mapped[pk]
@@ -56,6 +57,7 @@ class Purchase(Base):
     interval: Mapped[str | None] = mapped_column(String(5))  # null for one-time payments
     credits: Mapped[int | None] = mapped_column(BigInteger)  # what credits purchases give; null for other kinds
     auto: Mapped[bool] = mapped_column(default=False, server_default=false())  # a top-up; nobody was there
+    nonce: Mapped[str | None] = mapped_column(String(255))  # of the form or call that it came by
     params: Mapped[dict[str, Any]]
     attempt: Mapped[int] = mapped_column(default=1)
     session_id: Mapped[str | None] = mapped_column(String(255))  # null between claim and confirm

@@ -1,5 +1,7 @@
 """Starting a purchase: the order first, then Stripe's session for it."""
 
+from dataclasses import dataclass
+
 import structlog
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -15,23 +17,40 @@ from portal.purchases.items import Item
 log = structlog.get_logger()
 
 
-def start(customer: Customer, item: Item, *, success_url: str, cancel_url: str) -> Purchase:
-    """An open purchase with the address of its checkout page in `session_url`. Commits as it goes.
+class NonceReused(Conflict):
+    """A nonce that came before, with another choice."""
+
+    code = "idempotency_key_reused"
+    title = "That key was used before"
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where a checkout leads, done or left, and the nonce of the form or call that it came by."""
+
+    success_url: str
+    cancel_url: str
+    nonce: str | None = None
+
+
+def start(customer: Customer, item: Item, way: Way) -> Purchase:
+    """A purchase with the address of its checkout page in `session_url`. Commits as it goes.
 
     Of plans the same choice again gives the same open session; another choice first ends the old one. Raises
-    Conflict where an earlier checkout turns out to be paid already. Credits may be bought many times at once.
+    Conflict where an earlier checkout turns out to be paid already. Credits may be bought many times at once, but
+    the same nonce gives the same purchase, paid or open. Raises NonceReused where that is for something else.
     """
     stripe_customer = customers.at_stripe(customer)
-    earlier = _reuse(customer, item, stripe_customer) if item.kind == "plan" else None
-    purchase = earlier or _claim(customer, item, stripe_customer, success_url, cancel_url)
+    earlier = _reuse(customer, item, stripe_customer, way) if item.kind == "plan" else _same(customer, item, way)
+    purchase = earlier or _claim(customer, item, stripe_customer, way)
     if purchase.session_url is None:
         _open_session(purchase)
     log.info("checkout_started", order=purchase.number, item=purchase.item, mode=purchase.mode)
     return purchase
 
 
-def _reuse(customer: Customer, item: Item, stripe_customer: str) -> Purchase | None:
-    """The open purchase of this very item, if its session is still open; any other is ended first."""
+def _reuse(customer: Customer, item: Item, stripe_customer: str, way: Way) -> Purchase | None:
+    """The open purchase of this very item by this very door, if its session is still open; others are ended."""
     earlier = _open_plan(customer)
     db.session.commit()
     if earlier is None:
@@ -39,8 +58,9 @@ def _reuse(customer: Customer, item: Item, stripe_customer: str) -> Purchase | N
     if earlier.session_id is None:
         _open_session(earlier)  # it may exist at Stripe: the repeated call answers with it
     assert earlier.session_id is not None
-    asked = (earlier.item, earlier.params["line_items"][0]["price"], earlier.params["customer"])
-    if asked != (item.key, item.stripe_id, stripe_customer):
+    params = earlier.params
+    asked = (earlier.item, params["line_items"][0]["price"], params["customer"], params["success_url"])
+    if asked != (item.key, item.stripe_id, stripe_customer, way.success_url):
         _expire(earlier)
     fulfilment.fulfil(earlier.mode, earlier.session_id)
     if earlier.completed_at:
@@ -50,6 +70,28 @@ def _reuse(customer: Customer, item: Item, stripe_customer: str) -> Purchase | N
 
 def _open_plan(customer: Customer) -> Purchase | None:
     query = select(Purchase).filter_by(customer_id=customer.id, kind="plan", state="open", payment_link=None)
+    return db.session.execute(query).scalar_one_or_none()
+
+
+def _same(customer: Customer, item: Item, way: Way) -> Purchase | None:
+    """The purchase that this nonce began. One that ended unpaid gives its nonce up, for another try."""
+    earlier = _by_nonce(customer, way.nonce)
+    db.session.commit()
+    if earlier is None:
+        return None
+    if (earlier.item, earlier.amount) != (item.key, item.amount):
+        raise NonceReused("It stands for another purchase. Use a new one for each.", money="You were not charged.")
+    if earlier.state in ("failed", "expired"):
+        earlier.nonce = None
+        db.session.commit()
+        return None
+    return earlier
+
+
+def _by_nonce(customer: Customer, nonce: str | None) -> Purchase | None:
+    if nonce is None:
+        return None
+    query = select(Purchase).filter_by(customer_id=customer.id, nonce=nonce)
     return db.session.execute(query).scalar_one_or_none()
 
 
@@ -70,7 +112,7 @@ def _already_paid(purchase: Purchase) -> Conflict:
     )
 
 
-def _claim(customer: Customer, item: Item, stripe_customer: str, success_url: str, cancel_url: str) -> Purchase:
+def _claim(customer: Customer, item: Item, stripe_customer: str, way: Way) -> Purchase:
     """The order's row. Of two at once the database lets one in; the other gets that one."""
     number = new_number()
     purchase = Purchase(
@@ -85,7 +127,8 @@ def _claim(customer: Customer, item: Item, stripe_customer: str, success_url: st
         currency=item.currency,
         interval=item.interval,
         credits=item.credits,
-        params=_session_params(customer, item, number, stripe_customer, success_url, cancel_url),
+        nonce=way.nonce,
+        params=_session_params(customer, item, number, stripe_customer, way),
         created_at=clock.now(),
     )
     db.session.add(purchase)
@@ -93,15 +136,15 @@ def _claim(customer: Customer, item: Item, stripe_customer: str, success_url: st
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
-        winner = _open_plan(customer)
-        if winner is None or winner.item != item.key:
+        winner = _open_plan(customer) if item.kind == "plan" else _by_nonce(customer, way.nonce)
+        if winner is None or (winner.item, winner.amount) != (item.key, item.amount):
             raise Conflict("Another checkout was started at the same moment. Please choose again.") from None
         return winner
     return purchase
 
 
 def _session_params(
-    customer: Customer, item: Item, number: str, stripe_customer: str, success_url: str, cancel_url: str
+    customer: Customer, item: Item, number: str, stripe_customer: str, way: Way
 ) -> dict[str, object]:
     metadata = {"purchase": number, "portal_mode": customer.mode, "kind": item.kind}
     line: dict[str, object] = {"price": item.stripe_id}
@@ -118,8 +161,8 @@ def _session_params(
         "line_items": [line],
         "metadata": metadata,
         carrier: data,
-        "success_url": success_url,
-        "cancel_url": cancel_url,
+        "success_url": way.success_url,
+        "cancel_url": way.cancel_url,
     }
 
 

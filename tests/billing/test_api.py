@@ -63,6 +63,9 @@ def test_it_returns_to_the_separate_front_end(here: World, alice: Person, key: s
     settings: Settings = here.app.extensions["settings"]
     front = settings.model_copy(update={"frontend_url": "https://app.example.com"})
     monkeypatch.setitem(here.app.extensions, "settings", front)
+    begun = call(here, key, "/api/auth/stripe/checkout", {"price_id": "pro-monthly"}).json()["url"]
+    alice.browser.choose("pro-monthly")
+    assert alice.browser.page.url != begun, "each comes back to where it was begun"
     alice.browser.open(call(here, key, "/api/auth/stripe/checkout", {"price_id": "pro-monthly"}).json()["url"])
     answer = alice.browser.pay(follow=False)
     assert answer.headers["Location"].startswith("https://app.example.com/billing/success?session_id=cs_")
