@@ -11,6 +11,7 @@ from portal import money
 from portal.credits import packages
 from portal.credits import topup_rules as rules
 from portal.credits.packages import Offer
+from portal.errors import InvalidInput
 from portal.models import Customer, TopUpRule, User
 
 MOST_CREDITS = 1_000_000_000
@@ -29,7 +30,10 @@ class CustomForm(FlaskForm):
 
 
 class TopUpForm(FlaskForm):
-    """The terms of the automatic top-up, and the consent to them; `cap` is the cap in minor units."""
+    """The terms of the automatic top-up, and the consent to them.
+
+    `cap` and `minor`, what another amount than a package's is, are in minor units; `minor` is None for a package.
+    """
 
     threshold = IntegerField(
         "When fewer credits are left than",
@@ -37,6 +41,7 @@ class TopUpForm(FlaskForm):
         render_kw=NUMERIC,
     )
     package = SelectField("Buy")
+    custom_amount = StringField("Other amount in dollars", render_kw=DECIMAL)
     monthly_cap = StringField(
         "At most each month, in dollars", [InputRequired("Give an amount.")], render_kw=DECIMAL
     )
@@ -48,18 +53,30 @@ class TopUpForm(FlaskForm):
     def __init__(self, offers: list[Offer], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.offers = offers
+        self.minor: int | None = None
         self.package.choices = [
             (offer.key, f"{offer.name}: {offer.credits:,} credits for {money.text(offer.amount, offer.currency)}")
             for offer in offers
-        ]
+        ] + [(packages.CUSTOM, "Another amount")]
+
+    def validate_custom_amount(self, field: StringField) -> None:
+        """An amount that could be bought by hand too; not looked at where a package is chosen."""
+        if self.package.data != packages.CUSTOM:
+            return
+        minor = parsed(field.data or "")
+        try:
+            packages.units(minor)
+        except InvalidInput as refused:
+            raise ValidationError(refused.detail) from None
+        self.minor = minor
 
     def validate_monthly_cap(self, field: StringField) -> None:
-        """A cap that leaves room for one package at least."""
+        """A cap that leaves room for one purchase at least."""
         self.cap = parsed(field.data or "")
-        chosen = next((offer for offer in self.offers if offer.key == self.package.data), None)
-        if chosen and self.cap < chosen.amount:
-            price = money.text(chosen.amount, chosen.currency)
-            raise ValidationError(f"The package costs {price}, so this would never buy it.")
+        chosen = next((offer.amount for offer in self.offers if offer.key == self.package.data), self.minor)
+        if chosen and self.cap < chosen:
+            price = money.text(chosen, packages.limits().currency)
+            raise ValidationError(f"One purchase costs {price}, so this would never buy it.")
 
 
 class LowBalanceForm(FlaskForm):
@@ -99,11 +116,16 @@ def of(user: User) -> Forms:
 
 
 def _terms(rule: TopUpRule | None, offers: list[Offer]) -> dict[str, object]:
-    if rule is None or not rule.package_id:
+    if rule is None or not (rule.package_id or rule.amount):
         return {}
-    cap = money.text(rule.monthly_cap, packages.limits().currency, short=True)
+    currency = packages.limits().currency
     chosen = next((offer.key for offer in offers if offer.id == rule.package_id), None)
-    return {"threshold": rule.threshold, "monthly_cap": cap, "package": chosen}
+    return {
+        "threshold": rule.threshold,
+        "monthly_cap": money.text(rule.monthly_cap, currency, short=True),
+        "package": packages.CUSTOM if rule.amount else chosen,
+        "custom_amount": rule.amount and money.text(rule.amount, currency, short=True),
+    }
 
 
 def parsed(words: str) -> int:

@@ -143,7 +143,7 @@ def find(word: str | int, mode: str, *, amount: int | None = None, field: str = 
     stripe_id = package.stripe_id(mode)
     if stripe_id is None:
         raise StripeUnavailable(f"{package.name} cannot be bought yet: its price is not at Stripe.")
-    quantity = _units(amount) if package.is_custom else 1
+    quantity = units(amount) if package.is_custom else 1
     credits = package.credits * quantity
     return Item(
         key=package.key,
@@ -171,8 +171,8 @@ def _limits(path: Path) -> Limits:
     return Limits(custom.minimum, custom.maximum, unit, custom.credits_per_unit, catalogue.currency)
 
 
-def _units(amount: int | None) -> int:
-    """How many units of the currency an amount in minor units is."""
+def units(amount: int | None) -> int:
+    """How many units of the currency an amount in minor units is. Raises InvalidInput for what is not sold."""
     bounds = limits()
     least, most = (money.text(value, bounds.currency, short=True) for value in (bounds.minimum, bounds.maximum))
     if amount is None:

@@ -29,11 +29,15 @@ PAUSED = {
 
 @dataclass(frozen=True)
 class Terms:
-    """What a customer agrees to: below `threshold` credits buy the package, up to `monthly_cap` minor units."""
+    """What a customer agrees to: below `threshold` credits buy the package, up to `monthly_cap` minor units.
+
+    `amount`, in minor units too, goes with the custom choice alone.
+    """
 
     threshold: int
     package: str
     monthly_cap: int
+    amount: int | None = None
 
 
 def rule_of(customer_id: int) -> TopUpRule | None:
@@ -49,11 +53,16 @@ def of_user(user_id: int) -> tuple[Customer | None, TopUpRule | None]:
 
 
 def turn_on(customer_id: int, terms: Terms) -> TopUpRule:
-    """Agree to these terms from now on; what paused it before is forgotten. Flushes."""
-    package = db.session.execute(select(CreditPackage).filter_by(key=terms.package)).scalar_one()
+    """Agree to these terms from now on; what paused it before is forgotten. Flushes.
+
+    Raises InvalidInput for a package that is not sold, and an amount that cannot be bought.
+    """
+    bought = packages.find(terms.package, "live", amount=terms.amount)
+    of_key = select(CreditPackage.id).filter_by(key=bought.key, is_custom=False)
+    package_id = db.session.execute(of_key).scalar_one_or_none()
     rule = ensure_rule(customer_id)
     rule.enabled, rule.paused_reason = True, None
-    rule.threshold, rule.package_id, rule.amount = terms.threshold, package.id, None
+    rule.threshold, rule.package_id, rule.amount = terms.threshold, package_id, terms.amount
     rule.monthly_cap, rule.consent_at, rule.updated_at = terms.monthly_cap, clock.now(), clock.now()
     db.session.flush()
     log.info("top_up_turned_on", customer=customer_id, package=terms.package, monthly_cap=terms.monthly_cap)

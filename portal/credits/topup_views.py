@@ -29,7 +29,9 @@ def turn_on() -> ResponseReturnValue:
     if not topups.has_card(customer):
         given.top_up.consent.errors = [NO_CARD]
         return page(given), 400
-    terms = rules.Terms(given.top_up.threshold.data, given.top_up.package.data, given.top_up.cap)
+    terms = rules.Terms(
+        given.top_up.threshold.data, given.top_up.package.data, given.top_up.cap, given.top_up.minor
+    )
     rules.turn_on(customer.id, terms)
     db.session.commit()
     flash("The automatic top-up is on.", "positive")

@@ -109,7 +109,9 @@ def test_what_was_spent_becomes_debt_that_the_next_purchase_pays(here: World, al
     refund(here, paid, 4500)
     here.flush()
     assert balance(here) == -5000
-    assert "You owe 5,000 credits" in alice.browser.open("/credits").text
+    for path in ("/billing", "/account", "/history", "/credits"):
+        assert "You owe 5,000 credits" in alice.browser.open(path).text
+        assert alice.browser.link("Buy credits") == "/credits#packages"
     alice.browser.press("Buy Basic")
     alice.browser.pay()
     assert balance(here) == 500

@@ -6,6 +6,7 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
+import time_machine
 from sqlalchemy import select
 
 from portal import clock
@@ -141,10 +142,12 @@ def test_at_most_once_in_ten_minutes(here: World, keen: Person) -> None:
 
 
 def test_never_over_the_cap_of_the_month(here: World, keen: Person) -> None:
-    for _ in range(4):
-        tick(here)
-        use_up(here)
-        age(here, minutes=11)
+    middle = clock.now().replace(day=15, hour=12)  # what ages may not fall into the month before
+    with time_machine.travel(middle):
+        for _ in range(4):
+            tick(here)
+            use_up(here)
+            age(here, minutes=11)
     assert states(here) == ["paid", "paid"]
 
 
@@ -234,7 +237,6 @@ def test_a_top_up_is_refunded_like_any_purchase(here: World, keen: Person) -> No
         ("threshold", "1.5"),
         ("threshold", ""),
         ("package", "gold"),
-        ("package", "custom"),
         ("monthly_cap", "44.99"),
         ("monthly_cap", "much"),
         ("monthly_cap", ""),
@@ -291,6 +293,37 @@ def test_the_low_balance_mail_can_be_turned_off(here: World, alice: Person, warn
         ledger.post(db.session.execute(select(Customer.id)).scalar_one(), -400, "adjustment", "a")
         db.session.commit()
     assert warned() == 0
+
+
+def test_another_amount_than_a_package_s_tops_up_by_it(here: World, keen: Person) -> None:
+    keen.browser.open("/credits")
+    keen.browser.press("Save top-up", package="custom", custom_amount="$25", consent="y")
+    assert "The automatic top-up is on." in keen.browser.text
+    assert tick(here) == 1
+    assert balance(here) == 2500
+    keen.browser.open("/credits")
+    assert keen.browser.form("Save top-up").fields["custom_amount"] == "$25"
+
+
+@pytest.mark.parametrize(
+    ("amount", "cap", "field"),
+    [
+        ("", "$100", "custom_amount"),
+        ("0", "$100", "custom_amount"),
+        ("-5", "$100", "custom_amount"),
+        ("25.50", "$100", "custom_amount"),
+        ("1001", "$2000", "custom_amount"),
+        ("ten", "$100", "custom_amount"),
+        ("50", "$49.99", "monthly_cap"),
+    ],
+)
+def test_a_bad_amount_is_said_at_its_field(here: World, alice: Person, amount: str, cap: str, field: str) -> None:
+    alice.browser.open("/credits")
+    terms = TERMS | {"package": "custom", "custom_amount": amount, "monthly_cap": cap}
+    assert alice.browser.press("Turn on top-up", **terms).status_code == 400
+    assert f'href="#{field}"' in alice.browser.page.text
+    with here.app.app_context():
+        assert db.session.execute(select(TopUpRule)).first() is None
 
 
 def test_nobody_else_s_ledger_moves(here: World, keen: Person, charlie: Person) -> None:
