@@ -6,7 +6,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import click
 from flask import Flask
@@ -252,7 +252,7 @@ def grant_credits(email: str, amount: int, expires: datetime, note: str, referen
     user = people.find(email)
     if user is None:
         raise click.ClickException(f"There is no account with the email {email}.")
-    until = expires.replace(tzinfo=UTC) + timedelta(days=1)
+    until = datetime.combine(expires, datetime.max.time(), UTC)
     given = grants.give(customers.of(user, mode).id, amount, until, reference or f"cli:{uuid.uuid4()}", note)
     db.session.commit()
     click.echo(f"{email} has {given.amount:,} credits more until the end of {expires:%Y-%m-%d} UTC.")

@@ -207,6 +207,7 @@ def _unexpected(error: Exception) -> ResponseReturnValue:
 
 def _forget_reader() -> None:
     """Render the error's page as for a stranger: asking who is signed in may be what failed."""
+    g.pop("user_session", None)
     g._login_user = current_app.login_manager.anonymous_user()  # type: ignore[attr-defined]
 
 

@@ -16,10 +16,16 @@ MAX_EMAIL = 254  # RFC 5321's longest path
 
 def well_formed(_form: FlaskForm, field: EmailField) -> None:
     """A validator: a mail address that SMTP and Stripe both take. No look-up is made."""
+    refusal = ValidationError("This does not look like an email address, such as name@example.com.")
     try:
-        validate_email(field.data, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False)
+        # Addresses of a house's own network are taken, names without a dot are not: Stripe refuses them.
+        found = validate_email(
+            field.data, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False
+        )
     except EmailNotValidError:
-        raise ValidationError("This does not look like an email address, such as name@example.com.") from None
+        raise refusal from None
+    if "." not in found.domain:
+        raise refusal
 
 
 def _one_line(value: str | None) -> str:

@@ -11,6 +11,16 @@ from portal.models import User
 log = structlog.get_logger()
 
 
+# What to do about a link that is spent: its words, and where.
+FORGOT = ("/password/forgot", "Send me a new link")
+ACTIONS = {"verify": ("/account", "Go to your account"), "reset": FORGOT, "claim": FORGOT}
+AGAIN = {
+    "verify": "If your address is not confirmed yet, your account page sends another one.",
+    "reset": "We gladly mail you another one.",
+    "claim": "We gladly mail you another one.",
+}
+
+
 class LinkSpent(PortalError):
     """The link's token is unknown, expired, or was used before."""
 
@@ -18,8 +28,9 @@ class LinkSpent(PortalError):
     code = "link_spent"
     title = "This link no longer works"
 
-    def __init__(self) -> None:
-        super().__init__("It was used already, a newer one was sent, or it is too old. Ask for another one.")
+    def __init__(self, purpose: str) -> None:
+        words = "It was used already, a newer one was sent, or it is too old."
+        super().__init__(f"{words} {AGAIN[purpose]}", action=ACTIONS[purpose])
 
 
 def mail_verification(user: User) -> None:
@@ -44,7 +55,7 @@ def owner(raw: str, purpose: str) -> User:
     """Whose link this is, without using it up. Raises LinkSpent."""
     user = tokens.holder(raw, purpose)
     if user is None:
-        raise LinkSpent
+        raise LinkSpent(purpose)
     return user
 
 
@@ -79,5 +90,5 @@ def _mail(user: User, purpose: str) -> None:
 def _redeem(raw: str, purpose: str) -> User:
     user = tokens.redeem(raw, purpose)
     if user is None:
-        raise LinkSpent
+        raise LinkSpent(purpose)
     return user

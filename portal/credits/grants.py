@@ -3,7 +3,7 @@
 Only customers who have such credits take this way; `customers.has_grants` says who does.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 
@@ -14,6 +14,7 @@ from portal.extensions import db
 from portal.models import CreditEntry, CreditGrant, Customer
 
 NOTE_LENGTH = 255
+LONGEST = timedelta(days=36525)  # a date near the end of all dates has no local time everywhere
 
 
 def give(customer_id: int, credits: int, expires_at: datetime, reference: str, note: str = "") -> CreditGrant:
@@ -25,6 +26,8 @@ def give(customer_id: int, credits: int, expires_at: datetime, reference: str, n
         raise InvalidInput("Give at least one credit.", errors={"credits": "not above zero"})
     if expires_at <= clock.now():
         raise InvalidInput("That date has passed.", errors={"expires": "has passed"})
+    if expires_at > clock.now() + LONGEST:
+        raise InvalidInput("That date is more than a hundred years away.", errors={"expires": "too far away"})
     if len(note) > NOTE_LENGTH:
         raise InvalidInput(f"Keep the note to {NOTE_LENGTH} characters.", errors={"note": "too long"})
     lock(customer_id)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal import clock
 from portal.accounts import passwords, people, sessions
 from portal.extensions import db, limiter
-from portal.models import UserSession
+from portal.models import User, UserSession
 
 from .conftest import PASSWORD, Browser, build
 
@@ -154,3 +154,16 @@ class TestLimits:
             return house.test_client().post("/login", data=data, environ_base={"REMOTE_ADDR": address}).status_code
 
         assert [try_from(f"192.0.2.{n}") for n in range(11)] == [400] * 10 + [429]
+
+
+def test_an_error_that_breaks_the_transaction_is_still_answered_by_a_page(house, alice, browser):
+    def broken():
+        db.session.add(User(email="alice@example.com"))  # a second one
+        db.session.flush()
+
+    house.add_url_rule("/_broken", "broken", broken)
+    house.config["PROPAGATE_EXCEPTIONS"] = False
+    browser.sign_in()
+    answer = browser.get("/_broken")
+    assert (answer.status_code, "Something went wrong on our side" in answer.text) == (500, True)
+    assert browser.me == "alice@example.com"

@@ -193,10 +193,12 @@ def test_the_command_grants_until_the_end_of_a_day(dora: int, app: Flask) -> Non
     assert "250 credits" in done.output
     assert assert_balanced(dora) == 250
     (grant,) = grants.still_open(dora)
-    assert (f"{grant.expires_at - timedelta(days=1):%Y-%m-%d %H:%M}", grant.note) == (f"{until} 00:00", "Welcome")
+    assert (f"{grant.expires_at:%Y-%m-%d %H:%M:%S.%f}", grant.note) == (f"{until} 23:59:59.999999", "Welcome")
     for wrong in (["nobody@example.com", "250"], ["dora@example.com", "0"]):
         refused = app.test_cli_runner().invoke(args=["credits", "grant", *wrong, "--expires", until])
         assert refused.exit_code != 0
+    for_ever = app.test_cli_runner().invoke(args=[*words[:5], "9999-12-31"])
+    assert (for_ever.exit_code, "more than a hundred years away" in for_ever.output) == (1, True), for_ever.output
 
 
 @pytest.mark.parametrize(
