@@ -260,14 +260,26 @@ def grant_credits(email: str, amount: int, expires: datetime, note: str, referen
 
 @users_group.command("create-admin")
 @click.argument("email")
-@click.password_option()
-def create_admin(email: str, password: str) -> None:
-    """Make an admin, or make an existing user one."""
+@click.option("--role", type=click.Choice(["admin", "support"]), default="admin", show_default=True)
+@click.password_option(help="Asked for where it is not given; a command line is seen by others.")
+def create_admin(email: str, role: str, password: str) -> None:
+    """Make somebody who works here, or give an existing user the role; their password is set anew."""
     from portal.accounts import people
 
-    people.make_admin(email, password)
+    people.make_staff(email, password, role)
     db.session.commit()
-    click.echo(f"{email} is an admin.")
+    click.echo(f"{email} has the role {role}.")
+
+
+@users_group.command("remove-second-factor")
+@click.argument("email")
+def remove_second_factor(email: str) -> None:
+    """Let a user who lost app and recovery codes in by the password alone; make sure that it is them."""
+    from portal.accounts import people, second_factor
+
+    second_factor.remove(people.named(email))
+    db.session.commit()
+    click.echo(f"{email} signs in by the password alone, until a second factor is set up again.")
 
 
 @users_group.command("set-password")

@@ -102,11 +102,11 @@ class Person:
         return found
 
 
-def person(here: World, name: str, *, is_admin: bool = False, signed_in: bool = True) -> Person:
+def person(here: World, name: str, *, role: str = "customer", signed_in: bool = True) -> Person:
     """Make somebody, and sign them in through the sign-in page."""
     email = f"{name}@example.com"
     with here.app.app_context():
-        made = people.create(email, name.capitalize(), PASSWORD, is_admin=is_admin)
+        made = people.create(email, name.capitalize(), PASSWORD, role=role)
         assert made is not None
         user_id = made.id
         db.session.commit()
@@ -141,7 +141,7 @@ def charlie(here: World) -> Person:
 @pytest.fixture
 def ada(here: World) -> Person:
     """The admin, signed in."""
-    return person(here, "ada", is_admin=True)
+    return person(here, "ada", role="admin")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from flask import Flask
 
 from portal import jobs, mail
-from portal.accounts import sessions, views
+from portal.accounts import security_views, sessions, views
 from portal.accounts.limits import init_before_csrf
 
 __all__ = ["init_app", "init_before_csrf"]
@@ -13,4 +13,5 @@ def init_app(app: Flask) -> None:
     """Register the room. `init_before_csrf` is called earlier, ahead of the CSRF check."""
     sessions.init_app(app)
     jobs.chores["mails"] = mail.send_due
-    app.register_blueprint(views.blueprint)
+    for module in (views, security_views):
+        app.register_blueprint(module.blueprint)

@@ -12,6 +12,7 @@ from portal.accounts.people import normalised
 from portal.errors import InvalidInput
 
 MAX_EMAIL = 254  # RFC 5321's longest path
+MAX_CODE = 64
 
 
 def well_formed(_form: FlaskForm, field: EmailField) -> None:
@@ -39,10 +40,17 @@ def _email(*validators: Any) -> EmailField:
     return EmailField("Email", [required, length, *validators], tidy, render_kw={"autocomplete": "username"})
 
 
-def _password(autocomplete: str) -> PasswordField:
+def _password(autocomplete: str, label: str = "Password") -> PasswordField:
     required = InputRequired("Enter a password.")
     length = Length(max=passwords.MAX_LENGTH, message=f"Use at most {passwords.MAX_LENGTH} characters.")
-    return PasswordField("Password", [required, length], render_kw={"autocomplete": autocomplete})
+    return PasswordField(label, [required, length], render_kw={"autocomplete": autocomplete})
+
+
+def _code(label: str) -> StringField:
+    required = InputRequired("Enter the code.")
+    length = Length(max=MAX_CODE, message="This is longer than any code.")
+    attributes = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
+    return StringField(label, [required, length], render_kw=attributes)
 
 
 class RoomForm(FlaskForm):
@@ -84,3 +92,22 @@ class NewPasswordForm(RoomForm):
     """A new password, for a reset or a claim."""
 
     password = _password("new-password")
+
+
+class CodeForm(RoomForm):
+    """The second step of signing in, and the proof that an app was set up."""
+
+    code = _code("Code")
+
+
+class PasswordForm(RoomForm):
+    """The password once more, before something that matters."""
+
+    password = _password("current-password")
+
+
+class TurnOffForm(RoomForm):
+    """Both factors, to do without the second one."""
+
+    password = _password("current-password")
+    code = _code("Code, or a recovery code")

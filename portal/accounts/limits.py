@@ -1,4 +1,4 @@
-"""How often the doors may be tried: per address and per mail, refused tries included.
+"""How often the doors may be tried: per address, per mail and per user, refused tries included.
 
 Back-off instead of a lockout: whoever knows a mail can slow its owner's sign-in down, but not stop it for long.
 """
@@ -8,10 +8,21 @@ from hashlib import sha256
 from flask import Flask, current_app, request
 
 from portal.extensions import limiter
+from portal.models import User
 
-DOORS = frozenset({"accounts.login", "accounts.signup", "accounts.forgot", "accounts.send_verification"})
+DOORS = frozenset(
+    {
+        "accounts.login",
+        "accounts.second_step",
+        "accounts.signup",
+        "accounts.forgot",
+        "accounts.send_verification",
+        "security.confirm",
+    }
+)
 PER_ADDRESS = "6/minute"
 PER_MAIL = "10/15 minutes"
+PER_USER = "10/15 minutes"  # of a million codes, of which three are right: years of guessing
 
 
 def init_before_csrf(app: Flask) -> None:
@@ -29,6 +40,14 @@ def _count() -> None:
     if request.form.get("email"):
         with limiter.limit(PER_MAIL, key_func=_mail):
             pass
+
+
+def count(user: User, secret: str) -> None:
+    """Raise 429 where this user's secret ("code", "password") was tried too often, wherever from."""
+    if not current_app.config["RATELIMIT_ENABLED"]:
+        return
+    with limiter.shared_limit(PER_USER, scope=secret, key_func=lambda: f"user:{user.id}"):
+        pass
 
 
 def _mail() -> str:

@@ -1,7 +1,7 @@
 """Users: finding them, making them, and checking who one is."""
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from portal import clock, tokens
 from portal.accounts import passwords, sessions
@@ -27,6 +27,16 @@ class SignInFailed(InvalidInput):
         super().__init__(words, errors={"password": words})
 
 
+class WrongPassword(InvalidInput):
+    """Not the password of whoever is signed in."""
+
+    code = "wrong_password"
+
+    def __init__(self) -> None:
+        words = "This is not your password."
+        super().__init__(words, errors={"password": words})
+
+
 def normalised(email: str) -> str:
     """A mail address as it is stored: no surrounding spaces, lower case."""
     return email.strip().lower()
@@ -37,7 +47,7 @@ def find(email: str) -> User | None:
     return db.session.execute(select(User).filter_by(email=normalised(email))).scalar_one_or_none()
 
 
-def create(email: str, name: str = "", password: str | None = None, *, is_admin: bool = False) -> User | None:
+def create(email: str, name: str = "", password: str | None = None, *, role: str = "customer") -> User | None:
     """A new user; None where the mail has an account already. Without a password it is yet to be claimed."""
     password_hash = None if password is None else passwords.hash(password)
     statement = (
@@ -46,7 +56,7 @@ def create(email: str, name: str = "", password: str | None = None, *, is_admin:
             email=normalised(email),
             name=name,
             password_hash=password_hash,
-            is_admin=is_admin,
+            role=role,
             created_at=clock.now(),
         )
         .on_conflict_do_nothing(index_elements=["email"])
@@ -69,11 +79,25 @@ def authenticate(email: str, password: str) -> User:
     return user
 
 
-def set_password(email: str, password: str) -> None:
-    """Give a user a new password. Raises NotFound, or InvalidInput for a poor one."""
+def confirm_password(user: User, password: str) -> None:
+    """Raise WrongPassword unless it is theirs. Ends the transaction that it is called in."""
+    db.session.commit()  # hashing takes a while, and no lock is held meanwhile
+    if not passwords.verify(user.password_hash, password):
+        log.warning("password_refused", user_id=user.id)
+        raise WrongPassword
+
+
+def named(email: str) -> User:
+    """The user of this mail address, for whoever may know that there is none. Raises NotFound."""
     user = find(email)
     if user is None:
         raise NotFound(f"There is no account with the email {normalised(email)}.")
+    return user
+
+
+def set_password(email: str, password: str) -> None:
+    """Give a user a new password. Raises NotFound, or InvalidInput for a poor one."""
+    user = named(email)
     passwords.check(password, user.email)
     store_password(user, passwords.hash(password))
 
@@ -86,12 +110,12 @@ def store_password(user: User, password_hash: str) -> None:
     log.info("password_set", user_id=user.id)
 
 
-def make_admin(email: str, password: str) -> None:
-    """Make an admin with this password, of an existing user too. Raises InvalidInput for a poor password."""
+def make_staff(email: str, password: str, role: str = "admin") -> None:
+    """Make somebody who works here, of an existing user too. Raises InvalidInput for a poor password."""
     passwords.check(password, normalised(email))
-    if _make(email, "Admin", password, is_admin=True) is None:
+    if _make(email, role.capitalize(), password, role=role) is None:
         set_password(email, password)
-        db.session.execute(update(User).filter_by(email=normalised(email)).values(is_admin=True))
+        named(email).role = role
 
 
 def ensure_people(settings: Settings) -> dict[str, str]:
@@ -102,7 +126,7 @@ def ensure_people(settings: Settings) -> dict[str, str]:
     """
     if settings.is_production:
         return _ensure_admin(settings)
-    made = _ensure(settings.admin_email, "Admin", settings.admin_password, is_admin=True)
+    made = _ensure(settings.admin_email, "Admin", settings.admin_password, role="admin")
     return made | _ensure(DEMO_USER, "Demo", settings.demo_user_password)
 
 
@@ -110,20 +134,20 @@ def _ensure_admin(settings: Settings) -> dict[str, str]:
     if settings.admin_password is None:
         return {}
     passwords.check(settings.admin_password, normalised(settings.admin_email))
-    return _ensure(settings.admin_email, "Admin", settings.admin_password, is_admin=True)
+    return _ensure(settings.admin_email, "Admin", settings.admin_password, role="admin")
 
 
-def _ensure(email: str, name: str, given: str | None, *, is_admin: bool = False) -> dict[str, str]:
+def _ensure(email: str, name: str, given: str | None, *, role: str = "customer") -> dict[str, str]:
     if find(email) is not None:
         return {}
     password = given or passwords.generate()
-    made = _make(email, name, password, is_admin=is_admin)
+    made = _make(email, name, password, role=role)
     return {normalised(email): password} if made else {}
 
 
-def _make(email: str, name: str, password: str, *, is_admin: bool) -> User | None:
-    user = create(email, name, password, is_admin=is_admin)
+def _make(email: str, name: str, password: str, *, role: str) -> User | None:
+    user = create(email, name, password, role=role)
     if user is not None:  # else another process was faster
         user.verified_at = clock.now()
-        log.info("account_made", user_id=user.id, is_admin=is_admin)
+        log.info("account_made", user_id=user.id, role=role)
     return user

@@ -9,11 +9,11 @@ import structlog
 from flask import Flask, Response, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, and_, select, update
 
 from portal import clock, tokens
 from portal.accounts import redirects
-from portal.errors import Unauthorised, wants_json
+from portal.errors import NotFound, Unauthorised, wants_json
 from portal.extensions import db, login_manager, write_aside
 from portal.models import User, UserSession
 
@@ -22,6 +22,9 @@ log = structlog.get_logger()
 IDLE = timedelta(days=14)
 ABSOLUTE = timedelta(days=30)
 TOUCH_EVERY = timedelta(minutes=5)
+HALF_WAY = timedelta(minutes=5)  # between the password and the second factor's code
+RECENT = timedelta(minutes=10)  # how long a password that was asked again is good for
+HALF_SIGNED_IN = "half_signed_in"
 SEE_OTHER = 303
 
 
@@ -56,15 +59,37 @@ def init_app(app: Flask) -> None:
 
 def sign_in(user: User) -> None:
     """Begin a session for this browser under a new id, keeping only what a purchase in progress needs."""
-    _end_this_browsers()
-    kept = {key: value for key, value in session.items() if key.startswith("purchase")}
-    session.clear()
-    session.update(kept)
-    session.permanent = True
-    token = secrets.token_urlsafe(32)
+    token = _fresh()
     row = _begin(user, token)
     login_user(SignedIn(row, token))
     log.info("signed_in", user_id=user.id, session_id=row.id)
+
+
+def sign_in_half_way(user: User) -> None:
+    """Remember for five minutes that this browser knows the password, and nothing more: a code is awaited."""
+    token = _fresh()
+    _begin(user, token, half_way=True)
+    session[HALF_SIGNED_IN] = token
+
+
+def half_signed_in() -> User | None:
+    """Who has shown this browser's password and not yet a code."""
+    awaited = (UserSession.confirmed_at.is_(None), UserSession.ended_at.is_(None))
+    mine = UserSession.token_hash == tokens.digest(session.get(HALF_SIGNED_IN, ""))
+    query = select(UserSession).where(mine, *awaited, UserSession.expires_at > clock.now())
+    row = db.session.execute(query).scalar_one_or_none()
+    return row.user if row else None
+
+
+def recent_password(row: UserSession) -> bool:
+    """Whether this session's owner gave their password within the last ten minutes: ask again where not."""
+    return row.confirmed_at is not None and row.confirmed_at > clock.now() - RECENT
+
+
+def confirmed(row: UserSession) -> None:
+    """Note that the password was asked again and was right. Flushes."""
+    row.confirmed_at = clock.now()
+    db.session.flush()
 
 
 def sign_out() -> None:
@@ -81,13 +106,37 @@ def end_all(user: User) -> None:
     _end(UserSession.user_id == user.id)
 
 
+def end_others(user: User) -> None:
+    """End every session of this user but this browser's."""
+    mine = current_user.session.id if current_user.is_authenticated else None
+    _end(and_(UserSession.user_id == user.id, UserSession.id.is_distinct_from(mine)))
+
+
+def end_one(user: User, session_id: int) -> None:
+    """End a session of this user; somebody else's is as absent as one that never was. Raises NotFound."""
+    row = db.session.get(UserSession, session_id)
+    if row is None or row.user_id != user.id:
+        raise NotFound("There is nothing here, or it belongs to another account.")
+    _end(UserSession.id == row.id)
+
+
 def living(user: User) -> Sequence[UserSession]:
     """The user's sessions that are not over, the last used first."""
     query = select(UserSession).where(UserSession.user_id == user.id, *_alive(clock.now()))
     return db.session.execute(query.order_by(UserSession.last_seen_at.desc())).scalars().all()
 
 
-def _begin(user: User, token: str) -> UserSession:
+def _fresh() -> str:
+    """The token of a session to be: the cookie begins anew, but for what a purchase in progress needs."""
+    _end_this_browsers()
+    kept = {key: value for key, value in session.items() if key.startswith("purchase")}
+    session.clear()
+    session.update(kept)
+    session.permanent = True
+    return secrets.token_urlsafe(32)
+
+
+def _begin(user: User, token: str, *, half_way: bool = False) -> UserSession:
     now = clock.now()
     row = UserSession(
         user=user,
@@ -96,7 +145,8 @@ def _begin(user: User, token: str) -> UserSession:
         address=(request.remote_addr or "")[:45],
         created_at=now,
         last_seen_at=now,
-        expires_at=now + ABSOLUTE,
+        confirmed_at=None if half_way else now,
+        expires_at=now + (HALF_WAY if half_way else ABSOLUTE),
     )
     db.session.add(row)
     db.session.flush()
@@ -107,6 +157,8 @@ def _end_this_browsers() -> None:
     if current_user.is_authenticated:
         g.pop("user_session", None)
         _end(UserSession.id == current_user.session.id)
+    if half_way := session.get(HALF_SIGNED_IN):
+        _end(UserSession.token_hash == tokens.digest(half_way))
 
 
 def _end(which: ColumnElement[bool]) -> None:
@@ -116,7 +168,8 @@ def _end(which: ColumnElement[bool]) -> None:
 
 def _alive(now: datetime) -> tuple[ColumnElement[bool], ...]:
     recently = UserSession.last_seen_at > now - IDLE
-    return (UserSession.ended_at.is_(None), UserSession.expires_at > now, recently)
+    whole = UserSession.confirmed_at.is_not(None)  # half-way ones open nothing
+    return (UserSession.ended_at.is_(None), UserSession.expires_at > now, recently, whole)
 
 
 def _load(token: str) -> SignedIn | None:

@@ -8,9 +8,9 @@ from flask_login import current_user, login_required
 from sqlalchemy import func, select
 
 from portal import access, pages
-from portal.accounts import links, people, sessions
-from portal.accounts.forms import ForgotForm, NewPasswordForm, RoomForm, SignInForm, SignUpForm
-from portal.accounts.redirects import local_path
+from portal.accounts import limits, links, people, recovery, second_factor, sessions
+from portal.accounts.answers import SEE_OTHER, go_on, next_path, page, refused
+from portal.accounts.forms import CodeForm, ForgotForm, NewPasswordForm, SignInForm, SignUpForm
 from portal.accounts.signup import Unclaimed, sign_up
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db
@@ -18,9 +18,6 @@ from portal.models import ApiKey, Customer, User, UserSession
 from portal.purchases import customers
 
 blueprint = Blueprint("accounts", __name__)
-
-SEE_OTHER = 303
-BAD_REQUEST = 400
 
 # What /mail-sent/<kind> says: the same whether the mail has an account or not.
 SENT = {
@@ -46,15 +43,15 @@ def _keep_tokens_quiet(response: Response) -> Response:
 def signup() -> ResponseReturnValue:
     """Create an account, then go on to where it was asked for."""
     if current_user.is_authenticated:
-        return _go_on()
+        return go_on()
     form = SignUpForm()
     bought = session.get("purchase_words")  # what the visitor is about to buy, as the pricing page put it there
     if not form.validate_on_submit():
-        return _page("signup", form, plan_name=bought)
+        return page("accounts/signup.html", form, plan_name=bought)
     try:
         user = sign_up(form.email.data, form.password.data, form.name.data)
-    except InvalidInput as refused:
-        return _refused("signup", form, refused, plan_name=bought)
+    except InvalidInput as error:
+        return refused("accounts/signup.html", form, error, plan_name=bought)
     except Unclaimed as found:
         return _mail_claim(found.user)
     return _enter(user)
@@ -64,15 +61,37 @@ def signup() -> ResponseReturnValue:
 def login() -> ResponseReturnValue:
     """Sign in, then go on to where it was asked for."""
     if current_user.is_authenticated:
-        return _go_on()
+        return go_on()
     form = SignInForm()
     if not form.validate_on_submit():
-        return _page("login", form)
+        return page("accounts/login.html", form)
     try:
         user = people.authenticate(form.email.data, form.password.data)
-    except InvalidInput as refused:
-        return _refused("login", form, refused)
+    except InvalidInput as error:
+        return refused("accounts/login.html", form, error)
     return _enter(user)
+
+
+@blueprint.route("/login/code", methods=["GET", "POST"])
+def second_step() -> ResponseReturnValue:
+    """The second factor's code, within five minutes of the password."""
+    user = sessions.half_signed_in()
+    if user is None:
+        flash("Sign in with your password first. The code is asked for after it, within five minutes.", "info")
+        return redirect(url_for("accounts.login", next=next_path()), SEE_OTHER)
+    form = CodeForm()
+    if not form.validate_on_submit():
+        return page("accounts/second_step.html", form)
+    limits.count(user, "code")
+    try:
+        by_recovery_code = second_factor.check(user, form.code.data)
+    except InvalidInput as error:
+        return refused("accounts/second_step.html", form, error)
+    sessions.sign_in(user)
+    if by_recovery_code:
+        flash(f"That recovery code is used up. You have {recovery.left(user)} left.", "warning")
+    db.session.commit()
+    return go_on()
 
 
 @blueprint.post("/logout")
@@ -90,7 +109,7 @@ def forgot() -> ResponseReturnValue:
     """Ask for a link that sets a new password."""
     form = ForgotForm()
     if not form.validate_on_submit():
-        return _page("forgot", form)
+        return page("accounts/forgot.html", form)
     links.mail_reset(form.email.data)
     db.session.commit()
     return redirect(url_for("accounts.mail_sent", kind="reset"), SEE_OTHER)
@@ -179,11 +198,11 @@ def _new_password(token: str, purpose: str) -> ResponseReturnValue:
     user = links.owner(token, purpose)
     form = NewPasswordForm()
     if not form.validate_on_submit():
-        return _page("reset", form, purpose=purpose, email=user.email)
+        return page("accounts/reset.html", form, purpose=purpose, email=user.email)
     try:
         links.set_password(token, purpose, form.password.data)
-    except InvalidInput as refused:
-        return _refused("reset", form, refused, purpose=purpose, email=user.email)
+    except InvalidInput as error:
+        return refused("accounts/reset.html", form, error, purpose=purpose, email=user.email)
     if purpose == "claim":
         return _enter(user)
     db.session.commit()
@@ -191,32 +210,18 @@ def _new_password(token: str, purpose: str) -> ResponseReturnValue:
     return redirect(url_for("accounts.login"), SEE_OTHER)
 
 
-def _next() -> str | None:
-    return local_path(request.values.get("next"), "") or None
-
-
-def _go_on() -> ResponseReturnValue:
-    return redirect(_next() or url_for("accounts.index"), SEE_OTHER)
-
-
 def _enter(user: User) -> ResponseReturnValue:
+    """Sign in; whoever has a second factor is asked for its code first."""
+    if user.has_second_factor:
+        sessions.sign_in_half_way(user)
+        db.session.commit()
+        return redirect(url_for("accounts.second_step", next=next_path()), SEE_OTHER)
     sessions.sign_in(user)
     db.session.commit()
-    return _go_on()
+    return go_on()
 
 
 def _mail_claim(user: User) -> ResponseReturnValue:
     links.mail_claim(user)
     db.session.commit()
     return redirect(url_for("accounts.mail_sent", kind="claim"), SEE_OTHER)
-
-
-def _page(name: str, form: RoomForm, status: int | None = None, **context: Any) -> ResponseReturnValue:
-    html = render_template(f"accounts/{name}.html", form=form, next=_next(), **context)
-    return html, status or (BAD_REQUEST if form.is_submitted() else 200)
-
-
-def _refused(name: str, form: RoomForm, refused: InvalidInput, **context: Any) -> ResponseReturnValue:
-    db.session.rollback()  # a page is not rendered while a lock is held
-    form.show(refused)
-    return _page(name, form, refused.status, **context)

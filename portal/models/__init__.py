@@ -14,7 +14,7 @@ from portal.models.portal_configuration import PortalConfiguration
 from portal.models.purchase import Purchase
 from portal.models.subscription import Subscription, SyncTicket
 from portal.models.trial import TrialUse
-from portal.models.user import MailToken, User, UserSession
+from portal.models.user import MailToken, RecoveryCode, User, UserSession
 
 __all__ = [
     "ApiKey",
@@ -33,6 +33,7 @@ __all__ = [
     "PortalConfiguration",
     "Price",
     "Purchase",
+    "RecoveryCode",
     "Reversal",
     "StripeCustomer",
     "StripeEvent",

@@ -2,30 +2,51 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, BigId, one_of, pk
+
+ROLES = ("customer", "support", "admin")
 
 
 class User(Base):
     """A person who signs in. `password_hash` is null until an account made by a payment is claimed."""
 
     __tablename__ = "users"
+    __table_args__ = (CheckConstraint(one_of("role", *ROLES), "role"),)
 
     id: Mapped[pk]
     email: Mapped[str] = mapped_column(String(254), unique=True)  # lower case
     name: Mapped[str] = mapped_column(String(200), default="")
     password_hash: Mapped[str | None] = mapped_column(String(255))
-    is_admin: Mapped[bool] = mapped_column(default=False)
+    role: Mapped[str] = mapped_column(String(10), default="customer", server_default="customer")
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     verified_at: Mapped[datetime | None]  # null until the mailed link was followed
+    totp_seed: Mapped[str | None] = mapped_column(Text, deferred=True)  # encrypted; null: no app was set up
+    totp_step: Mapped[int | None] = mapped_column(BigInteger)  # of the last code taken: each is taken once
+    second_factor_at: Mapped[datetime | None]  # null: sign-in asks for the password alone
     created_at: Mapped[datetime]
 
     @property
     def is_claimed(self) -> bool:
         """Whether a person has set a password; until then nobody can sign in."""
         return self.password_hash is not None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether they may do everything."""
+        return self.role == "admin"
+
+    @property
+    def is_support(self) -> bool:
+        """Whether they may look into customers' accounts, and move no money."""
+        return self.role == "support"
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether sign-in asks for a code after the password."""
+        return self.second_factor_at is not None
 
 
 class UserSession(Base):
@@ -41,10 +62,23 @@ class UserSession(Base):
     address: Mapped[str] = mapped_column(String(45), default="")
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]  # the password was last asked; null while a code is awaited
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]  # null while the session lives
 
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class RecoveryCode(Base):
+    """A code that stands in once for a lost second factor, stored as a hash."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = (Index(None, "user_id"),)
+
+    id: Mapped[pk]
+    user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
+    code_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    used_at: Mapped[datetime | None]  # null until used; never again afterwards
 
 
 class MailToken(Base):

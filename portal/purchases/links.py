@@ -129,7 +129,7 @@ def _user(email: str) -> tuple[User, bool]:
     """The mail's user; a new one is unclaimed: nobody can sign in until its mailed link sets a password."""
     made = db.session.execute(
         insert(User)
-        .values(email=email, name="", is_admin=False, timezone="UTC", created_at=clock.now())
+        .values(email=email, name="", timezone="UTC", created_at=clock.now())
         .on_conflict_do_nothing(index_elements=["email"])
         .returning(User.id)
     ).scalar_one_or_none()

@@ -109,13 +109,13 @@ def test_production_makes_no_account_that_has_no_chosen_password(house, settings
 def test_the_command_line_makes_admins_and_sets_passwords(house, alice, browser):
     browser.sign_in()
     with house.app_context():
-        people.make_admin("alice@example.com", "another good one")
-        people.make_admin("root@example.com", "another good one")
+        people.make_staff("alice@example.com", "another good one")
+        people.make_staff("root@example.com", "another good one")
         db.session.commit()
         assert people.find("alice@example.com").is_admin
         assert people.find("root@example.com").is_admin
         with pytest.raises(NotFound):
             people.set_password("nobody@example.com", "another good one")
         with pytest.raises(InvalidInput):
-            people.make_admin("eve@example.com", "password")
+            people.make_staff("eve@example.com", "password")
     assert browser.me == "nobody"

@@ -1,0 +1,102 @@
+"""Password, second factor and sessions: what keeps an account its owner's."""
+
+from flask import Blueprint, Response, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+
+from portal import pages
+from portal.accounts import limits, people, recovery, second_factor, sessions
+from portal.accounts.answers import SEE_OTHER, go_on, next_path, page, refused
+from portal.accounts.confirmation import recent_password_required
+from portal.accounts.forms import CodeForm, PasswordForm, TurnOffForm
+from portal.errors import InvalidInput
+from portal.extensions import db
+
+blueprint = Blueprint("security", __name__, url_prefix="/account")
+
+
+@blueprint.route("/confirm", methods=["GET", "POST"])
+@login_required
+def confirm() -> ResponseReturnValue:
+    """The password once more, before something that matters; then on to it."""
+    form = PasswordForm()
+    if not form.validate_on_submit():
+        return page("accounts/confirm.html", form)
+    limits.count(current_user.user, "password")
+    try:
+        people.confirm_password(current_user.user, form.password.data)
+    except InvalidInput as error:
+        return refused("accounts/confirm.html", form, error)
+    sessions.confirmed(current_user.session)
+    db.session.commit()
+    return go_on()
+
+
+@blueprint.get("/second-factor")
+@login_required
+def factor() -> ResponseReturnValue:
+    """Whether sign-in asks for a code, and what to do about it."""
+    left = recovery.left(current_user.user) if current_user.has_second_factor else 0
+    return render_template("accounts/second_factor.html", user=current_user.user, left=left, next=next_path())
+
+
+@blueprint.post("/second-factor")
+@recent_password_required
+def begin_factor() -> ResponseReturnValue:
+    """Make a secret for an app."""
+    second_factor.begin(current_user.user)
+    db.session.commit()
+    return redirect(url_for("security.set_up_factor", next=next_path()), SEE_OTHER)
+
+
+@blueprint.route("/second-factor/app", methods=["GET", "POST"])
+@recent_password_required
+def set_up_factor() -> ResponseReturnValue:
+    """Show the secret to an app; its first code turns the second factor on."""
+    enrolment = second_factor.enrolment(current_user.user)
+    if enrolment is None:
+        return redirect(url_for("security.factor", next=next_path()), SEE_OTHER)
+    form = CodeForm()
+    if not form.validate_on_submit():
+        return page("accounts/set_up_factor.html", form, enrolment=enrolment)
+    limits.count(current_user.user, "code")
+    try:
+        codes = second_factor.turn_on(current_user.user, form.code.data)
+    except InvalidInput as error:
+        return refused("accounts/set_up_factor.html", form, error, enrolment=enrolment)
+    db.session.commit()
+    return _recovery_codes(codes)
+
+
+@blueprint.post("/second-factor/recovery-codes")
+@recent_password_required
+def new_recovery_codes() -> ResponseReturnValue:
+    """New recovery codes; the old ones are void."""
+    codes = second_factor.new_recovery_codes(current_user.user)
+    db.session.commit()
+    return _recovery_codes(codes)
+
+
+@blueprint.route("/second-factor/off", methods=["GET", "POST"])
+@login_required
+def turn_factor_off() -> ResponseReturnValue:
+    """Ask for the password alone from now on."""
+    if not current_user.has_second_factor:
+        return redirect(url_for("security.factor"), SEE_OTHER)
+    form = TurnOffForm()
+    if not form.validate_on_submit():
+        return page("accounts/turn_factor_off.html", form)
+    limits.count(current_user.user, "code")
+    try:
+        second_factor.turn_off(current_user.user, form.password.data, form.code.data)
+    except InvalidInput as error:
+        return refused("accounts/turn_factor_off.html", form, error)
+    db.session.commit()
+    flash("The second factor is off. Sign-in asks for your password alone.", "success")
+    return redirect(url_for("security.factor"), SEE_OTHER)
+
+
+def _recovery_codes(codes: list[str]) -> ResponseReturnValue:
+    """The codes, in the only answer that holds them."""
+    onward = next_path() or url_for("security.factor")
+    return pages.private(Response(render_template("accounts/recovery_codes.html", codes=codes, onward=onward)))
