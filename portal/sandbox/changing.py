@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import invoicing, items_due, pending, periods, pricing, subscribing, trials
+from portal.sandbox import discounting, invoicing, items_due, pending, periods, pricing, subscribing, trials
 from portal.sandbox.errors import CardError, missing
 
 if TYPE_CHECKING:
@@ -176,6 +176,8 @@ def changed_item(item: Json, wanted: Json) -> Json:
     made = item | {"price": price, "plan": subscribing.plan(price)}
     if wanted.get("quantity") is not None:
         made["quantity"] = wanted["quantity"]
+    if (made["price"], made.get("quantity")) != (item["price"], item.get("quantity")):
+        made["_"] = {name: value for name, value in item.get("_", {}).items() if name != "net"}
     return made
 
 
@@ -205,11 +207,22 @@ def add_part(account: "Account", subscription: Json, item: Json, sign: int, mome
     items_due.add(account, customer, item["price"], item["quantity"], owed)
 
 
+def full_price(account: "Account", subscription: Json, item: Json, credit: bool) -> Decimal:
+    """An item's whole period after discounts: what was paid for it, or what it costs now."""
+    paid = item.get("_", {}).get("net")
+    if credit and paid is not None:
+        return Decimal(paid)
+    exact: Decimal = Decimal(item["price"]["unit_amount_decimal"] or 0) * item["quantity"]
+    if not subscription["discounts"]:
+        return exact
+    return Decimal(discounting.net(account, subscription, item, discounting.half_up(exact)))
+
+
 def part_of_period(account: "Account", subscription: Json, item: Json, sign: int, moment: int) -> Json:
     """What the rest of an item's period is worth, as the fields of an invoice item."""
     start, end = item["current_period_start"], item["current_period_end"]
     left = Decimal(max(0, end - max(moment, start))) / max(1, end - start)
-    exact = Decimal(item["price"]["unit_amount_decimal"] or 0) * item["quantity"] * left
+    exact = full_price(account, subscription, item, credit=sign < 0) * left
     named = {"subscription": subscription["id"], "subscription_item": item["id"]}
     words = f"{'Remaining' if sign > 0 else 'Unused'} time on {pricing.counted(account, item)}"
     return {

@@ -2,40 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import cards, items_due, payments, pricing, subscribing
+from portal.sandbox import basket, cards, discounting, items_due, payments, subscribing, taxing
 from portal.sandbox.errors import StripeError
-from portal.sandbox.pricing import amount_of
 
 if TYPE_CHECKING:
     from portal.sandbox.account import Account
 
 Json = dict[str, Any]
+DAY = 24 * 60 * 60
 
 
-def line_items(account: "Account", session: Json) -> list[Json]:
-    """A session's line items with their prices as they are now."""
-    kept: list[Json] = session["_"]["line_items"]
-    return [_item(account, session, line) for line in kept]
+def pay(account: "Account", session: Json, method: Json | None, buyer: Json) -> Json:
+    """Pay, subscribe or save the card; a finished session stays as it is.
 
-
-def _item(account: "Account", session: Json, line: Json) -> Json:
-    price = account.find("price", line["price"])
-    amount = amount_of(price, line["quantity"])
-    product = account.find("product", price["product"])
-    fields = {
-        "id": line["id"],
-        "amount_subtotal": amount,
-        "amount_total": amount,
-        "currency": price["currency"],
-        "description": product["name"],
-        "price": price,
-        "quantity": line["quantity"],
-    }
-    return {name: v for name, v in account.build("item", fields).items() if v is not None}
-
-
-def pay(account: "Account", session: Json, method: Json, buyer: Json) -> Json:
-    """Pay, subscribe or save the card; buyer holds email and name. A finished session stays as it is.
+    buyer holds email and name, and address, business_name and tax_id where they are asked for. There is no method
+    where nothing is due and none is asked for.
 
     Raises StripeError: CardError when the card is declined, and for a session that has expired.
     """
@@ -43,20 +24,42 @@ def pay(account: "Account", session: Json, method: Json, buyer: Json) -> Json:
         return session
     if session["status"] == "expired":
         raise StripeError("This Checkout Session has expired.", code="checkout_session_expired")
-    return {"payment": take_payment, "subscription": subscribe, "setup": save_card}[session["mode"]](
-        account, session, method, buyer
-    )
+    if session["mode"] == "subscription":
+        return subscribe(account, session, method, buyer)
+    if method is None:
+        return take_nothing(account, session, buyer)
+    return {"payment": take_payment, "setup": save_card}[session["mode"]](account, session, method, buyer)
 
 
 def customer_of(account: "Account", session: Json, buyer: Json, needed: bool) -> Json | None:
     """The session's customer, made of what the buyer typed if one is needed and there is none."""
     if session["customer"]:
         customer = account.find("customer", session["customer"])
-        missing = {name: buyer[name] for name in ("email", "name") if buyer.get(name) and not customer[name]}
-        return account.change(customer, missing, "customer.updated")
+        account.change(customer, known_now(session, customer, buyer), "customer.updated")
+        return with_tax_id(account, customer, buyer)
     if not needed and session["customer_creation"] != "always":
         return None
-    return new_customer(account, {"email": buyer["email"], "name": buyer.get("name")})
+    known = {name: buyer.get(name) for name in ("email", "name", "address", "business_name")}
+    return with_tax_id(account, new_customer(account, known), buyer)
+
+
+def with_tax_id(account: "Account", customer: Json, buyer: Json) -> Json:
+    """A customer with the tax id that the buyer gave, if there is one."""
+    given = buyer.get("tax_id")
+    if given and given["value"] not in [one["value"] for one in taxing.of(account, customer["id"])]:
+        taxing.add(account, customer, given["type"], given["value"])
+    return customer
+
+
+def known_now(session: Json, customer: Json, buyer: Json) -> Json:
+    """What a checkout teaches about a customer: what was missing, and what customer_update asks for."""
+    learned = {name: buyer[name] for name in ("email", "name") if buyer.get(name) and not customer[name]}
+    asked = session["_"].get("customer_update") or {}
+    if asked.get("address") == "auto" and buyer.get("address"):
+        learned["address"] = buyer["address"]
+    if asked.get("name") == "auto":
+        learned |= {name: buyer[name] for name in ("name", "business_name") if buyer.get(name)}
+    return learned
 
 
 def new_customer(account: "Account", fields: Json) -> Json:
@@ -81,6 +84,14 @@ def new_customer(account: "Account", fields: Json) -> Json:
     return account.add(
         "customer", defaults | {n: v for n, v in fields.items() if v is not None}, "customer.created"
     )
+
+
+def take_nothing(account: "Account", session: Json, buyer: Json) -> Json:
+    """Mode payment with nothing to pay, because of a promotion code."""
+    customer = customer_of(account, session, buyer, needed=False)
+    if customer:
+        session["customer"] = customer["id"]
+    return complete(account, session, buyer, "no_payment_required")
 
 
 def take_payment(account: "Account", session: Json, method: Json, buyer: Json) -> Json:
@@ -108,14 +119,44 @@ def _intent(account: "Account", session: Json, customer: Json | None) -> Json:
     return payments.new_intent(account, fields | session["_"].get("payment_intent_data", {}))
 
 
-def subscribe(account: "Account", session: Json, method: Json, buyer: Json) -> Json:
+def subscribe(account: "Account", session: Json, method: Json | None, buyer: Json) -> Json:
     """Mode subscription: nothing is made before the card is known to be good."""
-    due = session["amount_total"] and not session["_"].get("subscription_data", {}).get("trial_end")
+    if method:
+        require_good(method, due=bool(session["amount_total"]))
+    customer = customer_of(account, session, buyer, needed=True) or {}
+    if method:
+        payments.attach(account, method, customer)
+    started = subscribing.start(
+        account, customer, bought(account, session, customer), start_fields(account, session, method), False
+    )
+    session.update(customer=customer["id"], subscription=started["id"], invoice=started["latest_invoice"])
+    invoice = account.find("invoice", started["latest_invoice"])
+    status = {"paid": "paid" if invoice["amount_paid"] else "no_payment_required"}.get(invoice["status"], "unpaid")
+    if not session["amount_total"]:
+        status = "no_payment_required" if status == "paid" else status
+    return complete(account, session, buyer, status)
+
+
+def require_good(method: Json, due: bool) -> None:
+    """Raises CardError for a card that can't be saved, or can't be charged where something is due."""
     reason = method["_"].get("attach") or (due and method["_"].get("charge"))
     if reason:
         raise cards.declined(reason)
-    customer = customer_of(account, session, buyer, needed=True) or {}
-    payments.attach(account, method, customer)
+
+
+def start_fields(account: "Account", session: Json, method: Json | None) -> Json:
+    """What a session says about its subscription; a trial begins when it is completed."""
+    fields = dict(session["_"].get("subscription_data") or {})
+    days = fields.pop("trial_period_days", None)
+    if days:
+        fields["trial_end"] = account.now() + days * DAY
+    tax = {name: session["automatic_tax"][name] for name in ("enabled", "liability")}
+    fields |= {"automatic_tax": {"disabled_reason": None} | tax, "discounts": basket.asked_discounts(session)}
+    return fields | {"default_payment_method": method["id"] if method else None}
+
+
+def bought(account: "Account", session: Json, customer: Json) -> list[Json]:
+    """The recurring prices with their quantities; what is bought once goes on the first invoice."""
     recurring = []
     for line in session["_"]["line_items"]:
         price = account.find("price", line["price"])
@@ -123,14 +164,7 @@ def subscribe(account: "Account", session: Json, method: Json, buyer: Json) -> J
             recurring.append({"price": price, "quantity": line["quantity"]})
         else:
             items_due.add(account, customer, price, line["quantity"], {})
-    fields = session["_"].get("subscription_data", {}) | {"default_payment_method": method["id"]}
-    started = subscribing.start(account, customer, recurring, fields, off_session=False)
-    session.update(customer=customer["id"], subscription=started["id"], invoice=started["latest_invoice"])
-    invoice = account.find("invoice", started["latest_invoice"])
-    status = {"paid": "paid" if invoice["amount_paid"] else "no_payment_required"}.get(invoice["status"], "unpaid")
-    if not session["amount_total"]:
-        status = "no_payment_required" if status == "paid" else status
-    return complete(account, session, buyer, status)
+    return recurring
 
 
 def save_card(account: "Account", session: Json, method: Json, buyer: Json) -> Json:
@@ -150,21 +184,37 @@ def save_card(account: "Account", session: Json, method: Json, buyer: Json) -> J
 
 def complete(account: "Account", session: Json, buyer: Json, payment_status: str) -> Json:
     """Close the session and say so."""
-    details: Json = {
-        "address": {"city": None, "country": "US", "line1": None, "line2": None, "state": None}
-        | {"postal_code": buyer.get("postal_code")},
-        "business_name": None,
+    if session["mode"] == "payment" and session["discounts"]:
+        owner = {"checkout_session": session["id"], "customer": session["customer"]}
+        discounting.redeem(account, basket.asked_discounts(session), owner)
+    tax_ids = [buyer["tax_id"]] if buyer.get("tax_id") else []
+    changes = {
+        "customer_details": details(buyer, tax_ids),
+        "payment_status": payment_status,
+        "status": "complete",
+        "url": None,
+        "_": session["_"] | {"waiting": None},
+    }
+    if session["automatic_tax"]["enabled"]:
+        changes["automatic_tax"] = session["automatic_tax"] | {"status": "complete"}
+    account.change(session, changes)
+    account.emit("checkout.session.completed", session)
+    return session
+
+
+def details(buyer: Json, tax_ids: list[Json]) -> Json:
+    """What is known about the buyer in the end."""
+    nowhere = {"city": None, "country": "US", "line1": None, "line2": None, "state": None}
+    return {
+        "address": buyer.get("address") or nowhere | {"postal_code": buyer.get("postal_code")},
+        "business_name": buyer.get("business_name"),
         "email": buyer.get("email"),
         "individual_name": None,
         "name": buyer.get("name"),
         "phone": None,
         "tax_exempt": "none",
-        "tax_ids": [],
+        "tax_ids": tax_ids,
     }
-    changes = {"status": "complete", "payment_status": payment_status, "customer_details": details, "url": None}
-    account.change(session, changes | {"_": session["_"] | {"waiting": None}})
-    account.emit("checkout.session.completed", session)
-    return session
 
 
 def settled(account: "Account", session: Json, succeeded: bool) -> None:
@@ -186,13 +236,3 @@ def expire(account: "Account", session: Json) -> Json:
     account.change(session, {"status": "expired", "url": None})
     account.emit("checkout.session.expired", session)
     return session
-
-
-def total(account: "Account", lines: list[Json]) -> tuple[int, str]:
-    """What line items cost, in minor units, and their currency. Raises StripeError for mixed currencies."""
-    prices = [account.find("price", line["price"], "line_items[0][price]") for line in lines]
-    currencies = {price["currency"] for price in prices}
-    if len(currencies) > 1:
-        raise StripeError("All line items must have the same currency.", param="line_items")
-    amounts = [pricing.amount_of(price, line["quantity"]) for price, line in zip(prices, lines, strict=True)]
-    return sum(amounts), currencies.pop()

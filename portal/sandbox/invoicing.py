@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import dunning, items_due, payments
+from portal.sandbox import discounting, dunning, items_due, payments, taxing
 from portal.sandbox.errors import StripeError
 from portal.sandbox.lists import of
 
@@ -33,7 +33,7 @@ def draft(account: "Account", customer: Json, currency: str, lines: list[Json], 
         "customer_phone": customer["phone"],
         "customer_shipping": customer["shipping"],
         "customer_tax_exempt": customer["tax_exempt"],
-        "customer_tax_ids": [],
+        "customer_tax_ids": taxing.shown(account, customer["id"]),
         "issuer": {"type": "self"},
         "lines": of(lines, f"/v1/invoices/{id_}/lines"),
         "metadata": {},
@@ -45,17 +45,18 @@ def draft(account: "Account", customer: Json, currency: str, lines: list[Json], 
         "total_taxes": [],
     }
     invoice = account.build("invoice", defaults | fields)
-    made = account.add("invoice", reckon(customer, invoice), "invoice.created")
+    made = account.add("invoice", reckon(account, customer, invoice), "invoice.created")
     items_due.bind(account, made)
     return made
 
 
-def reckon(customer: Json, invoice: Json) -> Json:
-    """Add up the lines and take the customer's credit balance into account."""
-    total = sum(item["amount"] for item in invoice["lines"]["data"])
+def reckon(account: "Account", customer: Json, invoice: Json) -> Json:
+    """Add up the lines, take off the discounts, and take the customer's credit balance into account."""
+    subtotal = sum(item["amount"] for item in invoice["lines"]["data"])
+    total = subtotal - discounting.on_invoice(account, invoice)
     balance = customer["balance"]
     due = max(0, total + balance) if total > 0 else 0
-    invoice.update(subtotal=total, subtotal_excluding_tax=total, total=total, total_excluding_tax=total)
+    invoice.update(subtotal=subtotal, subtotal_excluding_tax=subtotal, total=total, total_excluding_tax=total)
     invoice.update(amount_due=due, amount_remaining=due, starting_balance=balance)
     return invoice
 
@@ -66,7 +67,7 @@ def finalize(account: "Account", invoice: Json) -> Json:
         words = "This invoice is already finalized, you can't re-finalize a non-draft invoice."
         raise StripeError(words, code="invoice_not_editable")
     customer = account.find("customer", invoice["customer"])
-    invoice = reckon(customer, invoice)
+    invoice = reckon(account, customer, invoice)
     ending = invoice["starting_balance"] + invoice["total"] - invoice["amount_due"]
     number = customer["next_invoice_sequence"]
     changes = {"next_invoice_sequence": number + 1, "balance": ending}

@@ -94,6 +94,6 @@ def put(account: "Account", invoice: Json, item: Json) -> None:
     if invoice["status"] != "draft":
         raise StripeError("This invoice is no longer editable.", code="invoice_not_editable", param="invoice")
     invoice["lines"]["data"].append(_line(account, item) | {"invoice": invoice["id"]})
-    invoicing.reckon(account.find("customer", invoice["customer"]), invoice)
+    invoicing.reckon(account, account.find("customer", invoice["customer"]), invoice)
     account.save(invoice)
     account.change(item, {"invoice": invoice["id"]})

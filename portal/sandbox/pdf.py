@@ -48,8 +48,10 @@ def rows(invoice: Json) -> list[tuple[str, str, str]]:
         ((line["description"] or "")[:44], str(line["quantity"] or ""), money(line["amount"], currency))
         for line in invoice["lines"]["data"]
     ]
+    off = sum(one["amount"] for one in invoice["total_discount_amounts"])
+    less = [("Discount", "", money(-off, currency))] if off else []
     sums = (("Total", "total"), ("Amount paid", "amount_paid"), ("Amount due", "amount_remaining"))
-    return [*lines, *((name, "", money(invoice[field], currency)) for name, field in sums)]
+    return [*lines, *less, *((name, "", money(invoice[field], currency)) for name, field in sums)]
 
 
 def plain(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import changing, ending, invoicing, items_due, renewing, subscribing
+from portal.sandbox import changing, discounting, ending, invoicing, items_due, renewing, subscribing
 from portal.sandbox.errors import StripeError
 from portal.sandbox.wire import missing_parameter
 
@@ -36,6 +36,10 @@ def preview(
 
 def after_change(account: "Account", subscription: Json, items: list[Json], terms: Json) -> Json:
     """What a change costs today where it is billed at once, otherwise the next renewal with its prorations."""
+    if "discounts" in terms:
+        owner = {"customer": subscription["customer"], "subscription": subscription["id"]}
+        redeemed = discounting.redeem(account, terms["discounts"], owner)
+        account.change(subscription, {"discounts": redeemed})
     if terms.get("cancel_now"):
         ending.settle(account, subscription, terms.get("proration_behavior") != "none")
         return ending.last_invoice(account, subscription)
@@ -76,6 +80,7 @@ def first(account: "Account", customer: Json, items: list[Json], terms: Json) ->
     """The first invoice of a subscription that doesn't exist yet."""
     trial_end = terms.get("trial_end")
     fields: Json = {"trial_end": int(trial_end)} if trial_end and trial_end != "now" else {}
+    fields["discounts"] = terms.get("discounts") or []
     started = subscribing.start(account, customer, items, fields | {"_": {"behavior": "default_incomplete"}})
     return account.find("invoice", started["latest_invoice"])
 

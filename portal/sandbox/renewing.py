@@ -51,7 +51,7 @@ def roll(account: "Account", item: Json, anchor: int) -> Json:
     if item["current_period_end"] > account.now():
         return item
     start, end = periods.containing(anchor, item["price"]["recurring"], account.now())
-    since = {"since": item["current_period_start"]}
+    since = {"since": item["current_period_start"]}  # and what was paid for it is history
     return item | {"_": since, "current_period_start": start, "current_period_end": end}
 
 

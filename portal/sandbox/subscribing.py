@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import invoicing, items_due, metering, periods, pricing, trials
+from portal.sandbox import discounting, invoicing, items_due, metering, periods, pricing, trials
 from portal.sandbox.lists import of
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ def start(account: "Account", customer: Json, items: list[Json], fields: Json, o
     }
     if fields.get("collection_method") == "send_invoice" and not trial_end:
         defaults["status"] = "active"
+    asked = fields.pop("discounts", None) or []
     subscription = account.add("subscription", defaults | fields)
+    owner = {"customer": customer["id"], "subscription": id_}
+    subscription["discounts"] = discounting.redeem(account, asked, owner)
     return first_invoice(account, subscription, customer, off_session)
 
 
@@ -154,13 +157,36 @@ def bill(account: "Account", subscription: Json, reason: str, items: list[Json])
     lines = [period_line(account, subscription, item) for item in items]
     fields = {
         "id": subscription["latest_invoice"],
+        "automatic_tax": taxed(subscription),
         "billing_reason": reason,
+        "discounts": [one["id"] for one in discounting.running(account, subscription["discounts"])],
         "collection_method": subscription["collection_method"],
         "parent": parent(subscription),
         "period_start": subscription["items"]["data"][0]["current_period_start"],
     }
     extra = items_due.take(account, customer["id"], subscription["currency"], subscription["id"])
-    return invoicing.draft(account, customer, subscription["currency"], lines + extra, fields)
+    invoice = invoicing.draft(account, customer, subscription["currency"], lines + extra, fields)
+    if items and subscription["status"] != "trialing":
+        remember_prices(items, invoice)
+        discounting.used(account, subscription)
+        account.save(subscription)
+    return invoice
+
+
+def taxed(subscription: Json) -> Json:
+    """automatic_tax of an invoice: tax is always nought, and always complete."""
+    wanted: Json = subscription["automatic_tax"]
+    more = (
+        {"provider": "stripe", "status": "complete"} if wanted["enabled"] else {"provider": None, "status": None}
+    )
+    return wanted | more
+
+
+def remember_prices(items: list[Json], invoice: Json) -> None:
+    """What each item's period cost after discounts, so that unused time is credited at what was paid for it."""
+    for item, line in zip(items, invoice["lines"]["data"], strict=False):
+        off = sum(part["amount"] for part in line["discount_amounts"])
+        item["_"] = item.get("_", {}) | {"net": line["amount"] - off}
 
 
 def period_line(account: "Account", subscription: Json, item: Json) -> Json:

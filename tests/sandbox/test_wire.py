@@ -182,7 +182,7 @@ def test_a_call_can_be_slow(sandbox: Sandbox, api: Any) -> None:
     [
         ("/v1/payment_intents", {"amount": "1", "currency": "usd", "capture_method": "manual"}, "capture_method"),
         ("/v1/prices", {"currency": "usd", "billing_scheme": "tiered"}, "billing_scheme"),
-        ("/v1/subscriptions", {"discounts[0][coupon]": "half"}, "discounts"),
+        ("/v1/subscriptions", {"backdate_start_date": "1"}, "backdate_start_date"),
     ],
 )
 def test_what_the_sandbox_would_ignore_it_refuses(

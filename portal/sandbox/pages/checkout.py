@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, abort, request
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox import checkout, payments
+from portal.sandbox import basket, checkout, payments, taxing
 from portal.sandbox.account import Account
 from portal.sandbox.errors import StripeError
 from portal.sandbox.pages import forms
@@ -30,14 +30,10 @@ def submit_checkout(session_id: str) -> Response | Answer:
         return closed(session)
     typed = request.form
     fixed = fixed_email(account, session)
-    wrong = forms.problems(typed, with_email=fixed is None and session["mode"] != "setup")
+    wrong = problems(session, typed, with_email=fixed is None and session["mode"] != "setup")
     if wrong:
         return form_page(account, session, typed, wrong, 422)
-    buyer = {
-        "email": fixed or typed.get("email", "").strip() or None,
-        "name": typed.get("name", "").strip() or None,
-    }
-    buyer["postal_code"] = typed.get("zip", "").strip() or None
+    buyer = forms.buyer(typed, fixed, asks_address(session))
     try:
         return attempt(account, session_id, typed, buyer)
     except StripeError as error:
@@ -51,17 +47,49 @@ def attempt(account: Account, session_id: str, typed: Any, buyer: Json) -> Answe
         session = account.find("checkout.session", session_id)
         if session["status"] != "open":
             return go(finished_url(session))
-        method = forms.method(account, typed, buyer["email"])
-        if payments_ask(session, method):
+        method = forms.method(account, typed, buyer["email"]) if basket.needs_card(session) else None
+        if method and payments_ask(method):
             session["_"]["waiting"] = {"method": method["id"], "buyer": buyer}
             account.save(session)
             return go(f"/c/pay/{session_id}/authenticate")
         return go(finished_url(checkout.pay(account, session, method, buyer)))
 
 
-def payments_ask(session: Json, method: Json) -> bool:
+def problems(session: Json, typed: Any, with_email: bool) -> dict[str, str]:
+    """What is wrong with what was typed, of what this session asks for."""
+    found = forms.contact_problems(typed, with_email)
+    if asks_address(session):
+        found |= forms.address_problems(typed)
+    return found | (forms.problems(typed) if basket.needs_card(session) else {})
+
+
+def asks_address(session: Json) -> bool:
+    """Whether the buyer must give an address."""
+    return bool(session["billing_address_collection"] == "required" or session["automatic_tax"]["enabled"])
+
+
+def payments_ask(method: Json) -> bool:
     """Whether the cardholder is asked before anything else happens."""
     return method["type"] == "card" and payments.needs_authentication(method)
+
+
+@pages.post("/c/pay/<session_id>/promotion")
+def submit_promotion(session_id: str) -> Response | Answer:
+    """Use a promotion code, or none any more."""
+    account, session = opened(session_id)
+    if session["status"] != "open":
+        return closed(session)
+    try:
+        with account.store.transaction():
+            session = account.find("checkout.session", session_id)
+            if request.form.get("remove"):
+                basket.remove_code(account, session)
+            else:
+                basket.apply_code(account, session, request.form.get("promotion_code", ""))
+    except StripeError as error:
+        found = account.find("checkout.session", session_id)
+        return form_page(account, found, request.form, {"promotion_code": str(error)}, 422)
+    return go(f"/c/pay/{session_id}")
 
 
 @pages.get("/c/pay/<session_id>/authenticate")
@@ -123,22 +151,32 @@ def fixed_email(account: Account, session: Json) -> str | None:
 
 def form_page(account: Account, session: Json, typed: Any, wrong: Json, status: int = 200) -> Response:
     """The checkout form; what was typed stays, apart from the card."""
-    items = checkout.line_items(account, session)
     fixed = fixed_email(account, session)
     return page(
         "checkout.html",
         status,
         (session["success_url"], session["cancel_url"]),
         session=session,
-        items=items,
+        items=basket.line_items(account, session),
+        codes=[code_of(account, one) for one in session["discounts"] or []],
+        address=asks_address(session),
+        card=basket.needs_card(session),
+        tax_types=taxing.OFFERED if (session.get("tax_id_collection") or {}).get("enabled") else {},
+        countries=forms.COUNTRIES,
         email=fixed or typed.get("email", ""),
         email_fixed=bool(fixed),
         typed=typed,
         wrong=wrong,
         button=BUTTONS[session["mode"]],
-        trial_end=session["_"].get("subscription_data", {}).get("trial_end"),
+        trial=basket.has_trial(session),
         debit="sepa_debit" in session["payment_method_types"] or session["currency"] == "eur",
     )
+
+
+def code_of(account: Account, discount: Json) -> str:
+    """How a discount is called on the page."""
+    code, coupon = account.get(discount["promotion_code"]), account.find("coupon", discount["coupon"])
+    return str(code["code"] if code else coupon["name"] or coupon["id"])
 
 
 def closed(session: Json) -> Response | Answer:

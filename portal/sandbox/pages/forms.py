@@ -12,13 +12,55 @@ if TYPE_CHECKING:
     from portal.sandbox.account import Account
 
 Json = dict[str, Any]
+COUNTRIES = {
+    "AT": "Austria",
+    "AU": "Australia",
+    "CA": "Canada",
+    "CH": "Switzerland",
+    "DE": "Germany",
+    "ES": "Spain",
+    "FR": "France",
+    "GB": "United Kingdom",
+    "IE": "Ireland",
+    "IT": "Italy",
+    "NL": "Netherlands",
+    "US": "United States",
+}
 
 
-def problems(form: Mapping[str, str], with_email: bool) -> dict[str, str]:
-    """What is wrong with the fields, in words, by field."""
+def contact_problems(form: Mapping[str, str], with_email: bool) -> dict[str, str]:
+    """What is wrong with the email and the tax id, in words, by field."""
     found = {}
     if with_email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", form.get("email", "").strip()):
         found["email"] = "Enter an email address, such as name@example.com."
+    if form.get("tax_id", "").strip() and len(form["tax_id"].strip()) < 5:
+        found["tax_id"] = "Enter the whole tax ID."
+    return found
+
+
+def address_problems(form: Mapping[str, str]) -> dict[str, str]:
+    """What is missing of an address, in words, by field."""
+    words = {"line1": "Enter an address.", "city": "Enter a city.", "zip": "Enter a ZIP or postal code."}
+    found = {name: text for name, text in words.items() if not form.get(name, "").strip()}
+    return found if form.get("country") in COUNTRIES else found | {"country": "Choose a country."}
+
+
+def buyer(form: Mapping[str, str], email: str | None, with_address: bool) -> Json:
+    """Who buys, as typed; an email that is known already wins."""
+    text = {name: value.strip() or None for name, value in form.items()}
+    known: Json = {"email": email or text.get("email"), "name": text.get("name"), "postal_code": text.get("zip")}
+    known["business_name"] = text.get("business_name")
+    if text.get("tax_id"):
+        known["tax_id"] = {"type": text["tax_id_type"], "value": text["tax_id"]}
+    if with_address:
+        parts = {name: text.get(name) for name in ("city", "country", "line1", "line2", "state")}
+        known["address"] = parts | {"postal_code": text.get("zip")}
+    return known
+
+
+def problems(form: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with the card or the IBAN, in words, by field."""
+    found: dict[str, str] = {}
     if form.get("method") == "sepa_debit":
         return found | ({} if form.get("iban", "").strip() else {"iban": "Enter an IBAN."})
     if not form.get("number", "").strip():

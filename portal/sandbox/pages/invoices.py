@@ -26,7 +26,7 @@ def pay_invoice(invoice_id: str) -> Response | Answer:
     account, invoice = opened(invoice_id)
     if invoice["status"] != "open":
         return go(f"/i/{invoice_id}")
-    wrong = forms.problems(request.form, with_email=False)
+    wrong = forms.problems(request.form)
     if wrong:
         return page("invoice.html", 422, invoice=invoice, typed=request.form, wrong=wrong)
     try:

@@ -77,7 +77,7 @@ def resume(session_id: str, subscription_id: str) -> Answer:
 @pages.post("/b/session/<session_id>/card")
 def change_card(session_id: str) -> Response | Answer:
     account, session = opened(session_id)
-    wrong = forms.problems(request.form, with_email=False)
+    wrong = forms.problems(request.form)
     if wrong:
         return home(account, session, request.form, wrong, 422)
     try:

@@ -8,6 +8,7 @@ from portal.sandbox.resources import (
     balance,
     billing_portal,
     checkout_sessions,
+    coupons,
     customers,
     disputes,
     events,
@@ -22,6 +23,7 @@ from portal.sandbox.resources import (
     setup_intents,
     subscription_schedules,
     subscriptions,
+    tax_ids,
     test_clocks,
 )
 
@@ -30,6 +32,7 @@ __all__ = [
     "balance",
     "billing_portal",
     "checkout_sessions",
+    "coupons",
     "customers",
     "disputes",
     "events",
@@ -44,5 +47,6 @@ __all__ = [
     "setup_intents",
     "subscription_schedules",
     "subscriptions",
+    "tax_ids",
     "test_clocks",
 ]

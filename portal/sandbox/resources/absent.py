@@ -8,10 +8,8 @@ from portal.sandbox.api import operation
 
 Json = dict[str, Any]
 NEVER_MADE = (
-    "/v1/coupons",
     "/v1/credit_notes",
     "/v1/entitlements/features",
-    "/v1/promotion_codes",
     "/v1/tax_rates",
 )
 

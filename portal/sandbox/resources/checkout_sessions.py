@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portal.sandbox import checkout, lists
+from portal.sandbox import basket, checkout, discounting, lists, taxing
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.errors import StripeError
@@ -72,8 +72,35 @@ def check(account: Account, params: Json) -> None:
             "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation."
         )
         raise StripeError(words, param="expires_at")
+    check_collected(account, params)
     if params["mode"] == "setup" and not params.get("currency") and not _types(params):
         raise missing_parameter("currency")
+
+
+def check_collected(account: Account, params: Json) -> None:
+    """What is collected from a known customer must be allowed to be written there. Raises StripeError."""
+    if params.get("discounts") and params.get("allow_promotion_codes"):
+        words = "You may only specify one of these parameters: allow_promotion_codes, discounts."
+        raise StripeError(words, param="discounts")
+    customer, allowed = account.get(params.get("customer")), params.get("customer_update") or {}
+    if customer is None:
+        if allowed:
+            words = "`customer_update` can only be used with `customer`."
+            raise StripeError(words, param="customer_update")
+        return
+    if (params.get("tax_id_collection") or {}).get("enabled") and allowed.get("name") != "auto":
+        words = (
+            "Tax ID collection requires updating business name on the customer. To enable tax ID collection for "
+        )
+        words += "an existing customer, please set `customer_update[name]` to `auto`."
+        raise StripeError(words, param="tax_id_collection")
+    taxed = (params.get("automatic_tax") or {}).get("enabled")
+    if taxed and not customer["address"] and allowed.get("address") != "auto":
+        words = (
+            "Automatic tax calculation in Checkout requires a valid address on the Customer. Add a valid address "
+        )
+        words += "to the Customer or set `customer_update[address]` to 'auto'."
+        raise StripeError(words, code="customer_tax_location_invalid", param="automatic_tax")
 
 
 def _types(params: Json) -> list[str]:
@@ -84,12 +111,11 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
     """A session that waits for its buyer."""
     lines = [kept_line(account, item, n) for n, item in enumerate(params.get("line_items", []))]
     check_lines(account, params["mode"], lines)
-    amount, currency = checkout.total(account, lines) if lines else (None, params.get("currency", "usd"))
+    currency = basket.currency_of(account, lines) if lines else params.get("currency", "usd")
     id_ = account.new_id("checkout.session")
     fields = {
         "id": id_,
-        "amount_subtotal": amount,
-        "amount_total": amount,
+        "automatic_tax": automatic_tax(params),
         "currency": currency,
         "customer": params.get("customer"),
         "customer_creation": creation(params),
@@ -98,22 +124,41 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
         "payment_link": payment_link["id"] if payment_link else None,
         "payment_method_collection": params.get("payment_method_collection", "always"),
         "payment_method_types": _types(params) or ["card"],
-        "payment_status": "unpaid" if amount else "no_payment_required",
+        "discounts": coupons(account, params.get("discounts") or []),
         "status": "open",
         "ui_mode": params.get("ui_mode", "hosted_page"),
         "url": f"{account.config.pages}/c/pay/{id_}",
         "_": {
+            "customer_update": params.get("customer_update"),
             "line_items": lines,
             "payment_intent_data": payment_data(params.get("payment_intent_data", {})),
-            "subscription_data": subscription_data(account, params.get("subscription_data", {})),
+            "subscription_data": subscription_data(params.get("subscription_data", {})),
         },
     }
+    if params.get("tax_id_collection"):
+        fields["tax_id_collection"] = {"required": "never"} | params["tax_id_collection"]
     session = account.add("checkout.session", PLAIN | fields | {n: params[n] for n in AS_GIVEN if n in params})
+    basket.reckon(account, session)
+    account.change(session, {"payment_status": "unpaid" if session["amount_total"] else "no_payment_required"})
     if params["mode"] == "setup":
         session["setup_intent"] = setup_intent(account, session, params)["id"]
         account.save(session)
     account.at(session["expires_at"], "expire", id_)
     return session
+
+
+def automatic_tax(params: Json) -> Json:
+    """Tax waits for an address, and then is nought."""
+    asked = taxing.free(params.get("automatic_tax"))
+    if not asked["enabled"]:
+        return asked | {"provider": None, "status": None}
+    return asked | {"provider": "stripe", "status": "requires_location_inputs"}
+
+
+def coupons(account: Account, asked: list[Json]) -> list[Json]:
+    """The discounts of a session as it shows them. Raises StripeError for one that can't be used."""
+    found = [discounting.named(account, one, f"discounts[{n}]") for n, one in enumerate(asked)]
+    return [{"coupon": coupon["id"], "promotion_code": code["id"] if code else None} for coupon, code in found]
 
 
 def creation(params: Json) -> str | None:
@@ -169,14 +214,10 @@ def payment_data(data: Json) -> Json:
     return {name: data[name] for name in names if data.get(name) is not None}
 
 
-def subscription_data(account: Account, data: Json) -> Json:
+def subscription_data(data: Json) -> Json:
     """What subscription_data says about the subscription to come."""
-    fields = {name: data[name] for name in ("description", "metadata") if data.get(name) is not None}
-    if data.get("trial_period_days"):
-        fields["trial_end"] = account.now() + data["trial_period_days"] * DAY
-    elif data.get("trial_end"):
-        fields["trial_end"] = data["trial_end"]
-    return fields
+    names = ("description", "metadata", "trial_end", "trial_period_days", "trial_settings")
+    return {name: data[name] for name in names if data.get(name)}
 
 
 def setup_intent(account: Account, session: Json, params: Json) -> Json:
@@ -216,7 +257,7 @@ def expire(account: Account, params: Json, session: str) -> Json:
 
 @operation("GET", "/v1/checkout/sessions/{session}/line_items")
 def line_items(account: Account, params: Json, session: str) -> Json:
-    items = checkout.line_items(account, account.find("checkout.session", session))
+    items = basket.line_items(account, account.find("checkout.session", session))
     return lists.slice_of(items, params, f"/v1/checkout/sessions/{session}/line_items")
 
 

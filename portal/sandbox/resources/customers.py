@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portal.sandbox import checkout, ending, lists, payments
+from portal.sandbox import checkout, ending, lists, payments, taxing
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.expand import on_request
@@ -20,9 +20,12 @@ def create(account: Account, params: Json) -> Json:
     params = with_addresses(given(params))
     method = params.pop("payment_method", None)
     settings = given(params.pop("invoice_settings", {}))
+    tax_ids = params.pop("tax_id_data", [])
     if params.get("test_clock"):
         account.clock = account.find("test_helpers.test_clock", params["test_clock"], "test_clock")
     customer = checkout.new_customer(account, params)
+    for one in tax_ids:
+        taxing.add(account, customer, one["type"], one["value"])
     attached = payments.attach(account, payments.method_of(account, method), customer)["id"] if method else None
     if settings:
         write_settings(account, customer, settings, {method: attached} if method else {})
@@ -106,8 +109,3 @@ def subscriptions(account: Account, customer: Json) -> Json:
 @on_request("customer", "sources")
 def sources(account: Account, customer: Json) -> Json:
     return lists.of([], f"/v1/customers/{customer['id']}/sources")
-
-
-@on_request("customer", "tax_ids")
-def tax_ids(account: Account, customer: Json) -> Json:
-    return lists.of([], f"/v1/customers/{customer['id']}/tax_ids")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portal.sandbox import invoicing, items_due, lists, payments, previewing
+from portal.sandbox import discounting, invoicing, items_due, lists, payments, previewing
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.errors import CardError, StripeError
@@ -40,18 +40,21 @@ def create(account: Account, params: Json) -> Json:
         fields["due_date"] = account.now() + params["days_until_due"] * 86400
     exclude = params.get("pending_invoice_items_behavior", "exclude") == "exclude"
     lines = [] if exclude else items_due.take(account, customer["id"], currency, params.get("subscription"))
+    fields["discounts"] = discounting.redeem(account, params.get("discounts") or [], {"customer": customer["id"]})
     return invoicing.draft(account, customer, currency, lines, fields)
 
 
 @operation("POST", "/v1/invoices/create_preview")
 def create_preview(account: Account, params: Json) -> Json:
-    params = given(params)
+    asked_for, params = params, given(params)
     terms = given(params.get("subscription_details") or {})
     named = params.get("subscription")
     subscription = account.find("subscription", named, "subscription") if named else None
     customer = account.find("customer", params["customer"], "customer") if params.get("customer") else None
     asked = enumerate(terms.get("items") or [])
     items = [update_item(account, item, f"subscription_details[items][{n}]") for n, item in asked]
+    if "discounts" in asked_for:
+        terms["discounts"] = asked_for["discounts"] or []
     return previewing.preview(account, customer, subscription, items, terms)
 
 

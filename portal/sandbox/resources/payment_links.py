@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portal.sandbox import checkout, lists
+from portal.sandbox import basket, lists
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.expand import on_request
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 def create(account: Account, params: Json) -> Json:
     params = given(params)
     lines = [kept_line(account, given(item), n) for n, item in enumerate(params["line_items"])]
-    _, currency = checkout.total(account, lines)
+    currency = basket.currency_of(account, lines)
     recurring = any(account.find("price", line["price"])["recurring"] for line in lines)
     id_ = account.new_id("payment_link")
     fields = {
@@ -68,6 +68,8 @@ def begin(account: Account, link: Json) -> Json:
     kept = link["_"]
     after = link["after_completion"]
     params = {
+        "allow_promotion_codes": link["allow_promotion_codes"],
+        "billing_address_collection": link["billing_address_collection"],
         "customer_creation": link["customer_creation"],
         "line_items": [{"price": line["price"], "quantity": line["quantity"]} for line in kept["line_items"]],
         "metadata": link["metadata"],
@@ -97,7 +99,7 @@ def update(account: Account, params: Json, payment_link: str) -> Json:
 
 @operation("GET", "/v1/payment_links/{payment_link}/line_items")
 def line_items(account: Account, params: Json, payment_link: str) -> Json:
-    items = checkout.line_items(account, account.find("payment_link", payment_link))
+    items = basket.line_items(account, account.find("payment_link", payment_link))
     return lists.slice_of(items, params, f"/v1/payment_links/{payment_link}/line_items")
 
 

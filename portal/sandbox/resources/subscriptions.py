@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portal.sandbox import changing, ending, lists, subscribing
+from portal.sandbox import changing, discounting, ending, lists, subscribing, taxing
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.errors import StripeError
@@ -58,6 +58,8 @@ def fields_of(account: Account, params: Json) -> Json:
         fields["trial_end"] = int(ends)
     if params.get("trial_settings"):
         fields["trial_settings"] = params["trial_settings"]
+    fields["discounts"] = params.get("discounts") or []
+    fields["automatic_tax"] = {"disabled_reason": None} | taxing.free(params.get("automatic_tax"))
     return fields | {"_": {"behavior": params.get("payment_behavior")}}
 
 
@@ -75,6 +77,8 @@ def require_method(account: Account, customer: Json, params: Json, fields: Json)
 def priced(account: Account, item: Json, at: str) -> Json:
     """An item with its price; a price that is described is made. Raises StripeError."""
     item = given(item)
+    if item.get("discounts"):
+        raise StripeError("The sandbox doesn't support discounts of single items.", param=f"{at}[discounts]")
     if item.get("price_data"):
         return item | {"price": new_price(account, given(item["price_data"]))}
     if not item.get("price"):
@@ -103,6 +107,11 @@ def update(account: Account, params: Json, subscription_exposed_id: str) -> Json
     if "cancel_at_period_end" in params or "cancel_at" in params:
         ends = params.get("cancel_at_period_end"), params.get("cancel_at")
         changes |= ending.scheduled(account, subscription, *ends)
+    if "discounts" in params:
+        owner = {"customer": subscription["customer"], "subscription": subscription["id"]}
+        changes["discounts"] = discounting.redeem(account, params["discounts"] or [], owner)
+    if params.get("automatic_tax"):
+        changes["automatic_tax"] = {"disabled_reason": None} | taxing.free(params["automatic_tax"])
     if params.get("cancellation_details"):
         before = changes.get("cancellation_details", subscription["cancellation_details"])
         changes["cancellation_details"] = before | params["cancellation_details"]
