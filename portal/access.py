@@ -57,7 +57,7 @@ def of(
     plans: Sequence[Plan] | None = None,
     subscriptions: Sequence[Subscription] | None = None,
 ) -> Access:
-    """The customer's access, from what they bought and the clock; stored nowhere.
+    """The customer's access, from what they bought and their clock; stored nowhere.
 
     Three queries, fewer for a page that has the plans (all of them, withdrawn ones too) or the customer's
     subscriptions at hand.
@@ -73,7 +73,7 @@ def of(
         subscriptions,
         plans,
         suspended=customer.suspended_at is not None,
-        now=clock.now(now),
+        now=clock.now(now or customer.clock_at),
         grace=_grace(),
         owned=[tier for tier in db.session.execute(once).scalars() if tier],
     )

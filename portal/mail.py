@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import structlog
-from flask import current_app
+from flask import current_app, g
 from flask_mailman import EmailMessage, EmailMultiAlternatives
 from flask_mailman.backends.base import BaseEmailBackend
 from jinja2 import TemplateError
@@ -49,7 +49,8 @@ class Letter:
 def queue(user: User, template: str, key: str, **context: Any) -> None:
     """Have a mail sent once this transaction commits. The same key again is no second mail.
 
-    `context` is JSON and stands in the database: no secret belongs in it; links are made while sending.
+    `context` is JSON (a time is ISO 8601, for the filter `day`) and stands in the database: no secret belongs in
+    it; links are made while sending.
     """
     row = {"user_id": user.id, "template": template, "key": key, "context": context}
     statement = extensions.insert(OutboxMail).values(created_at=clock.now(), **row)
@@ -150,8 +151,12 @@ def _compose(letter: Letter) -> EmailMultiAlternatives:
     context = {"user": letter.user, "brand": BRAND, **letter.context}
     # Not render_template: its context processors are about a request, and here is none.
     environment = current_app.jinja_env
-    text = environment.get_template(f"mail/{letter.template}.txt").render(context)
-    html = environment.get_template(f"mail/{letter.template}.html").render(context)
+    g.zone = letter.user.timezone  # the dates are for whom the mail is for
+    try:
+        text = environment.get_template(f"mail/{letter.template}.txt").render(context)
+        html = environment.get_template(f"mail/{letter.template}.html").render(context)
+    finally:
+        del g.zone
     subject, _, body = text.partition("\n")
     settings = current_settings()
     message = EmailMultiAlternatives(

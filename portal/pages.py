@@ -40,7 +40,7 @@ def content_hash(filename: str) -> str:
 
 
 def zone() -> str:
-    """The time zone that the reader's times are shown in; asked once a request."""
+    """The time zone that the reader's times are shown in; asked once a request, set by who sends a mail."""
     if "zone" not in g:
         g.zone = getattr(current_user, "timezone", None) or "UTC"
     name: str = g.zone
@@ -94,6 +94,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         money_short=lambda amount, currency: money_text(amount, currency, short=True),
         date=date_text,
         datetime=datetime_text,
+        day=lambda text: date_text(datetime.fromisoformat(text)),  # of a mail's facts, which are JSON
         iso=rfc3339,
         whole=whole_text,
         signed=signed_text,

@@ -1,10 +1,14 @@
 """What a customer must not miss about a subscription."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from portal import money
 from portal.billing import words
 from portal.models import Invoice, Subscription
+from portal.pages import date_text
+
+TRIAL_ENDS_SOON = timedelta(days=3)  # when Stripe too says so, by trial_will_end
 
 
 @dataclass(frozen=True)
@@ -17,13 +21,33 @@ class Banner:
     action_label: str | None = None
 
 
-def of(subscription: Subscription, grace: timedelta, invoices: list[Invoice]) -> list[Banner]:
-    """The banners of one subscription: a failed payment, an open first payment; each leads to its open invoice."""
+def of(subscription: Subscription, grace: timedelta, now: datetime, invoices: list[Invoice]) -> list[Banner]:
+    """The banners of one subscription: a payment that failed or is to be confirmed, a trial that ends soon.
+
+    `now` is by the customer's clock. What is to be paid leads to its open invoice.
+    """
+    if subscription.status == "trialing":
+        return _trial(subscription, now)
     if subscription.status not in ("past_due", "unpaid", "incomplete"):
         return []
     kind = "warning" if subscription.status == "incomplete" else "negative"
-    pay = next((one.hosted_url for one in invoices if _is_due(one, subscription)), None)
-    return [Banner(kind, words.status(subscription, grace), pay, "Pay now" if pay else None)]
+    due = next((one for one in invoices if _is_due(one, subscription)), None)
+    text = words.status(subscription, grace, now)
+    if due is None or due.hosted_url is None:
+        return [Banner(kind, text)]
+    if due.needs_action:
+        text = f"Your bank asks you to confirm the last payment. {text}"
+    return [Banner(kind, text, due.hosted_url, "Confirm payment" if due.needs_action else "Pay now")]
+
+
+def _trial(subscription: Subscription, now: datetime) -> list[Banner]:
+    if subscription.trial_end is None or subscription.cancel_at or subscription.trial_end - now > TRIAL_ENDS_SOON:
+        return []
+    cost = money.text(subscription.amount, subscription.currency, short=True)
+    text = f"Your trial ends on {date_text(subscription.trial_end)}. Then it is {cost} a {subscription.interval}"
+    if subscription.card is None:
+        return [Banner("warning", f"{text}, and there is no card to pay with: add one, or the plan ends.")]
+    return [Banner("info", f"{text}, unless you cancel before.")]
 
 
 def _is_due(invoice: Invoice, subscription: Subscription) -> bool:

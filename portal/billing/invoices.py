@@ -24,6 +24,14 @@ class Snapshot:
     subscription: subscriptions.Snapshot | None = None
 
 
+def sync(mode: str, invoice_id: str) -> str:
+    """Bring our copy, and its subscription's, to where Stripe is; gives its status there. Commits."""
+    snapshot = read(mode, invoice_id)
+    apply(snapshot)
+    db.session.commit()
+    return snapshot.facts.status
+
+
 def read(mode: str, invoice_id: str) -> Snapshot:
     """Take a number and fetch the invoice, then its subscription under a number of its own."""
     alone = read_alone(mode, invoice_id)
@@ -65,6 +73,8 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
         "currency": facts.currency,
         "hosted_url": facts.hosted_url,
         "pdf_url": facts.pdf_url,
+        "needs_action": facts.needs_action,
+        "next_attempt_at": facts.next_attempt_at,
         "created_at": facts.created,
         "synced_at": clock.now(),
     }

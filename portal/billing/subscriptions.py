@@ -10,7 +10,7 @@ from sqlalchemy import Row, and_, bindparam, select
 from portal import access, clock, gateway
 from portal.extensions import db
 from portal.models import StripeCustomer, Subscription
-from portal.purchases import copies, items, tickets
+from portal.purchases import clocks, copies, items, tickets
 
 log = structlog.get_logger()
 
@@ -31,12 +31,13 @@ Known = Row[int, str, str | None, datetime | None]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A subscription as Stripe has it, under its sync's number."""
+    """A subscription as Stripe has it, under its sync's number, and the test clock that it lives on."""
 
     mode: str
     number: int
     facts: gateway.Subscription
     past_due_since: datetime | None
+    clock: gateway.Clock | None = None
 
 
 def sync(mode: str, subscription_id: str) -> Subscription | None:
@@ -48,7 +49,7 @@ def sync(mode: str, subscription_id: str) -> Subscription | None:
 
 
 def read(mode: str, subscription_id: str) -> Snapshot:
-    """Take a number and fetch; for one past due also since when, from its open invoices."""
+    """Take a number and fetch; for one past due also since when, from its open invoices; and its test clock."""
     number = tickets.take(mode, subscription_id)
     lane = gateway.of(mode)
     facts = lane.subscription(subscription_id)
@@ -56,7 +57,7 @@ def read(mode: str, subscription_id: str) -> Snapshot:
     if facts.status == "past_due":
         attempted = [invoice.created for invoice in lane.open_invoices(subscription_id) if invoice.attempted]
         since = min(attempted, default=None)
-    return Snapshot(mode, number, facts, since)
+    return Snapshot(mode, number, facts, since, lane.test_clock(facts.test_clock) if facts.test_clock else None)
 
 
 def apply(snapshot: Snapshot) -> int | None:
@@ -70,6 +71,7 @@ def apply(snapshot: Snapshot) -> int | None:
     if tickets.use(snapshot.mode, facts.id, snapshot.number):
         values = {"customer_id": customer_id, "stripe_customer": facts.customer, **_values(snapshot, known)}
         copies.write(Subscription, snapshot.mode, facts.id, values)
+        clocks.put(customer_id, snapshot.clock)
         access.changed(customer_id)
         _tell(facts, known)
     return customer_id
@@ -112,7 +114,8 @@ def _past_due_since(snapshot: Snapshot, known: Known) -> datetime | None:
     """Stripe's invoices say; where none is open (it was voided), since we first saw it: grace always ends."""
     if snapshot.facts.status != "past_due":
         return None
-    return snapshot.past_due_since or known.past_due_since or clock.now()
+    seen = clock.now(snapshot.clock.frozen_at if snapshot.clock else None)
+    return snapshot.past_due_since or known.past_due_since or seen
 
 
 def _deciding_item(snapshot: Snapshot, known: Known) -> tuple[gateway.SubscriptionItem, str | None]:

@@ -1,13 +1,13 @@
 """Pricing, checkout, and the billing page."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from sqlalchemy import select
 
-from portal import access, mail
+from portal import access, clock, mail
 from portal.billing import banners, buying, invoices, plans, subscriptions, words
 from portal.errors import InvalidInput
 from portal.extensions import db, limiter, writes
@@ -99,12 +99,13 @@ def overview() -> ResponseReturnValue:
     newest = invoices.latest(customer.id) if customer else []
     by_tier = {plan.tier: plan for plan in all_plans}
     shown = mine.subscription or next(iter(everything), None)
+    now = clock.now(customer.clock_at if customer else None)
     return render_template(
         "billing/overview.html",
         plan_name=mine.plan_name,
-        subscription=shown and _described(shown, by_tier),
-        others=[_described(one, by_tier) for one in everything if one is not shown],
-        banners=[banner for one in everything for banner in banners.of(one, grace(), newest)],
+        subscription=shown and _described(shown, by_tier, now),
+        others=[_described(one, by_tier, now) for one in everything if one is not shown],
+        banners=[banner for one in everything for banner in banners.of(one, grace(), now, newest)],
         invoices=newest,
     )
 
@@ -137,14 +138,14 @@ def grace() -> timedelta:
     return timedelta(days=current_settings().grace_days)
 
 
-def _described(subscription: Subscription, by_tier: dict[str, Plan]) -> dict[str, object]:
+def _described(subscription: Subscription, by_tier: dict[str, Plan], now: datetime) -> dict[str, object]:
     """What the page says of a subscription."""
     renews = subscription.status in ("active", "trialing") and subscription.cancel_at is None
     return {
         "id": subscription.stripe_id,
         "plan_name": words.name(subscription, by_tier),
         "status": subscription.status,
-        "status_words": words.status(subscription, grace()),
+        "status_words": words.status(subscription, grace(), now),
         "amount": subscription.amount,
         "currency": subscription.currency,
         "interval": subscription.interval,

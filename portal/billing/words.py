@@ -1,13 +1,13 @@
 """A subscription in words: what a customer should read instead of Stripe's status."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from portal.models import Plan, Subscription
 from portal.pages import date_text
 
 
-def status(subscription: Subscription, grace: timedelta) -> str:
-    """One sentence about where the subscription stands."""
+def status(subscription: Subscription, grace: timedelta, now: datetime) -> str:
+    """One sentence about where the subscription stands; `now` by the customer's clock."""
     if subscription.cancel_at and subscription.status in ("active", "trialing"):
         return f"Ends on {date_text(subscription.cancel_at)}. You keep everything until then."
     if subscription.status == "trialing" and subscription.trial_end:
@@ -15,9 +15,14 @@ def status(subscription: Subscription, grace: timedelta) -> str:
     if subscription.status == "active" and subscription.current_period_end:
         return f"Renews on {date_text(subscription.current_period_end)}."
     if subscription.status == "past_due" and subscription.past_due_since:
-        until = date_text(subscription.past_due_since + grace)
-        return f"The last payment failed. Your plan stays until {until}; please update your card."
+        return _past_due(subscription.past_due_since + grace, now)
     return OTHERS.get(subscription.status, "Its state at Stripe is being read.")
+
+
+def _past_due(until: datetime, now: datetime) -> str:
+    if now < until:
+        return f"The last payment failed. Your plan stays until {date_text(until)}; please update your card."
+    return f"The last payment failed, and your plan ended on {date_text(until)}. Paying brings it back at once."
 
 
 OTHERS = {

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from flask import Flask, current_app
 
+from portal.gateway.customers import Clock, Customer
 from portal.gateway.lane import Lane
 from portal.gateway.payments import Charge, PaymentIntent, Reversal, SavedMethod
 from portal.gateway.shapes import (
     Card,
-    Customer,
     Invoice,
     PaymentLink,
     Price,
@@ -28,6 +28,7 @@ __all__ = [
     "BadSignature",
     "Card",
     "Charge",
+    "Clock",
     "Customer",
     "Invoice",
     "Lane",

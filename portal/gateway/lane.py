@@ -5,23 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from portal.gateway.calls import PAGE, Params, quoted
-from portal.gateway.payments import Charge, PaymentIntent, Reversal, SavedMethod
-from portal.gateway.shapes import Customer, PaymentLink, Price, Product, Session
+from portal.gateway.customers import Customers
+from portal.gateway.payments import Charge, PaymentIntent, Reversal
+from portal.gateway.shapes import PaymentLink, Price, Product, Session
 from portal.gateway.subscriptions import Subscriptions
 
 
-class Lane(Subscriptions):
-    """One mode's door, its calls by noun; those about subscriptions and invoices stand in a file of their own."""
-
-    # Customers
-
-    def create_customer(self, params: Params, idempotency_key: str) -> Customer:
-        """POST /v1/customers."""
-        return Customer.read(self._ask("post", "/v1/customers", params, idempotency_key))
-
-    def customer(self, stripe_id: str) -> Customer:
-        """The customer; one that was deleted comes back with `deleted` set."""
-        return Customer.read(self._ask("get", f"/v1/customers/{quoted(stripe_id)}"))
+class Lane(Customers, Subscriptions):
+    """One mode's door, its calls by noun; those about customers and subscriptions stand in files of their own."""
 
     # Checkout
 
@@ -106,15 +97,6 @@ class Lane(Subscriptions):
         return (
             Reversal.read(data) for path in ("refunds", "disputes") for data in self._list(f"/v1/{path}", params)
         )
-
-    def saved_method(self, customer: str) -> SavedMethod | None:
-        """The customer's default payment method, else their newest card; None where nothing is saved."""
-        expand = {"expand": ["invoice_settings.default_payment_method"]}
-        settings = self._ask("get", f"/v1/customers/{customer}", expand).get("invoice_settings") or {}
-        if settings.get("default_payment_method"):
-            return SavedMethod.read(settings["default_payment_method"])
-        page = self._ask("get", "/v1/payment_methods", {"customer": customer, "type": "card", "limit": 1})
-        return SavedMethod.read(page["data"][0]) if page["data"] else None
 
     # The catalogue
 

@@ -23,32 +23,26 @@ def id_of(value: str | Json | None) -> str | None:
 
 @dataclass(frozen=True)
 class Card:
-    """A saved card as it is shown: never more than the last four digits."""
+    """A saved card as it is shown: never more than the last four digits.
+
+    `fingerprint` is the same for one card under any customer; some wallets have none.
+    """
 
     brand: str
     last4: str
     exp_month: int
     exp_year: int
+    fingerprint: str | None = None
 
     @classmethod
     def read(cls, method: str | Json | None) -> "Card | None":
         """From an expanded payment method; None for other methods, or where it is not expanded."""
         card = method.get("card") if isinstance(method, dict) else None
-        return cls(card["brand"], card["last4"], card["exp_month"], card["exp_year"]) if card else None
-
-
-@dataclass(frozen=True)
-class Customer:
-    """A customer at Stripe. A deleted one answers with nothing but its id."""
-
-    id: str
-    email: str
-    deleted: bool
-
-    @classmethod
-    def read(cls, data: Json) -> Self:
-        """From /v1/customers."""
-        return cls(data["id"], data.get("email") or "", bool(data.get("deleted")))
+        if not card:
+            return None
+        return cls(
+            card["brand"], card["last4"], card["exp_month"], card["exp_year"], card.get("fingerprint") or None
+        )
 
 
 @dataclass(frozen=True)
@@ -135,6 +129,7 @@ class Subscription:
     ended_at: datetime | None
     created: datetime
     card: Card | None
+    test_clock: str | None
 
     @classmethod
     def read(cls, data: Json) -> Self:
@@ -159,12 +154,13 @@ class Subscription:
             ended_at=time(data.get("ended_at")),
             created=datetime.fromtimestamp(data["created"], UTC),
             card=Card.read(data.get("default_payment_method")) or Card.read(fallback),
+            test_clock=id_of(data.get("test_clock")),
         )
 
 
 @dataclass(frozen=True)
 class Invoice:
-    """An invoice. `subscription` is None for a manual one."""
+    """An invoice. `subscription` is None for a manual one; `needs_action`: its payer has to confirm it."""
 
     id: str
     customer: str | None
@@ -179,13 +175,22 @@ class Invoice:
     pdf_url: str | None
     created: datetime
     attempted: bool
+    needs_action: bool
+    next_attempt_at: datetime | None  # None: Stripe does not try by itself
+    paid_at: datetime | None
     livemode: bool
 
     @classmethod
     def read(cls, data: Json) -> Self:
-        """From /v1/invoices: the subscription stands in `parent` since basil."""
+        """From /v1/invoices: the subscription stands in `parent` since basil.
+
+        Only where its payments are expanded it is known whether one waits for its payer.
+        """
         parent = data.get("parent") or {}
         details = parent.get("subscription_details") or {}
+        ties = (data.get("payments") or {}).get("data") or []
+        intents = [tie["payment"].get("payment_intent") for tie in ties]
+        waiting = [one for one in intents if isinstance(one, dict) and one["status"] == "requires_action"]
         return cls(
             id=data["id"],
             customer=id_of(data.get("customer")),
@@ -200,6 +205,9 @@ class Invoice:
             pdf_url=data.get("invoice_pdf"),
             created=datetime.fromtimestamp(data["created"], UTC),
             attempted=bool(data.get("attempted")),
+            needs_action=data.get("status") == "open" and bool(waiting),
+            next_attempt_at=time(data.get("next_payment_attempt")),
+            paid_at=time((data.get("status_transitions") or {}).get("paid_at")),
             livemode=data["livemode"],
         )
 

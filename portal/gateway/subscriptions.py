@@ -15,10 +15,15 @@ class Subscriptions(Calls):
         )
 
     def invoice(self, invoice_id: str) -> Invoice:
-        """The invoice as it is now."""
-        return Invoice.read(self._ask("get", f"/v1/invoices/{quoted(invoice_id)}"))
+        """The invoice as it is now, and whether its payment waits for the payer."""
+        expand = {"expand": ["payments.data.payment.payment_intent"]}
+        return Invoice.read(self._ask("get", f"/v1/invoices/{quoted(invoice_id)}", expand))
 
     def open_invoices(self, subscription_id: str) -> list[Invoice]:
         """A subscription's open invoices, newest first."""
         params = {"subscription": subscription_id, "status": "open", "limit": PAGE}
         return [Invoice.read(data) for data in self._list("/v1/invoices", params)]
+
+    def void_invoice(self, invoice_id: str, idempotency_key: str) -> Invoice:
+        """Have an open invoice never be paid. StripeRefused where it is not open any more."""
+        return Invoice.read(self._ask("post", f"/v1/invoices/{quoted(invoice_id)}/void", {}, idempotency_key))

@@ -5,10 +5,10 @@ from typing import TypeVar
 
 from portal.errors import StripeRefused, StripeUnavailable
 from portal.extensions import db
-from portal.models import PaymentLink, Purchase, StripeCustomer
+from portal.models import PaymentLink, Purchase, StripeCustomer, TrialUse, Voiding
 
 Answer = TypeVar("Answer")
-Claim = Purchase | StripeCustomer | PaymentLink
+Claim = Purchase | StripeCustomer | PaymentLink | TrialUse | Voiding
 
 
 def call(claim: Claim, ask: Callable[[str], Answer]) -> Answer:

@@ -1,6 +1,7 @@
 """A user's billing identity, and its name at Stripe."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from flask import g
@@ -9,7 +10,7 @@ from sqlalchemy import select, update
 from portal import clock, gateway
 from portal.extensions import db, insert
 from portal.models import Customer, StripeCustomer, User
-from portal.purchases import claims, tickets
+from portal.purchases import claims, clocks, tickets
 
 log = structlog.get_logger()
 
@@ -100,11 +101,12 @@ def _claim(customer: Customer) -> StripeCustomer:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What Stripe says of a customer, under its sync's number."""
+    """What Stripe says of a customer, under its sync's number, and the test clock that they live on."""
 
     mode: str
     number: int
     facts: gateway.Customer
+    clock: gateway.Clock | None = None
 
 
 def sync(mode: str, stripe_id: str) -> bool:
@@ -116,20 +118,40 @@ def sync(mode: str, stripe_id: str) -> bool:
 
 def read(mode: str, stripe_id: str) -> Snapshot:
     """Take a number and fetch."""
-    return Snapshot(mode, tickets.take(mode, stripe_id), gateway.of(mode).customer(stripe_id))
+    number, lane = tickets.take(mode, stripe_id), gateway.of(mode)
+    facts = lane.customer(stripe_id)
+    return Snapshot(mode, number, facts, lane.test_clock(facts.test_clock) if facts.test_clock else None)
 
 
 def apply(snapshot: Snapshot) -> bool:
-    """Write the mail that Stripe knows, or that the customer is gone. False for one that isn't ours. Flushes."""
+    """Write mail, default card and clock as Stripe has them, or that the customer is gone.
+
+    False for one that isn't ours. Flushes.
+    """
     facts = snapshot.facts
     row = db.session.execute(
         select(StripeCustomer).filter_by(mode=snapshot.mode, stripe_id=facts.id)
     ).scalar_one_or_none()
     if row is None:
         return False
+    clocks.put(row.customer_id, snapshot.clock)  # ahead of the ticket: see `billing.invoices.apply` on locks
     if tickets.use(snapshot.mode, facts.id, snapshot.number):
-        values = {"is_current": False, "deleted_at": clock.now()} if facts.deleted else {"email": facts.email}
-        db.session.execute(update(StripeCustomer).filter_by(id=row.id).values(**values))
+        db.session.execute(update(StripeCustomer).filter_by(id=row.id).values(_values(facts)))
         if facts.deleted:
             log.warning("stripe_customer_deleted", stripe_customer=facts.id, customer=row.customer_id)
     return True
+
+
+def _values(facts: gateway.Customer) -> dict[str, Any]:
+    if facts.deleted:
+        return {"is_current": False, "deleted_at": clock.now()}
+    card = facts.card
+    return {
+        "email": facts.email,
+        "payment_method": facts.payment_method,
+        "card_brand": card.brand if card else None,
+        "card_last4": card.last4 if card else None,
+        "card_exp_month": card.exp_month if card else None,
+        "card_exp_year": card.exp_year if card else None,
+        "card_fingerprint": card.fingerprint if card else None,
+    }

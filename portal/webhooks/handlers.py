@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from portal.billing import invoices, subscriptions
+from portal.billing import cards, invoices, subscriptions
 from portal.credits import payments, reversals
-from portal.purchases import customers, fulfilment
+from portal.purchases import clocks, customers, fulfilment
 
 
 class Parked(Exception):
@@ -48,6 +48,11 @@ def _customer(snapshot: customers.Snapshot) -> None:
         raise Parked(f"{snapshot.facts.id} is no customer of ours")
 
 
+def _cards(snapshot: cards.Snapshot) -> None:
+    if not cards.apply(snapshot):
+        raise Parked(f"{snapshot.customer.facts.id} is no customer of ours")
+
+
 def _payment(snapshot: payments.Snapshot) -> None:
     # A subscription's payments come here too: its invoice tells of them, so there is nothing more to do.
     if payments.apply(snapshot) is None and not payments.is_customers(snapshot):
@@ -63,6 +68,9 @@ SESSION = Handler(fulfilment.read, _session)
 SUBSCRIPTION = Handler(subscriptions.read, _subscription)
 INVOICE = Handler(invoices.read, _invoice)
 CUSTOMER = Handler(customers.read, _customer)
+CARDS = Handler(cards.read, _cards, of_customer=True)
+CLOCK = Handler(clocks.read, clocks.apply)
+CLOCK_GONE = Handler(lambda mode, clock_id: (mode, clock_id), clocks.stop)
 PAYMENT = Handler(payments.read, _payment)
 CHARGE = Handler(reversals.read, _reversals)
 REVERSAL = Handler(reversals.read_by_reversal, _reversals)
@@ -81,6 +89,9 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "invoice.paid": (INVOICE,),
     "invoice.payment_succeeded": (INVOICE,),
     "invoice.payment_failed": (INVOICE,),
+    "invoice.payment_action_required": (INVOICE,),
+    "invoice.voided": (INVOICE,),
+    "invoice.marked_uncollectible": (INVOICE,),
     "payment_intent.succeeded": (PAYMENT,),
     "payment_intent.payment_failed": (PAYMENT,),
     "charge.refunded": (CHARGE,),
@@ -91,6 +102,13 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "charge.dispute.funds_withdrawn": (REVERSAL,),
     "charge.dispute.funds_reinstated": (REVERSAL,),
     "charge.dispute.closed": (REVERSAL,),
-    "customer.updated": (CUSTOMER,),
+    "customer.updated": (CARDS,),
     "customer.deleted": (CUSTOMER,),
+    "payment_method.attached": (CARDS,),
+    "payment_method.detached": (CARDS,),
+    "payment_method.updated": (CARDS,),
+    "payment_method.automatically_updated": (CARDS,),
+    "test_helpers.test_clock.advancing": (CLOCK,),
+    "test_helpers.test_clock.ready": (CLOCK,),
+    "test_helpers.test_clock.deleted": (CLOCK_GONE,),
 }

@@ -63,6 +63,9 @@ def update_method(account: Account, params: Json, payment_method: str) -> Json:
     changes = changed(found, {n: params[n] for n in ("metadata", "allow_redisplay") if n in params})
     if params.get("billing_details"):
         changes["billing_details"] = found["billing_details"] | given(params["billing_details"])
+    if params.get("card"):
+        dates = {n: v for n, v in given(params["card"]).items() if n in ("exp_month", "exp_year")}
+        changes["card"] = found["card"] | dates
     return account.change(found, changes, "payment_method.updated" if found["customer"] else None)
 
 

@@ -1,0 +1,79 @@
+"""Customers at Stripe: what the portal reads of them, and the calls about them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from portal.gateway.calls import Calls, Params, quoted
+from portal.gateway.payments import SavedMethod
+from portal.gateway.shapes import Card, id_of
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Customer:
+    """A customer at Stripe. A deleted one answers with nothing but its id.
+
+    `payment_method` is the default one's id, `card` its card where it is one.
+    """
+
+    id: str
+    email: str
+    deleted: bool
+    payment_method: str | None = None
+    card: Card | None = None
+    test_clock: str | None = None
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/customers, with invoice_settings.default_payment_method expanded for the card."""
+        method = (data.get("invoice_settings") or {}).get("default_payment_method")
+        return cls(
+            id=data["id"],
+            email=data.get("email") or "",
+            deleted=bool(data.get("deleted")),
+            payment_method=id_of(method),
+            card=Card.read(method),
+            test_clock=id_of(data.get("test_clock")),
+        )
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A test clock and its time. `status` is ready, advancing or internal_failure."""
+
+    id: str
+    frozen_at: datetime
+    status: str
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/test_helpers/test_clocks."""
+        return cls(data["id"], datetime.fromtimestamp(data["frozen_time"], UTC), data["status"])
+
+
+class Customers(Calls):
+    """A lane's calls about customers."""
+
+    def create_customer(self, params: Params, idempotency_key: str) -> Customer:
+        """POST /v1/customers."""
+        return Customer.read(self._ask("post", "/v1/customers", params, idempotency_key))
+
+    def customer(self, stripe_id: str) -> Customer:
+        """The customer and their default card; one that was deleted comes back with `deleted` set."""
+        expand = {"expand": ["invoice_settings.default_payment_method"]}
+        return Customer.read(self._ask("get", f"/v1/customers/{quoted(stripe_id)}", expand))
+
+    def saved_method(self, customer: str) -> SavedMethod | None:
+        """The customer's default payment method, else their newest card; None where nothing is saved."""
+        expand = {"expand": ["invoice_settings.default_payment_method"]}
+        settings = self._ask("get", f"/v1/customers/{quoted(customer)}", expand).get("invoice_settings") or {}
+        if settings.get("default_payment_method"):
+            return SavedMethod.read(settings["default_payment_method"])
+        page = self._ask("get", "/v1/payment_methods", {"customer": customer, "type": "card", "limit": 1})
+        return SavedMethod.read(page["data"][0]) if page["data"] else None
+
+    def test_clock(self, clock_id: str) -> Clock:
+        """The test clock as it is now."""
+        return Clock.read(self._ask("get", f"/v1/test_helpers/test_clocks/{quoted(clock_id)}"))

@@ -1,0 +1,68 @@
+"""What a customer must not miss, in words."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from portal.billing import banners
+from portal.models import Invoice, Subscription
+
+NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
+GRACE = timedelta(days=7)
+CARD = {"card_brand": "visa", "card_last4": "4242", "card_exp_month": 12, "card_exp_year": 2034}
+
+
+def told(invoices: list[Invoice] | None = None, **facts: object) -> list[banners.Banner]:
+    given = {"stripe_id": "sub_1", "amount": 4999, "currency": "usd", "interval": "month", **facts}
+    return banners.of(Subscription(**given), GRACE, NOW, invoices or [])
+
+
+def invoice(**facts: object) -> Invoice:
+    given = {"subscription_id": "sub_1", "status": "open", "hosted_url": "https://pay.example", **facts}
+    return Invoice(**given)
+
+
+@pytest.mark.parametrize(
+    ("since", "words"),
+    [
+        (NOW - timedelta(days=2), "Your plan stays until 6 March 2027"),
+        (NOW - timedelta(days=8), "your plan ended on 28 February 2027. Paying brings it back at once"),
+    ],
+)
+def test_a_failed_payment_says_until_when_and_leads_to_the_invoice(
+    app: Flask, since: datetime, words: str
+) -> None:
+    [banner] = told([invoice(status="paid"), invoice()], status="past_due", past_due_since=since)
+    assert words in banner.text
+    assert (banner.kind, banner.action_label, banner.action_url) == ("negative", "Pay now", "https://pay.example")
+
+
+def test_a_payment_that_waits_for_its_owner_asks_to_be_confirmed(app: Flask) -> None:
+    [banner] = told([invoice(needs_action=True)], status="past_due", past_due_since=NOW)
+    assert banner.text.startswith("Your bank asks you to confirm")
+    assert banner.action_label == "Confirm payment"
+    assert told([invoice(needs_action=True)], status="incomplete")[0].action_label == "Confirm payment"
+
+
+def test_without_an_invoice_there_is_nothing_to_press(app: Flask) -> None:
+    [banner] = told([invoice(subscription_id="sub_2")], status="unpaid")
+    assert (banner.action_url, banner.action_label) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind", "words"),
+    [
+        (CARD, "info", "Your trial ends on 3 March 2027. Then it is $49.99 a month, unless you cancel before."),
+        ({}, "warning", "there is no card to pay with"),
+        (CARD | {"trial_end": NOW + timedelta(days=4)}, "", ""),
+        (CARD | {"cancel_at": NOW + timedelta(days=2)}, "", ""),
+        (CARD | {"status": "active"}, "", ""),
+    ],
+)
+def test_a_trial_that_ends_soon_says_what_comes_then(
+    app: Flask, facts: dict[str, object], kind: str, words: str
+) -> None:
+    found = told(**{"status": "trialing", "trial_end": NOW + timedelta(days=2), **facts})
+    assert [banner.kind for banner in found] == ([kind] if kind else [])
+    assert not words or words in found[0].text
