@@ -75,8 +75,8 @@ class Position:
 class Row:
     """One line of the history.
 
-    `amount` is in minor units of `currency`: what was paid, below zero what came back; None where no money
-    moved. `credits` and `balance` are None where no credits did.
+    `amount` is in minor units of `currency`: what was paid (or, as its status says, was not), below zero what came
+    back; None where it is not about money. `credits` and `balance` are None where no credits did.
     """
 
     created_at: datetime

@@ -45,9 +45,12 @@ def read(mode: str, intent_id: str) -> Snapshot:
 
 
 def apply(snapshot: Snapshot) -> Purchase | None:
-    """Write what it says. Flushes. None for a payment that is no order's. Raises Mismatch."""
+    """Write what it says, a failure too. Flushes. None for a payment that is no order's. Raises Mismatch."""
     if snapshot.session is not None:
-        return fulfilment.apply(snapshot.session)
+        purchase = fulfilment.apply(snapshot.session)
+        if purchase is not None and purchase.kind == "credits":
+            purchasing.record(purchase, snapshot.intent)
+        return purchase
     purchase = find(snapshot.mode, snapshot.intent)
     if purchase is None or not purchase.auto:
         return purchase
@@ -80,8 +83,10 @@ def _settle(purchase: Purchase, intent: gateway.PaymentIntent) -> None:
         purchase.state = "paid"
         purchase.completed_at = purchase.paid_at = purchase.paid_at or clock.now()
         purchasing.give(purchase, purchasing.Bought(intent))
-    elif intent.has_failed and purchase.state == "open":
-        purchase.state = "failed"
+    else:
+        if intent.has_failed and purchase.state == "open":
+            purchase.state = "failed"
+        purchasing.record(purchase, intent)
     db.session.flush()
 
 

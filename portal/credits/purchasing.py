@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from portal import clock, gateway, mail
 from portal.credits import ledger
@@ -50,12 +50,17 @@ def give(purchase: Purchase, bought: Bought) -> None:
 
 
 def record(purchase: Purchase, intent: gateway.PaymentIntent) -> None:
-    """Keep what the payment is at Stripe; what was refunded of it is `reversals`' to write. Flushes."""
+    """Keep what the payment is at Stripe, also where it failed; what was refunded of it is `reversals`' to write.
+
+    One that succeeded stays so, whoever fetched it earlier and comes later. Flushes.
+    """
+    if intent.outcome is None:
+        return
     charge = intent.charge
     facts = {
         "charge_id": charge.id if charge else None,
         "receipt_url": charge.receipt_url if charge else None,
-        "status": "succeeded",
+        "status": intent.outcome,
         "synced_at": clock.now(),
     }
     statement = insert(Payment).values(
@@ -70,7 +75,10 @@ def record(purchase: Purchase, intent: gateway.PaymentIntent) -> None:
         created_at=charge.created if charge else intent.created,
         **facts,
     )
-    db.session.execute(statement.on_conflict_do_update(index_elements=["mode", "payment_intent"], set_=facts))
+    moves = or_(Payment.status != "succeeded", statement.excluded.status == "succeeded")
+    db.session.execute(
+        statement.on_conflict_do_update(index_elements=["mode", "payment_intent"], set_=facts, where=moves)
+    )
 
 
 def _stands(customer_id: int, reference: str) -> bool:

@@ -51,7 +51,7 @@ def read(mode: str, charge_id: str) -> Snapshot:
     snapshot = Snapshot(mode, number, charge, lane.reversals(charge_id))
     known = _payment(mode, charge)
     db.session.commit()
-    if known is None and charge.payment_intent and "purchase" in charge.metadata:
+    if (known is None or known.status != "succeeded") and charge.payment_intent and "purchase" in charge.metadata:
         payments.sync(mode, charge.payment_intent)
     return snapshot
 

@@ -60,6 +60,13 @@ class PaymentIntent:
         """Whether the last try came to nothing, and nobody is there to try again."""
         return self.status in ("requires_payment_method", "requires_action", "canceled")
 
+    @property
+    def outcome(self) -> str | None:
+        """What the last try came to: succeeded, processing or failed; None where there was none, or it goes on."""
+        if self.status in ("succeeded", "processing"):
+            return self.status
+        return "failed" if self.has_failed and self.failure else None
+
     @classmethod
     def read(cls, data: Json) -> Self:
         """From /v1/payment_intents with latest_charge expanded."""
