@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import discounting, invoicing, items_due, pending, periods, pricing, subscribing, trials
+from portal.sandbox import (
+    discounting,
+    invoicing,
+    items_due,
+    pausing,
+    pending,
+    periods,
+    pricing,
+    subscribing,
+    trials,
+)
 from portal.sandbox.errors import CardError, missing
 
 if TYPE_CHECKING:
@@ -98,7 +108,7 @@ def write(account: "Account", subscription: Json, plan: Plan, changes: Json) -> 
     account.change(subscription, changes | plan.fields, UPDATED)
     ended = subscription["status"] == "trialing" and subscription["trial_end"] <= account.now()
     if ended and trials.outcome(account, subscription) == "pause":
-        trials.pause(account, subscription, "trial_end_without_payment_method")
+        pausing.pause(account, subscription, "trial_end_without_payment_method")
 
 
 def draft(account: "Account", subscription: Json, plan: Plan, params: Json) -> Json:

@@ -65,8 +65,8 @@ def renew(account: Account, subscription: Json) -> None:
 
 
 def collect(account: Account, invoice: Json) -> None:
-    """The first or another attempt to collect a renewal."""
-    if invoice["status"] in ("draft", "open"):
+    """The first or another attempt to collect an invoice that Stripe may collect by itself."""
+    if invoice["status"] in ("draft", "open") and invoice["auto_advance"]:
         invoicing.collect(account, invoice)
 
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from portal.sandbox import pausing
+
 if TYPE_CHECKING:
     from portal.sandbox.account import Account
 
@@ -20,6 +22,8 @@ def paid(account: "Account", invoice: Json) -> None:
     subscription = subscription_of(account, invoice)
     if subscription and invoice["_"].get("pending"):
         apply_pending(account, subscription)
+    if subscription and subscription["status"] == "paused" and subscription["latest_invoice"] == invoice["id"]:
+        pausing.resumed(account, subscription)
     if subscription and subscription["status"] in ("incomplete", "past_due", "unpaid"):
         account.change(subscription, {"status": "active"}, "customer.subscription.updated")
 
@@ -43,7 +47,7 @@ def unpaid(account: "Account", invoice: Json) -> None:
 def next_attempt(account: "Account", invoice: Json) -> int | None:
     """When Stripe tries again, in seconds since 1970; only renewals are tried again."""
     renewal = invoice["billing_reason"] == "subscription_cycle"
-    if not renewal or invoice["attempt_count"] > len(RETRY_DAYS):
+    if not renewal or not invoice["auto_advance"] or invoice["attempt_count"] > len(RETRY_DAYS):
         return None
     if invoice["attempt_count"] == len(RETRY_DAYS):
         account.at(account.now(), "give_up", invoice["parent"]["subscription_details"]["subscription"])

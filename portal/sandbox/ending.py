@@ -28,7 +28,19 @@ def end(
     scheduling.cancelled(account, subscription)
     account.change(subscription, changes)
     account.emit("customer.subscription.deleted", subscription)
+    stop_collecting(account, subscription)
     return subscription
+
+
+def stop_collecting(account: "Account", subscription: Json) -> None:
+    """What is unpaid stays open, but nobody is charged for it any more without being asked."""
+    unpaid = (
+        "json_extract(json, '$.parent.subscription_details.subscription') = ? "
+        "AND json_extract(json, '$.status') IN ('draft', 'open')"
+    )
+    for invoice in account.store.select(account.mode, "invoice", unpaid, subscription["id"]):
+        changes = {"auto_advance": False, "automatically_finalizes_at": None, "next_payment_attempt": None}
+        account.change(invoice, changes, "invoice.updated")
 
 
 def cancel(account: "Account", subscription: Json, prorate: bool, invoice_now: bool, details: Json) -> Json:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from portal.sandbox.account import Account
 
 Json = dict[str, Any]
+DRAFT_FOR = 3600  # seconds that a draft can still be changed before it is finalized by itself
 
 
 def draft(account: "Account", customer: Json, currency: str, lines: list[Json], fields: Json) -> Json:
@@ -22,7 +23,7 @@ def draft(account: "Account", customer: Json, currency: str, lines: list[Json], 
         "account_country": "US",
         "account_name": "Sandbox",
         "auto_advance": True,
-        "automatically_finalizes_at": now + 3600,
+        "automatically_finalizes_at": now + DRAFT_FOR,
         "billing_reason": "manual",
         "collection_method": "charge_automatically",
         "currency": currency,
@@ -157,9 +158,23 @@ def follow(account: "Account", invoice: Json, intent: Json) -> Json:
         return mark_paid(account, invoice)
     if intent["status"] == "requires_payment_method":
         return failed(account, invoice)
-    account.change(invoice, {"attempted": True, "attempt_count": invoice["attempt_count"] + 1}, "invoice.updated")
     if intent["status"] == "requires_action":
-        account.emit("invoice.payment_action_required", invoice)
+        return ask_for_action(account, invoice)
+    return account.change(invoice, attempted(invoice), "invoice.updated")
+
+
+def attempted(invoice: Json) -> Json:
+    """What an attempt changes whatever comes of it."""
+    return {"attempted": True, "attempt_count": invoice["attempt_count"] + 1}
+
+
+def ask_for_action(account: "Account", invoice: Json) -> Json:
+    """The cardholder must authenticate; unless it is the first payment, that is a failed attempt too."""
+    if invoice["billing_reason"] == "subscription_create":
+        account.change(invoice, attempted(invoice), "invoice.updated")
+    else:
+        failed(account, invoice)
+    account.emit("invoice.payment_action_required", invoice)
     return invoice
 
 
@@ -228,7 +243,7 @@ def default_method(account: "Account", invoice: Json) -> Json | None:
     return next((method for id_ in choices if (method := account.get(id_))), None)
 
 
-def collect(account: "Account", invoice: Json, off_session: bool = True) -> Json:
+def collect(account: "Account", invoice: Json, off_session: bool = False) -> Json:
     """Finalize a draft and charge it; a decline leaves it open."""
     if invoice["status"] == "draft":
         invoice = finalize(account, invoice)

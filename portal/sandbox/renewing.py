@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from portal.sandbox import changing, ending, periods, scheduling, subscribing, trials
+from portal.sandbox import changing, ending, invoicing, pausing, periods, scheduling, subscribing, trials
 
 if TYPE_CHECKING:
     from portal.sandbox.account import Account
 
 Json = dict[str, Any]
-DRAFT_FOR = 3600  # seconds that the invoice of a renewal can still be changed
 STANDING = ("canceled", "incomplete", "incomplete_expired", "paused")
 
 
@@ -23,7 +22,7 @@ def renew(account: "Account", subscription: Json) -> Json:
         if outcome == "cancel":
             return ending.end(account, subscription, "payment_failed")
         if outcome == "pause":
-            return trials.pause(account, subscription, "trial_end_without_payment_method")
+            return pausing.pause(account, subscription, "trial_end_without_payment_method")
     return begin_period(account, subscription)
 
 
@@ -41,7 +40,7 @@ def begin_period(account: "Account", subscription: Json) -> Json:
         changes["status"] = "active"
     account.change(subscription, changes, "customer.subscription.updated")
     invoice = subscribing.bill(account, subscription, "subscription_cycle", due)
-    account.at(account.now() + DRAFT_FOR, "collect", invoice["id"])
+    account.at(account.now() + invoicing.DRAFT_FOR, "collect", invoice["id"])
     account.at(subscribing.period_end(subscription), "renew", subscription["id"])
     return account.find("subscription", subscription["id"])
 
@@ -53,6 +52,25 @@ def roll(account: "Account", item: Json, anchor: int) -> Json:
     start, end = periods.containing(anchor, item["price"]["recurring"], account.now())
     since = {"since": item["current_period_start"]}  # and what was paid for it is history
     return item | {"_": since, "current_period_start": start, "current_period_end": end}
+
+
+def resume(account: "Account", subscription: Json, unchanged: bool, on_attempt: bool) -> Json:
+    """Let a paused subscription run again, once its new period is paid for.
+
+    unchanged: the old period goes on, where it isn't over · on_attempt: it runs also when the payment fails.
+    """
+    if unchanged and subscribing.period_end(subscription) > account.now():
+        return pausing.resumed(account, subscription)
+    data = [changing.beginning(account, item) for item in subscription["items"]["data"]]
+    changes: Json = {"billing_cycle_anchor": account.now(), "latest_invoice": account.new_id("invoice")}
+    changes |= {"items": subscription["items"] | {"data": data}}
+    account.change(subscription, changes, "customer.subscription.updated")
+    invoice = subscribing.bill(account, subscription, "subscription_update", data)
+    account.at(subscribing.period_end(subscription), "renew", subscription["id"])
+    if on_attempt:
+        pausing.resumed(account, subscription)
+    invoicing.collect(account, invoice)
+    return account.find("subscription", subscription["id"])
 
 
 def scheduled_changes(account: "Account", subscription: Json) -> Json:

@@ -26,13 +26,3 @@ def outcome(account: "Account", subscription: Json) -> str:
     if subscription["default_payment_method"] or owner["invoice_settings"]["default_payment_method"]:
         return "create_invoice"
     return str(subscription["trial_settings"]["end_behavior"]["missing_payment_method"])
-
-
-def pause(account: "Account", subscription: Json, why: str, changes: Json | None = None) -> Json:
-    """Stop billing until it is resumed; why is one of Stripe's words, such as pause_requested."""
-    paused = {"subscription": {"type": why}, "transitioned_at": account.now(), "type": "subscription"}
-    previous = {"status": subscription["status"]}
-    account.change(subscription, (changes or {}) | {"status": "paused", "status_details": {"paused": paused}})
-    account.emit("customer.subscription.updated", subscription, previous)
-    account.emit("customer.subscription.paused", subscription)
-    return subscription

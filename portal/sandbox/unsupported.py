@@ -61,6 +61,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
         "pending_invoice_item_interval",
         "transfer_data",
     ),
+    "POST /v1/subscriptions/{subscription}/pause": ("bill_for", "invoicing_behavior=invoice"),
     "POST /v1/subscriptions/{subscription_exposed_id}": (
         "add_invoice_items",
         "default_tax_rates",

@@ -17,8 +17,32 @@ Json = dict[str, Any]
 
 @pages.get("/i/<invoice_id>")
 def show_invoice(invoice_id: str) -> Response:
-    _, invoice = opened(invoice_id)
-    return page("invoice.html", invoice=invoice, typed={}, wrong={})
+    account, invoice = opened(invoice_id)
+    return invoice_page(account, invoice, {}, {})
+
+
+def invoice_page(account: Account, invoice: Json, typed: Any, wrong: Json, status: int = 200) -> Response:
+    """The invoice, and the ways to pay it."""
+    waits = bool(asking(account, invoice))
+    return page("invoice.html", status, invoice=invoice, typed=typed, wrong=wrong, authenticate=waits)
+
+
+def asking(account: Account, invoice: Json) -> Json | None:
+    """The payment that waits for its cardholder, if there is one."""
+    intent = invoicing.intent_of(account, invoice) if invoice["status"] == "open" else None
+    return intent if intent and intent["status"] == "requires_action" else None
+
+
+@pages.post("/i/<invoice_id>/authenticate")
+def authenticate_invoice(invoice_id: str) -> Answer:
+    """On to the bank of the card that was charged, which asks for its holder."""
+    account, invoice = opened(invoice_id)
+    intent = asking(account, invoice)
+    if intent is None:
+        return go(f"/i/{invoice_id}")
+    with account.store.transaction():
+        account.change(intent, {"_": intent["_"] | {"return_url": invoice["hosted_invoice_url"]}})
+    return go(f"/3ds/{intent['id']}")
 
 
 @pages.post("/i/<invoice_id>")
@@ -28,13 +52,12 @@ def pay_invoice(invoice_id: str) -> Response | Answer:
         return go(f"/i/{invoice_id}")
     wrong = forms.problems(request.form)
     if wrong:
-        return page("invoice.html", 422, invoice=invoice, typed=request.form, wrong=wrong)
+        return invoice_page(account, invoice, request.form, wrong, 422)
     try:
         return go(attempt_invoice(account, invoice_id))
     except StripeError as error:
         field, words = forms.explain(error)
-        found = account.find("invoice", invoice_id)
-        return page("invoice.html", 402, invoice=found, typed=request.form, wrong={field: words})
+        return invoice_page(account, account.find("invoice", invoice_id), request.form, {field: words}, 402)
 
 
 def attempt_invoice(account: Account, invoice_id: str) -> str:

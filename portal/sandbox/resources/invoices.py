@@ -41,7 +41,17 @@ def create(account: Account, params: Json) -> Json:
     exclude = params.get("pending_invoice_items_behavior", "exclude") == "exclude"
     lines = [] if exclude else items_due.take(account, customer["id"], currency, params.get("subscription"))
     fields["discounts"] = discounting.redeem(account, params.get("discounts") or [], {"customer": customer["id"]})
-    return invoicing.draft(account, customer, currency, lines, fields)
+    return advancing(account, invoicing.draft(account, customer, currency, lines, fields))
+
+
+def advancing(account: Account, invoice: Json) -> Json:
+    """auto_advance: a draft is finalized and charged after an hour, an open invoice is charged at once."""
+    if invoice["auto_advance"] and invoice["status"] in ("draft", "open"):
+        due = account.now() + (invoicing.DRAFT_FOR if invoice["status"] == "draft" else 0)
+        if invoice["status"] == "draft":
+            account.change(invoice, {"automatically_finalizes_at": due})
+        account.at(due, "collect", invoice["id"])
+    return invoice
 
 
 @operation("POST", "/v1/invoices/create_preview")
@@ -69,7 +79,9 @@ def update(account: Account, params: Json, invoice: str) -> Json:
     wanted = {name: params[name] for name in AS_GIVEN if name in params}
     if found["status"] != "draft" and wanted.keys() - {"metadata", "auto_advance", "default_payment_method"}:
         raise StripeError("Finalized invoices can't be updated in this way", code="invoice_not_editable")
-    return account.change(found, changed(found, wanted), "invoice.updated")
+    begins = bool(wanted.get("auto_advance")) and not found["auto_advance"]
+    account.change(found, changed(found, wanted), "invoice.updated")
+    return advancing(account, found) if begins else found
 
 
 @operation("DELETE", "/v1/invoices/{invoice}")
@@ -84,7 +96,10 @@ def delete(account: Account, params: Json, invoice: str) -> Json:
 
 @operation("POST", "/v1/invoices/{invoice}/finalize")
 def finalize(account: Account, params: Json, invoice: str) -> Json:
-    return invoicing.finalize(account, account.find("invoice", invoice))
+    found = account.find("invoice", invoice)
+    if params.get("auto_advance") is not None:
+        found["auto_advance"] = params["auto_advance"]
+    return advancing(account, invoicing.finalize(account, found))
 
 
 @operation("POST", "/v1/invoices/{invoice}/pay")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portal.sandbox import changing, discounting, ending, lists, subscribing, taxing
+from portal.sandbox import changing, discounting, ending, lists, pausing, renewing, subscribing, taxing
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.errors import StripeError
@@ -135,14 +135,21 @@ def cancel(account: Account, params: Json, subscription_exposed_id: str) -> Json
     return ending.cancel(account, subscription, *now, details)
 
 
+@operation("POST", "/v1/subscriptions/{subscription}/pause")
+def pause(account: Account, params: Json, subscription: str) -> Json:
+    found = account.find("subscription", subscription)
+    if found["status"] not in ("active", "trialing"):
+        raise StripeError(f"A subscription that is {found['status']} can't be paused.")
+    return pausing.pause(account, found, "pause_requested")
+
+
 @operation("POST", "/v1/subscriptions/{subscription}/resume")
 def resume(account: Account, params: Json, subscription: str) -> Json:
     found = account.find("subscription", subscription)
     if found["status"] != "paused":
         raise StripeError("The subscription is not paused.")
-    account.change(found, {"status": "active"})
-    account.emit("customer.subscription.resumed", found)
-    return found
+    on_attempt = params.get("payment_behavior") == "resume_on_payment_attempt"
+    return renewing.resume(account, found, params.get("billing_cycle_anchor") == "unchanged", on_attempt)
 
 
 @operation("GET", "/v1/subscriptions")
