@@ -20,7 +20,7 @@ def split(quantity: Decimal) -> tuple[int, int]:
     nanos = int(quantity * NANO) if quantity.adjusted() >= -DECIMALS else 0
     if quantity != Decimal(nanos).scaleb(-DECIMALS):
         raise ValueError(f"more than {DECIMALS} decimals")
-    return divmod(nanos, NANO)
+    return nanos // NANO, nanos % NANO
 
 
 def joined(units: int, nanos: int) -> Decimal:

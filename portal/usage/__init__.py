@@ -1,0 +1,1 @@
+"""Metered usage: recording, limits, and the run of the 1st."""
