@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from portal import clock
 from portal.errors import Conflict, InvalidInput, PortalError
@@ -20,24 +20,7 @@ OLDEST = timedelta(days=35)
 AHEAD = timedelta(minutes=5)
 
 
-def _written(value: Any) -> Any:
-    if value is not None and not isinstance(value, str):
-        raise ValueError("not a text such as 2026-11-21T14:05:00Z")
-    return value
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("not a number")
-    return value
-
-
-Quantity = Annotated[
-    Decimal,
-    Field(strict=False, ge=0, le=quantities.MOST, decimal_places=quantities.DECIMALS),
-    BeforeValidator(_number),
-]
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written)]
+Quantity = Annotated[Decimal, Field(strict=False, ge=0, le=quantities.MOST, decimal_places=quantities.DECIMALS)]
 Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -46,7 +29,7 @@ class Event(JsonBody):
 
     meter: Annotated[str, Field(min_length=1, max_length=64)]
     quantity: Quantity
-    timestamp: Moment | None = None
+    timestamp: Annotated[str, Field(max_length=40)] | None = None
     identifier: Identifier
 
 
@@ -109,9 +92,10 @@ def read(events: Sequence[Event], now: datetime) -> Batch:
     """
     closed = closing.closed_since(Month.of(now - OLDEST))
     ids = {meter.key: meter.id for meter in meters.on_sale()}
+    bounds = (now - OLDEST, now, now + AHEAD)
     once: dict[str, Row] = {}
     for index, event in enumerate(events):
-        row = _row(index, event, ids, now)
+        row = _row(index, event, ids, bounds)
         first = once.setdefault(row.identifier, row)
         if first is not row and first[1:4] != row[1:4]:
             raise _repeated(index, row.identifier)
@@ -122,16 +106,28 @@ def read(events: Sequence[Event], now: datetime) -> Batch:
     return Batch(sorted(once.values()), len(events), len(late), closing.billed_with(Month.of(now), closed))
 
 
-def _row(index: int, event: Event, ids: Mapping[str, int], now: datetime) -> Row:
+def _row(index: int, event: Event, ids: Mapping[str, int], bounds: tuple[datetime, datetime, datetime]) -> Row:
+    oldest, now, latest = bounds
     if event.meter not in ids:
         raise _refused(index, "meter", f"There is no such meter: use {', '.join(ids)}.")
-    moment = event.timestamp.astimezone(UTC) if event.timestamp else now
-    if moment > now + AHEAD:
+    moment = _moment(event.timestamp) if event.timestamp else now
+    if moment is None:
+        raise _refused(index, "timestamp", "Give a time with its zone, such as 2026-11-21T14:05:00Z.")
+    if moment > latest:
         raise _refused(index, "timestamp", "This lies in the future.")
-    if moment < now - OLDEST:
+    if moment < oldest:
         raise _refused(index, "timestamp", f"Its period is closed: that is more than {OLDEST.days} days ago.")
     units, nanos = quantities.split(event.quantity)
     return Row(event.identifier, ids[event.meter], units, nanos, moment, moment.year * 100 + moment.month)
+
+
+def _moment(written: str) -> datetime | None:
+    """A time in UTC; None for what is no time, or has no zone."""
+    try:
+        moment = datetime.fromisoformat(written)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _refused(index: int, field: str, words: str) -> InvalidInput:

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
@@ -30,13 +31,13 @@ WITH fresh AS (
 )
 SELECT count(*) FROM fresh""")
 
-# SQLite has no CTE that writes: two statements under its one write lock.
-IN_TURN = text("""
+# SQLite has no CTE that writes: statements in turn, under its one write lock.
+KNOWN = text("""
+SELECT identifier FROM usage_events
+WHERE customer_id = :customer AND identifier IN (SELECT value FROM json_each(:identifiers))""")
+INSERT = """
 INSERT INTO usage_events (customer_id, identifier, meter_id, units, nanos, occurred_at, month)
-SELECT :customer, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
-FROM json_each(:rows) WHERE true
-ON CONFLICT DO NOTHING
-RETURNING month, meter_id, date(occurred_at), units, nanos""")
+VALUES (?, ?, ?, ?, ?, ?, ?)"""
 ADD = text("""
 INSERT INTO usage_days (customer_id, month, meter_id, day, units, nanos)
 VALUES (:customer, :month, :meter, :day, :units, :nanos)
@@ -75,22 +76,29 @@ def _at_once(connection: Connection, customer_id: int, rows: list[Row]) -> int:
 
 
 def _in_turn(connection: Connection, customer_id: int, rows: list[Row]) -> int:
-    sent = orjson.dumps([(*row[:4], _stored(row.occurred_at), row.month) for row in rows]).decode()
-    fresh = connection.execute(IN_TURN, {"customer": customer_id, "rows": sent}).all()
-    sums: dict[tuple[int, int, str], list[int]] = defaultdict(lambda: [0, 0])
-    for month, meter, day, units, nanos in fresh:
-        entry = sums[month, meter, day]
+    identifiers = orjson.dumps([row.identifier for row in rows]).decode()
+    known = set(connection.execute(KNOWN, {"customer": customer_id, "identifiers": identifiers}).scalars())
+    fresh = [row for row in rows if row.identifier not in known] if known else rows
+    if fresh:
+        stored = [(customer_id, *row[:4], _stored(row.occurred_at), row.month) for row in fresh]
+        connection.exec_driver_sql(INSERT, stored)
+        connection.execute(ADD, [{"customer": customer_id, **day} for day in _days(fresh)])
+    return len(fresh)
+
+
+def _days(rows: list[Row]) -> list[dict[str, Any]]:
+    """The sums of each meter and day."""
+    sums: dict[tuple[int, int, date], list[int]] = defaultdict(lambda: [0, 0])
+    for _, meter, units, nanos, moment, month in rows:
+        entry = sums[month, meter, moment.date()]
         entry[0] += units
         entry[1] += nanos
-    days = [
-        {"customer": customer_id, "month": month, "meter": meter, "day": day, "units": units, "nanos": nanos}
+    return [
+        {"month": month, "meter": meter, "day": day.isoformat(), "units": units, "nanos": nanos}
         for (month, meter, day), (units, nanos) in sums.items()
     ]
-    if days:
-        connection.execute(ADD, days)
-    return len(fresh)
 
 
 def _stored(moment: datetime) -> str:
     """As SQLAlchemy writes times on SQLite: in UTC, without a zone."""
-    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
+    return moment.isoformat(" ", "microseconds")[:26]
