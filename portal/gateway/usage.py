@@ -45,11 +45,6 @@ class Usage(Calls):
         listed = self._list(f"/v1/customers/{quoted(customer)}/payment_methods", {"limit": PAGE})
         return [method["id"] for method in listed]
 
-    def default_method(self, customer: str) -> str | None:
-        """What a customer's invoices are charged to; None where nothing is chosen."""
-        settings = self._ask("get", f"/v1/customers/{quoted(customer)}").get("invoice_settings") or {}
-        return id_of(settings.get("default_payment_method"))
-
     def set_default_method(self, customer: str, method: str) -> None:
         """Charge a customer's invoices to this from now on; again changes nothing."""
         params = {"invoice_settings": {"default_payment_method": method}}

@@ -102,7 +102,7 @@ BAD: dict[str, tuple[list[Any], str]] = {
     "a control character": ([event("a\x00")], "0.identifier"),
     "an unknown field": ([event("a", colour="red")], "0.colour"),
     "no object": ([event("a"), "b"], "1"),
-    "the future": ([event("a", timestamp=moment(minutes=-6))], "0.timestamp"),
+    "the future": ([event("a", timestamp=moment(hours=-1))], "0.timestamp"),
     "a closed period": ([event("a"), event("b"), event("c", timestamp=moment(days=36))], "2.timestamp"),
     "a time without a zone": ([event("a", timestamp="2026-11-21T12:00:00")], "0.timestamp"),
     "a time as a number": ([event("a", timestamp=1_764_000_000)], "0.timestamp"),
