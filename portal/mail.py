@@ -5,7 +5,7 @@ Without MAIL_URL mails become `.eml` files in INSTANCE_PATH/outbox.
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from flask import current_app, g
 from flask_mailman import EmailMessage, EmailMultiAlternatives
 from flask_mailman.backends.base import BaseEmailBackend
 from jinja2 import TemplateError
-from sqlalchemy import ColumnElement, event, or_, select, update
+from sqlalchemy import ColumnElement, delete, event, or_, select, update
 
 from portal import clock, extensions, jobs, tokens
 from portal.extensions import db
@@ -26,7 +26,14 @@ from portal.settings import Settings, current_settings
 
 log = structlog.get_logger()
 
-LINKS = {"verify": "accounts.verify", "reset": "accounts.reset", "claim": "accounts.claim"}
+# Templates that carry a link, and where it leads; its token's purpose has the template's name.
+LINKS = {
+    "verify": "accounts.verify",
+    "reset": "accounts.reset",
+    "claim": "accounts.claim",
+    "email_old": "email.approve",
+    "email_new": "email.confirm",
+}
 BRAND = "Portal"
 SMTP_TIMEOUT_SECONDS = 10
 # The first wait outlasts the slowest delivery, so that a mail being sent is never due.
@@ -43,27 +50,31 @@ class Letter:
     key: str
     template: str
     user: User
+    to: str
     context: dict[str, Any]
 
 
-def queue(user: User, template: str, key: str, **context: Any) -> None:
-    """Have a mail sent once this transaction commits. The same key again is no second mail.
+def queue(user: User, template: str, key: str, *, to: str | None = None, **context: Any) -> None:
+    """Have a mail sent once this transaction commits, to another address than the user's where one is given.
+
+    The same key again is no second mail, and who has deleted their account gets none.
 
     `context` is JSON (a time is ISO 8601, for the filter `day`) and stands in the database: no secret belongs in
     it; links are made while sending.
     """
-    row = {"user_id": user.id, "template": template, "key": key, "context": context}
+    if user.deleted_at is not None:
+        return
+    row = {"user_id": user.id, "template": template, "key": key, "to": to, "context": context}
     statement = extensions.insert(OutboxMail).values(created_at=clock.now(), **row)
     db.session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
     # Once it is committed it goes out at once, rather than within the minute.
     event.listen(db.session(), "after_commit", lambda _session: jobs.ring(), once=True)
 
 
-def unsaid(keys: Iterable[str]) -> list[str]:
-    """Those of these keys that no mail was queued under yet, for chores that find the same things each minute."""
-    asked = list(keys)
-    said = set(db.session.execute(select(OutboxMail.key).where(OutboxMail.key.in_(asked))).scalars())
-    return [key for key in asked if key not in said]
+def withdraw(user: User, *templates: str) -> None:
+    """Leave unsent what of these mails still waits; all of them where none is named. Flushes."""
+    waiting = delete(OutboxMail).where(OutboxMail.user_id == user.id, OutboxMail.sent_at.is_(None))
+    db.session.execute(waiting.where(OutboxMail.template.in_(templates)) if templates else waiting)
 
 
 def send_due(limit: int = 50) -> int:
@@ -110,9 +121,13 @@ def _claim(mail_id: int, attempts: int) -> Letter | None:
         .returning(OutboxMail)
     )
     row = db.session.execute(statement, execution_options={"populate_existing": True}).scalar_one_or_none()
-    letter = None if row is None else Letter(row.id, row.key, row.template, row.user, row.context | _link(row))
+    letter = None if row is None else _letter(row)
     db.session.commit()
     return letter
+
+
+def _letter(row: OutboxMail) -> Letter:
+    return Letter(row.id, row.key, row.template, row.user, row.to or row.user.email, row.context | _link(row))
 
 
 def _wait(attempts: int) -> timedelta:
@@ -135,7 +150,7 @@ def _deliver(letter: Letter) -> bool:
     except (OSError, TemplateError) as error:  # SMTP's own errors are OSErrors
         log.error("mail_failed", mail_id=letter.id, template=letter.template, error=type(error).__name__)
         return False
-    statement = update(OutboxMail).where(OutboxMail.id == letter.id).values(sent_at=clock.now())
+    statement = update(OutboxMail).where(OutboxMail.id == letter.id).values(sent_at=clock.now(), to=None)
     db.session.execute(statement)
     db.session.commit()
     _note(letter)
@@ -143,7 +158,7 @@ def _deliver(letter: Letter) -> bool:
 
 
 def _note(letter: Letter) -> None:
-    facts: dict[str, Any] = {"mail_id": letter.id, "template": letter.template, "to": masked(letter.user.email)}
+    facts: dict[str, Any] = {"mail_id": letter.id, "template": letter.template, "to": masked(letter.to)}
     settings = current_settings()
     if not settings.mail_url:
         facts["file"] = str(_outbox_path(letter.key, settings))
@@ -170,7 +185,7 @@ def _compose(letter: Letter) -> EmailMultiAlternatives:
         subject.removeprefix("Subject:").strip(),
         body.lstrip("\n"),
         sender(settings),
-        [letter.user.email],
+        [letter.to],
         headers={"Message-ID": _message_id(letter.key, settings)},
         connection=_connection(letter.key, settings),
     )

@@ -13,7 +13,13 @@ from portal.models import MailToken, User
 
 log = structlog.get_logger()
 
-LIFETIMES = {"verify": timedelta(days=3), "reset": timedelta(hours=1), "claim": timedelta(days=7)}
+LIFETIMES = {
+    "verify": timedelta(days=3),
+    "reset": timedelta(hours=1),
+    "claim": timedelta(days=7),
+    "email_old": timedelta(days=3),
+    "email_new": timedelta(days=3),
+}
 
 
 def digest(raw: str) -> str:

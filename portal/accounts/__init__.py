@@ -3,8 +3,9 @@
 from flask import Flask
 
 from portal import jobs, mail
-from portal.accounts import security_views, sessions, views
+from portal.accounts import account_views, email_views, security_views, sessions, views
 from portal.accounts.limits import init_before_csrf
+from portal.purchases import addresses
 
 __all__ = ["init_app", "init_before_csrf"]
 
@@ -13,5 +14,6 @@ def init_app(app: Flask) -> None:
     """Register the room. `init_before_csrf` is called earlier, ahead of the CSRF check."""
     sessions.init_app(app)
     jobs.chores["mails"] = mail.send_due
-    for module in (views, security_views):
+    jobs.chores["addresses"] = addresses.tell
+    for module in (views, account_views, email_views, security_views):
         app.register_blueprint(module.blueprint)

@@ -34,4 +34,4 @@ def next_path() -> str | None:
 
 def go_on() -> ResponseReturnValue:
     """On to where the reader was going, else to the account page."""
-    return redirect(next_path() or url_for("accounts.index"), SEE_OTHER)
+    return redirect(next_path() or url_for("account.index"), SEE_OTHER)

@@ -1,10 +1,11 @@
 """The forms of the accounts room."""
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 from flask_wtf import FlaskForm
-from wtforms import EmailField, PasswordField, StringField
+from wtforms import EmailField, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from portal.accounts import passwords
@@ -13,6 +14,9 @@ from portal.errors import InvalidInput
 
 MAX_EMAIL = 254  # RFC 5321's longest path
 MAX_CODE = 64
+CONTINENTS = frozenset(
+    ("Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
+)
 
 
 def well_formed(_form: FlaskForm, field: EmailField) -> None:
@@ -53,6 +57,21 @@ def _code(label: str) -> StringField:
     return StringField(label, [required, length], render_kw=attributes)
 
 
+def _name() -> StringField:
+    length = Length(max=200, message="Use at most 200 characters.")
+    return StringField("Name", [length], [_one_line], render_kw={"autocomplete": "name"})
+
+
+def time_zones() -> dict[str, list[tuple[str, str]]]:
+    """The zones that people live in, by continent; "UTC" stands first, by itself."""
+    found: dict[str, list[tuple[str, str]]] = {"Everywhere": [("UTC", "UTC")]}
+    for zone in sorted(available_timezones()):
+        region, _, place = zone.partition("/")
+        if region in CONTINENTS:
+            found.setdefault(region, []).append((zone, place.replace("_", " ").replace("/", ", ")))
+    return found
+
+
 class RoomForm(FlaskForm):
     """A form that can show what a verb refused."""
 
@@ -65,12 +84,7 @@ class RoomForm(FlaskForm):
 class SignUpForm(RoomForm):
     """A new account."""
 
-    name = StringField(
-        "Name",
-        [Length(max=200, message="Use at most 200 characters.")],
-        [_one_line],
-        render_kw={"autocomplete": "name"},
-    )
+    name = _name()
     email = _email(well_formed)
     password = _password("new-password")
 
@@ -98,6 +112,26 @@ class CodeForm(RoomForm):
     """The second step of signing in, and the proof that an app was set up."""
 
     code = _code("Code")
+
+
+class ProfileForm(RoomForm):
+    """What an account says of its owner."""
+
+    name = _name()
+    timezone = SelectField("Time zone", choices=time_zones)
+
+
+class NewEmailForm(RoomForm):
+    """Another mail address."""
+
+    email = _email(well_formed)
+
+
+class ChangePasswordForm(RoomForm):
+    """The password that there is, and the one to be."""
+
+    current = _password("current-password", "Current password")
+    password = _password("new-password", "New password")
 
 
 class PasswordForm(RoomForm):

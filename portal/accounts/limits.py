@@ -18,6 +18,8 @@ DOORS = frozenset(
         "accounts.forgot",
         "accounts.send_verification",
         "security.confirm",
+        "security.password",
+        "email.change",
     }
 )
 PER_ADDRESS = "6/minute"

@@ -13,11 +13,20 @@ log = structlog.get_logger()
 
 # What to do about a link that is spent: its words, and where.
 FORGOT = ("/password/forgot", "Send me a new link")
-ACTIONS = {"verify": ("/account", "Go to your account"), "reset": FORGOT, "claim": FORGOT}
+EMAIL = ("/account/email", "Ask for the change again")
+ACTIONS = {
+    "verify": ("/account", "Go to your account"),
+    "reset": FORGOT,
+    "claim": FORGOT,
+    "email_old": EMAIL,
+    "email_new": EMAIL,
+}
 AGAIN = {
     "verify": "If your address is not confirmed yet, your account page sends another one.",
     "reset": "We gladly mail you another one.",
     "claim": "We gladly mail you another one.",
+    "email_old": "Your address stays as it is.",
+    "email_new": "The address stays as it is.",
 }
 
 
@@ -62,7 +71,8 @@ def owner(raw: str, purpose: str) -> User:
 def verify(raw: str) -> User:
     """Note that the mail address is its user's. Raises LinkSpent."""
     user = _redeem(raw, "verify")
-    _verified(user)
+    user.verified_at = user.verified_at or clock.now()
+    log.info("email_verified", user_id=user.id)
     return user
 
 
@@ -76,17 +86,9 @@ def set_password(raw: str, purpose: str, password: str) -> User:
     db.session.commit()  # no lock is held while hashing
     password_hash = passwords.hash(password)
     user = _redeem(raw, purpose)
-    _verified(user)  # the link came by mail
+    user.verified_at = user.verified_at or clock.now()  # the link came by mail
     people.store_password(user, password_hash)
     return user
-
-
-def _verified(user: User) -> None:
-    """The address is this user's; the first time that is known they are made welcome."""
-    if user.verified_at is None:
-        user.verified_at = clock.now()
-        mail.queue(user, "welcome", f"welcome:{user.id}", page=mail.external("billing.pricing"))
-        log.info("email_verified", user_id=user.id)
 
 
 def _mail(user: User, purpose: str) -> None:

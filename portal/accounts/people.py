@@ -3,7 +3,7 @@
 import structlog
 from sqlalchemy import select
 
-from portal import clock, tokens
+from portal import audit, clock, mail, tokens
 from portal.accounts import passwords, sessions
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db, insert
@@ -32,9 +32,9 @@ class WrongPassword(InvalidInput):
 
     code = "wrong_password"
 
-    def __init__(self) -> None:
+    def __init__(self, field: str) -> None:
         words = "This is not your password."
-        super().__init__(words, errors={"password": words})
+        super().__init__(words, errors={field: words})
 
 
 def normalised(email: str) -> str:
@@ -67,24 +67,37 @@ def create(email: str, name: str = "", password: str | None = None, *, role: str
 
 
 def authenticate(email: str, password: str) -> User:
-    """The user with this password. Ends the transaction that it reads in. Raises SignInFailed."""
+    """The user with this password. Commits, also what it notes of a failure. Raises SignInFailed."""
     user = find(email)
     db.session.commit()  # hashing takes a while, and no lock is held meanwhile
     fits = passwords.verify(user.password_hash if user else None, password)
     if user is None or user.password_hash is None or not fits:
         log.warning("sign_in_failed", user_id=user.id if user else None)
+        audit.record("session.refused", user_id=user.id if user else None)
+        db.session.commit()
         raise SignInFailed
     if passwords.is_outdated(user.password_hash):
         user.password_hash = passwords.hash(password)
     return user
 
 
-def confirm_password(user: User, password: str) -> None:
-    """Raise WrongPassword unless it is theirs. Ends the transaction that it is called in."""
+def confirm_password(user: User, password: str, field: str = "password") -> None:
+    """Raise WrongPassword, about this field, unless it is theirs. Commits, also what it notes of a wrong one."""
     db.session.commit()  # hashing takes a while, and no lock is held meanwhile
     if not passwords.verify(user.password_hash, password):
-        log.warning("password_refused", user_id=user.id)
-        raise WrongPassword
+        audit.record("password.refused", user_id=user.id)
+        db.session.commit()
+        raise WrongPassword(field)
+
+
+def change_password(user: User, current: str, new: str) -> None:
+    """Another password for who knows the present one; every session ends, this browser's too. Commits first.
+
+    Raises InvalidInput, about `current` or `password`.
+    """
+    confirm_password(user, current, "current")
+    passwords.check(new, user.email)
+    store_password(user, passwords.hash(new))
 
 
 def named(email: str) -> User:
@@ -104,9 +117,12 @@ def set_password(email: str, password: str) -> None:
 
 def store_password(user: User, password_hash: str) -> None:
     """Put a new password in force: whoever came in by the old one, or holds a link to set one, is out."""
+    if user.is_claimed:
+        mail.queue(user, "password_changed", f"password_changed:{user.id}:{clock.now().timestamp()}")
     user.password_hash = password_hash
     tokens.void(user, "reset", "claim")
     sessions.end_all(user)
+    audit.record("password.changed", user_id=user.id)
     log.info("password_set", user_id=user.id)
 
 
@@ -115,7 +131,9 @@ def make_staff(email: str, password: str, role: str = "admin") -> None:
     passwords.check(password, normalised(email))
     if _make(email, role.capitalize(), password, role=role) is None:
         set_password(email, password)
-        named(email).role = role
+        user = named(email)
+        audit.record("role.given", user_id=user.id, before={"role": user.role}, after={"role": role})
+        user.role = role
 
 
 def ensure_people(settings: Settings) -> dict[str, str]:

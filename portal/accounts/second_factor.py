@@ -9,7 +9,7 @@ import structlog
 from markupsafe import Markup
 from sqlalchemy import or_, update
 
-from portal import clock, mail
+from portal import audit, clock, mail
 from portal.accounts import people, recovery, seeds, sessions
 from portal.errors import Conflict, InvalidInput
 from portal.extensions import db
@@ -80,18 +80,23 @@ def turn_on(user: User, code: str) -> list[str]:
     user.totp_step = step
     user.second_factor_at = clock.now()
     sessions.end_others(user)
-    log.info("second_factor_on", user_id=user.id)
+    _tell(user, "on")
     return recovery.make(user)
 
 
 def check(user: User, code: str) -> bool:
-    """Use up a code of the app, or a recovery code, which is said by True. Flushes. Raises WrongCode."""
+    """Use up a code of the app, or a recovery code, which is said by True. Flushes.
+
+    Raises WrongCode; that it was wrong is noted and committed.
+    """
     if _take(user, code):
         return False
     if not recovery.redeem(user, code):
         log.warning("second_factor_failed", user_id=user.id)
+        audit.record("second_factor.refused", user_id=user.id)
+        db.session.commit()
         raise WrongCode
-    log.info("recovery_code_used", user_id=user.id)
+    audit.record("recovery_code.used", user_id=user.id)
     return True
 
 
@@ -99,7 +104,7 @@ def new_recovery_codes(user: User) -> list[str]:
     """Ten new ones instead of those that there were, shown this once. Flushes. Raises Conflict while it is off."""
     if not user.has_second_factor:
         raise Conflict("Recovery codes come with a second factor. Set it up first.")
-    log.info("recovery_codes_made", user_id=user.id)
+    audit.record("recovery_codes.made", user_id=user.id)
     return recovery.make(user)
 
 
@@ -114,7 +119,14 @@ def remove(user: User) -> None:
     """The same without asking, for an operator whom somebody without app and codes has convinced. Flushes."""
     user.totp_seed = user.totp_step = user.second_factor_at = None
     recovery.remove(user)
-    log.info("second_factor_off", user_id=user.id)
+    _tell(user, "off")
+
+
+def _tell(user: User, state: str) -> None:
+    """Write down that it is on or off, and mail its owner: it may have been somebody else."""
+    audit.record(f"second_factor.{state}", user_id=user.id)
+    mail.queue(user, f"second_factor_{state}", f"second_factor_{state}:{user.id}:{clock.now().timestamp()}")
+    log.info(f"second_factor_{state}", user_id=user.id)
 
 
 def _take(user: User, code: str) -> bool:

@@ -8,9 +8,10 @@ from portal import pages
 from portal.accounts import limits, people, recovery, second_factor, sessions
 from portal.accounts.answers import SEE_OTHER, go_on, next_path, page, refused
 from portal.accounts.confirmation import recent_password_required
-from portal.accounts.forms import CodeForm, PasswordForm, TurnOffForm
+from portal.accounts.forms import ChangePasswordForm, CodeForm, PasswordForm, TurnOffForm
 from portal.errors import InvalidInput
 from portal.extensions import db
+from portal.models import User
 
 blueprint = Blueprint("security", __name__, url_prefix="/account")
 
@@ -30,6 +31,45 @@ def confirm() -> ResponseReturnValue:
     sessions.confirmed(current_user.session)
     db.session.commit()
     return go_on()
+
+
+@blueprint.route("/password", methods=["GET", "POST"])
+@login_required
+def password() -> ResponseReturnValue:
+    """Change the password; every other browser is signed out."""
+    form = ChangePasswordForm()
+    if not form.validate_on_submit():
+        return page("accounts/password.html", form)
+    limits.count(current_user.user, "password")
+    user: User = current_user.user
+    try:
+        people.change_password(user, form.current.data, form.password.data)
+    except InvalidInput as error:
+        return refused("accounts/password.html", form, error)
+    sessions.sign_in(user)
+    db.session.commit()
+    flash("Your new password is set, and every other browser is signed out.", "success")
+    return redirect(url_for("account.index"), SEE_OTHER)
+
+
+@blueprint.post("/sessions/<int:browser_id>/end")
+@login_required
+def end_session(browser_id: int) -> ResponseReturnValue:
+    """Sign one browser out."""
+    sessions.end_one(current_user.user, browser_id)
+    db.session.commit()
+    flash("That browser is signed out.", "success")
+    return redirect(url_for("account.index"), SEE_OTHER)
+
+
+@blueprint.post("/sessions/end")
+@login_required
+def end_sessions() -> ResponseReturnValue:
+    """Sign every browser out, this one too."""
+    sessions.end_everywhere(current_user.user)
+    db.session.commit()
+    flash("You are signed out everywhere.", "success")
+    return redirect(url_for("accounts.login"), SEE_OTHER)
 
 
 @blueprint.get("/second-factor")

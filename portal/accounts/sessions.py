@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 from sqlalchemy import ColumnElement, and_, select, update
 
-from portal import clock, tokens
+from portal import audit, clock, tokens
 from portal.accounts import redirects
 from portal.errors import NotFound, Unauthorised, wants_json
 from portal.extensions import db, login_manager, write_aside
@@ -62,6 +62,7 @@ def sign_in(user: User) -> None:
     token = _fresh()
     row = _begin(user, token)
     login_user(SignedIn(row, token))
+    audit.record("session.started", user_id=user.id, subject=str(row.id))
     log.info("signed_in", user_id=user.id, session_id=row.id)
 
 
@@ -104,6 +105,13 @@ def sign_out() -> None:
 def end_all(user: User) -> None:
     """End every session of this user, as a changed password must."""
     _end(UserSession.user_id == user.id)
+
+
+def end_everywhere(user: User) -> None:
+    """Sign this browser out, and every other one of this user."""
+    end_all(user)
+    audit.record("sessions.ended", user_id=user.id)
+    sign_out()
 
 
 def end_others(user: User) -> None:

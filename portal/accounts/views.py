@@ -1,21 +1,17 @@
-"""The pages of the accounts room."""
-
-from typing import Any
+"""The doors: signing up, in and out, and the links that mails carry."""
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
-from sqlalchemy import func, select
 
-from portal import access, pages
+from portal import pages
 from portal.accounts import limits, links, people, recovery, second_factor, sessions
 from portal.accounts.answers import SEE_OTHER, go_on, next_path, page, refused
 from portal.accounts.forms import CodeForm, ForgotForm, NewPasswordForm, SignInForm, SignUpForm
 from portal.accounts.signup import Unclaimed, sign_up
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db
-from portal.models import ApiKey, Customer, User, UserSession
-from portal.purchases import customers
+from portal.models import User
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -147,7 +143,7 @@ def verify(token: str) -> ResponseReturnValue:
     links.verify(token)
     db.session.commit()
     flash("Thank you, your email address is verified.", "success")
-    return redirect(url_for("accounts.index"), SEE_OTHER)
+    return redirect(url_for("account.index"), SEE_OTHER)
 
 
 @blueprint.post("/verify")
@@ -158,40 +154,7 @@ def send_verification() -> ResponseReturnValue:
         links.mail_verification(current_user.user)
         db.session.commit()
     flash("A link is on its way to your mailbox.", "success")
-    return redirect(url_for("accounts.index"), SEE_OTHER)
-
-
-@blueprint.get("/account")
-@login_required
-def index() -> ResponseReturnValue:
-    """The account at a glance."""
-    user: User = current_user.user
-    customer, key_count = _customer_and_keys(user)
-    return render_template(
-        "accounts/index.html",
-        user=user,
-        verified=user.verified_at is not None,
-        plan_name=access.of(customer).plan_name,
-        key_count=key_count,
-        sessions=[_browser(row) for row in sessions.living(user)],
-    )
-
-
-def _browser(row: UserSession) -> dict[str, Any]:
-    return {
-        "created_at": row.created_at,
-        "last_seen_at": row.last_seen_at,
-        "user_agent": row.user_agent,
-        "current": row.id == current_user.session.id,
-    }
-
-
-def _customer_and_keys(user: User) -> tuple[Customer | None, int]:
-    """The user's live customer and how many keys work, in one statement."""
-    keys = select(func.count()).where(ApiKey.customer_id == Customer.id, ApiKey.revoked_at.is_(None))
-    query = select(Customer, keys.scalar_subquery()).where(Customer.user_id == user.id, Customer.mode == "live")
-    row = db.session.execute(query).one_or_none()
-    return (customers.remember(row[0]), row[1]) if row else (None, 0)
+    return redirect(url_for("account.index"), SEE_OTHER)
 
 
 def _new_password(token: str, purpose: str) -> ResponseReturnValue:

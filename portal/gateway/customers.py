@@ -60,6 +60,10 @@ class Customers(Calls):
         """POST /v1/customers."""
         return Customer.read(self._ask("post", "/v1/customers", params, idempotency_key))
 
+    def update_customer(self, stripe_id: str, params: Params) -> Customer:
+        """POST /v1/customers/{id}. It sets what it names, so that once more does no harm and needs no key."""
+        return Customer.read(self._ask("post", f"/v1/customers/{quoted(stripe_id)}", params))
+
     def customer(self, stripe_id: str) -> Customer:
         """The customer and their default card; one that was deleted comes back with `deleted` set."""
         expand = {"expand": ["invoice_settings.default_payment_method"]}

@@ -4,6 +4,7 @@ from portal.models.audit import AuditEntry
 from portal.models.base import Base
 from portal.models.credit import CreditEntry, CreditGrant, CreditPackage, Payment, Reversal, TopUpRule
 from portal.models.customer import Customer, StripeCustomer
+from portal.models.email_change import EmailChange
 from portal.models.event import StripeEvent
 from portal.models.invoice import Invoice, Voiding
 from portal.models.key import ApiKey
@@ -14,32 +15,19 @@ from portal.models.portal_configuration import PortalConfiguration
 from portal.models.purchase import Purchase
 from portal.models.subscription import Subscription, SyncTicket
 from portal.models.trial import TrialUse
-from portal.models.usage import (
-    BillingRun,
-    Meter,
-    MonthlyBill,
-    MonthlyBillLine,
-    UsageAgreement,
-    UsageDay,
-    UsageEvent,
-    UsageSettings,
-)
 from portal.models.user import MailToken, RecoveryCode, User, UserSession
 
 __all__ = [
     "ApiKey",
     "AuditEntry",
     "Base",
-    "BillingRun",
     "CreditEntry",
     "CreditGrant",
     "CreditPackage",
     "Customer",
+    "EmailChange",
     "Invoice",
     "MailToken",
-    "Meter",
-    "MonthlyBill",
-    "MonthlyBillLine",
     "OutboxMail",
     "Payment",
     "PaymentLink",
@@ -55,10 +43,6 @@ __all__ = [
     "SyncTicket",
     "TopUpRule",
     "TrialUse",
-    "UsageAgreement",
-    "UsageDay",
-    "UsageEvent",
-    "UsageSettings",
     "User",
     "UserSession",
     "Voiding",

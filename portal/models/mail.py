@@ -23,6 +23,7 @@ class OutboxMail(Base):
     id: Mapped[pk]
     key: Mapped[str] = mapped_column(String(200), unique=True)
     user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
+    to: Mapped[str | None] = mapped_column(String(254))  # null: the user's own address; forgotten once it is sent
     template: Mapped[str] = mapped_column(String(50))
     context: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]

@@ -27,6 +27,7 @@ class User(Base):
     totp_step: Mapped[int | None] = mapped_column(BigInteger)  # of the last code taken: each is taken once
     second_factor_at: Mapped[datetime | None]  # null: sign-in asks for the password alone
     created_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]  # nobody's any more: what is kept of it names no person
 
     @property
     def is_claimed(self) -> bool:
@@ -86,7 +87,7 @@ class MailToken(Base):
 
     __tablename__ = "mail_tokens"
     __table_args__ = (
-        CheckConstraint(one_of("purpose", "verify", "reset", "claim"), "purpose"),
+        CheckConstraint(one_of("purpose", "verify", "reset", "claim", "email_old", "email_new"), "purpose"),
         Index(None, "user_id", "purpose"),
     )
 

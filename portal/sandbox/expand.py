@@ -38,6 +38,8 @@ def _open(account: "Account", value: Any, names: list[str], path: str) -> None:
         return
     if not names or value is None:
         return
+    if isinstance(value, dict) and value.get("deleted") is True:  # nothing is left to open
+        return
     if not isinstance(value, dict):
         raise refused(path)
     name, rest = names[0], names[1:]

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import StripeCustomer
-from portal.purchases import customers
+from portal.purchases import addresses, customers
 from tests.conftest import Person
 from tests.support import events
 from tests.support.world import World
@@ -91,3 +91,27 @@ def test_an_address_changed_at_stripe_is_known_here(here: World, bob: Person) ->
     here.flush()
     with here.app.app_context():
         assert db.session.execute(select(StripeCustomer.email)).scalar_one() == "robert@example.com"
+
+
+def test_an_address_changed_here_is_told_to_stripe_once_it_can_be(here: World, bob: Person) -> None:
+    ((stripe_id, _),) = names(here)
+    with here.app.app_context():
+        bob.user.email = "robert@example.com"
+        addresses.changed(bob.user)
+        db.session.commit()
+        here.fail(next=2, status=500)
+        assert addresses.tell() == 0
+        assert [addresses.tell(), addresses.tell()] == [1, 0]
+        assert db.session.execute(select(StripeCustomer.email)).scalar_one() == "robert@example.com"
+    assert here.stripe().v1.customers.retrieve(str(stripe_id)).email == "robert@example.com"
+
+
+def test_a_customer_that_is_gone_is_not_told_again_and_again(here: World, bob: Person) -> None:
+    ((stripe_id, _),) = names(here)
+    here.stripe().v1.customers.delete(str(stripe_id))
+    with here.app.app_context():
+        addresses.changed(bob.user)
+        db.session.commit()
+        assert addresses.tell() == 0
+        assert db.session.execute(select(StripeCustomer.new_email)).scalar_one() is None
+    assert names(here) == [(stripe_id, False)]

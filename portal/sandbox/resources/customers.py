@@ -5,6 +5,7 @@ from typing import Any
 from portal.sandbox import checkout, ending, lists, payments, taxing
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
+from portal.sandbox.errors import missing
 from portal.sandbox.expand import on_request
 from portal.sandbox.resources.common import changed, given, with_addresses
 
@@ -63,6 +64,8 @@ def gone(id_: str) -> Json:
 @operation("POST", "/v1/customers/{customer}")
 def update(account: Account, params: Json, customer: str) -> Json:
     found = account.find("customer", customer)
+    if found.get("deleted"):
+        raise missing("customer", customer)
     settings = params.pop("invoice_settings", None)
     account.change(found, changed(found, with_addresses(params)), "customer.updated")
     if settings:

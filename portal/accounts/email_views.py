@@ -1,0 +1,85 @@
+"""Changing the mail address: the form, and the pages of the two mailed links."""
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import pages
+from portal.accounts import email_change
+from portal.accounts.answers import SEE_OTHER, page, refused
+from portal.accounts.confirmation import recent_password_required
+from portal.accounts.forms import NewEmailForm
+from portal.errors import InvalidInput
+from portal.extensions import db
+
+blueprint = Blueprint("email", __name__, url_prefix="/account/email")
+
+WAITING = "Thank you. The address changes once the other one has confirmed it too."
+CHANGED = "Your email address is changed."
+
+
+@blueprint.after_request
+def _keep_tokens_quiet(response: Response) -> Response:
+    """No Referer names an address that holds a token."""
+    return pages.private(response)
+
+
+@blueprint.route("", methods=["GET", "POST"])
+@recent_password_required
+def change() -> ResponseReturnValue:
+    """Ask for another mail address."""
+    form = NewEmailForm()
+    waiting = email_change.pending(current_user.user)
+    if not form.validate_on_submit():
+        return page("accounts/email.html", form, waiting=waiting)
+    try:
+        email_change.request(current_user.user, form.email.data)
+    except InvalidInput as error:
+        return refused("accounts/email.html", form, error, waiting=waiting)
+    db.session.commit()
+    flash("We mailed a link to both addresses. The change waits for both.", "success")
+    return redirect(url_for("email.change"), SEE_OTHER)
+
+
+@blueprint.post("/drop")
+@recent_password_required
+def drop() -> ResponseReturnValue:
+    """Keep the address that there is."""
+    email_change.drop(current_user.user)
+    db.session.commit()
+    flash("Your email address stays as it is.", "success")
+    return redirect(url_for("account.index"), SEE_OTHER)
+
+
+@blueprint.route("/approve/<token>", methods=["GET", "POST"])
+def approve(token: str) -> ResponseReturnValue:
+    """The old address says yes, or that it was somebody else. Only a button uses the link up."""
+    if request.method != "POST":
+        waiting = email_change.of_link(token, email_change.OLD)
+        return render_template("accounts/approve_email.html", change=waiting)
+    if request.form.get("answer") == "no":
+        return _refuse(token)
+    return _accept(token, email_change.OLD)
+
+
+@blueprint.route("/confirm/<token>", methods=["GET", "POST"])
+def confirm(token: str) -> ResponseReturnValue:
+    """The new address says that it is theirs."""
+    if request.method != "POST":
+        waiting = email_change.of_link(token, email_change.NEW)
+        return render_template("accounts/verify.html", email=waiting.new_email)
+    return _accept(token, email_change.NEW)
+
+
+def _accept(token: str, purpose: str) -> ResponseReturnValue:
+    is_made = email_change.accept(token, purpose)
+    db.session.commit()
+    flash(CHANGED if is_made else WAITING, "success")
+    return redirect(url_for("account.index"), SEE_OTHER)
+
+
+def _refuse(token: str) -> ResponseReturnValue:
+    email_change.refuse(token)
+    db.session.commit()
+    flash("The change is stopped and every browser is signed out. Now choose a new password.", "success")
+    return redirect(url_for("accounts.forgot"), SEE_OTHER)
