@@ -12,6 +12,8 @@ def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
     """Write our column types as SQLAlchemy's own, so that old migrations never depend on today's models."""
     if kind == "type" and type(item).__name__ == "UTCDateTime":
         return "sa.DateTime(timezone=True)"
+    if kind == "type" and type(item).__name__ == "ExactDecimal":
+        return "sa.String(length=40)"
     return False
 
 

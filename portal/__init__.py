@@ -32,6 +32,7 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
         keys,
         logs,
         pages,
+        usage,
         webhooks,
     )
     from portal import settings as settings_module
@@ -52,7 +53,7 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
     errors.init_app(app)
     gateway.init_app(app, settings, before_call=extensions.refuse_open_transaction)
 
-    for room in (accounts, billing, credits, keys, webhooks):
+    for room in (accounts, billing, credits, keys, usage, webhooks):
         room.init_app(app)
     health.init_app(app)
     cli.init_app(app)

@@ -1,15 +1,17 @@
 """JSON bodies, validated by a model and refused by field."""
 
+import json
 from collections.abc import Callable
+from decimal import Decimal
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from flask import request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from portal.errors import InvalidInput
+from portal.errors import InvalidInput, PortalError
 
 Params = ParamSpec("Params")
 Body = TypeVar("Body", bound="JsonBody")
@@ -19,6 +21,13 @@ class JsonBody(BaseModel):
     """The root of all bodies: nothing is turned into another type, nothing unknown is taken."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    exact: ClassVar[bool] = False  # whether its numbers are read as decimals, digit by digit
+
+    @classmethod
+    def refusal(cls, error: ValidationError, given: Any) -> PortalError:
+        """What a body is refused with that does not fit."""
+        return InvalidInput("Some fields were not accepted.", errors=by_field(error))
 
 
 def takes(
@@ -46,13 +55,19 @@ def read(model: type[Body]) -> Body:
     sent = request.get_data()  # not content_length: a chunked body names none
     if sent and not request.is_json:
         raise UnsupportedMediaType
+    given = _parsed(sent, exact=model.exact) if sent else {}
     try:
-        given = request.get_json() if sent else {}
         return model.model_validate(given)
-    except BadRequest:
-        raise InvalidInput("The body is not JSON.", errors={"body": "not JSON"}) from None
     except ValidationError as error:
-        raise InvalidInput("Some fields were not accepted.", errors=by_field(error)) from None
+        raise model.refusal(error, given) from None
+
+
+def _parsed(sent: bytes, *, exact: bool) -> Any:
+    """The JSON of a body. NaN and its like are no JSON, but known: the field that has one is refused."""
+    try:
+        return json.loads(sent, parse_float=Decimal, parse_constant=Decimal) if exact else request.get_json()
+    except (BadRequest, ValueError):
+        raise InvalidInput("The body is not JSON.", errors={"body": "not JSON"}) from None
 
 
 def by_field(error: ValidationError) -> dict[str, str]:

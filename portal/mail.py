@@ -5,7 +5,7 @@ Without MAIL_URL mails become `.eml` files in INSTANCE_PATH/outbox.
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -69,6 +69,13 @@ def queue(user: User, template: str, key: str, *, to: str | None = None, **conte
     db.session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
     # Once it is committed it goes out at once, rather than within the minute.
     event.listen(db.session(), "after_commit", lambda _session: jobs.ring(), once=True)
+
+
+def unsaid(keys: Iterable[str]) -> list[str]:
+    """Those of these keys that no mail was queued under yet, for chores that find the same things each minute."""
+    asked = list(keys)
+    said = set(db.session.execute(select(OutboxMail.key).where(OutboxMail.key.in_(asked))).scalars())
+    return [key for key in asked if key not in said]
 
 
 def withdraw(user: User, *templates: str) -> None:

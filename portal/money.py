@@ -36,6 +36,11 @@ def round_half_up(value: Decimal) -> int:
     return int(value.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
+def half_up(top: int, bottom: int) -> int:
+    """The nearest whole number to a fraction that is not below zero; a half goes up."""
+    return (2 * top + bottom) // (2 * bottom)
+
+
 def major(amount: int, currency: str) -> Decimal:
     """4999 usd as Decimal("49.99")."""
     return Decimal(amount).scaleb(-exponent(currency))

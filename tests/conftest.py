@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal.accounts import people
+from portal.accounts import passwords, people
 from portal.extensions import db, limiter
 from portal.models import User
 from tests.support import browsing, servers
@@ -35,6 +36,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite_only: what does not depend on the database; run once")
+    # The cast signs in a thousand times, and no stranger can guess at it: test_passwords holds the real cost.
+    passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 def worker() -> str:

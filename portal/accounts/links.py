@@ -71,8 +71,7 @@ def owner(raw: str, purpose: str) -> User:
 def verify(raw: str) -> User:
     """Note that the mail address is its user's. Raises LinkSpent."""
     user = _redeem(raw, "verify")
-    user.verified_at = user.verified_at or clock.now()
-    log.info("email_verified", user_id=user.id)
+    _verified(user)
     return user
 
 
@@ -86,9 +85,17 @@ def set_password(raw: str, purpose: str, password: str) -> User:
     db.session.commit()  # no lock is held while hashing
     password_hash = passwords.hash(password)
     user = _redeem(raw, purpose)
-    user.verified_at = user.verified_at or clock.now()  # the link came by mail
+    _verified(user)  # the link came by mail
     people.store_password(user, password_hash)
     return user
+
+
+def _verified(user: User) -> None:
+    """The address is this user's; the first time that is known they are made welcome."""
+    if user.verified_at is None:
+        user.verified_at = clock.now()
+        mail.queue(user, "welcome", f"welcome:{user.id}", page=mail.external("billing.pricing"))
+        log.info("email_verified", user_id=user.id)
 
 
 def _mail(user: User, purpose: str) -> None:

@@ -14,7 +14,8 @@ MAX_LENGTH = 1024  # far above any passphrase; bounds what hashing reads
 COMMON = Path(__file__).parent / "common_passwords.txt"
 
 # argon2id with 19 MiB, two passes, one lane: OWASP's Password Storage Cheat Sheet.
-HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+SHIPPED = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+HASHER = SHIPPED  # tests put a cheaper one in its place
 
 
 def check(password: str, email: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Row, and_, select
 from portal import clock, mail
 from portal.billing import words
 from portal.extensions import db
-from portal.models import Customer, Invoice, OutboxMail, Plan, Subscription
+from portal.models import Customer, Invoice, Plan, Subscription
 from portal.settings import current_settings
 
 LAST_DAY = timedelta(days=1)
@@ -24,14 +24,12 @@ def run() -> int:
     """The tick's chore: the mail that is due to each whose payment failed; gives how many. Commits."""
     grace = timedelta(days=current_settings().grace_days)
     due = {_key(owed, grace): owed for owed in _owing()}
-    known = select(OutboxMail.key).where(OutboxMail.key.in_(due))
-    for key in db.session.execute(known).scalars():
-        del due[key]
-    plans = {plan.tier: plan for plan in db.session.execute(select(Plan)).scalars()} if due else {}
-    for key, owed in due.items():
-        _mail(key, owed, grace, plans)
+    unsaid = mail.unsaid(due)
+    plans = {plan.tier: plan for plan in db.session.execute(select(Plan)).scalars()} if unsaid else {}
+    for key in unsaid:
+        _mail(key, due[key], grace, plans)
     db.session.commit()
-    return len(due)
+    return len(unsaid)
 
 
 def stage(since: datetime, grace: timedelta, now: datetime) -> str:

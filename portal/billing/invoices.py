@@ -1,17 +1,20 @@
 """Invoices as the pages show them."""
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import select
 
-from portal import clock, gateway
+from portal import clock, gateway, mail
 from portal.billing import subscriptions
 from portal.extensions import db
-from portal.models import Invoice
+from portal.models import Customer, Invoice
 from portal.purchases import copies, customers, tickets
 
 log = structlog.get_logger()
+
+STILL_NEWS = timedelta(days=3)  # as long as Stripe tries to deliver an event
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def apply(snapshot: Snapshot) -> bool:
         subscriptions.apply(snapshot.subscription)
     if snapshot.facts.status != "draft" and tickets.use(snapshot.mode, snapshot.facts.id, snapshot.number):
         _write(snapshot, customer.id)
+        _tell(snapshot.facts, customer)
     return True
 
 
@@ -79,10 +83,31 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
         "synced_at": clock.now(),
     }
     copies.write(Invoice, snapshot.mode, facts.id, values)
+
+
+def _tell(facts: gateway.Invoice, customer: Customer) -> None:
+    amounts = {"invoice": facts.id, "currency": facts.currency}
     if facts.status == "paid":
-        log.info("payment_succeeded", invoice=facts.id, amount=facts.amount_paid, currency=facts.currency)
+        log.info("payment_succeeded", amount=facts.amount_paid, **amounts)
+        _mail_receipt(facts, customer)
     elif facts.attempted:
-        log.info("payment_failed", invoice=facts.id, amount=facts.amount_due, currency=facts.currency)
+        log.info("payment_failed", amount=facts.amount_due, **amounts)
+
+
+def _mail_receipt(facts: gateway.Invoice, customer: Customer) -> None:
+    """Once an invoice, for what was paid just now: an invoice that is read years later was told of then."""
+    paid_at, now = facts.paid_at, clock.now(customer.clock_at)
+    if facts.amount_paid and paid_at and facts.hosted_url and paid_at > now - STILL_NEWS:
+        mail.queue(
+            customer.user,
+            "receipt",
+            f"receipt:{facts.id}",
+            amount=facts.amount_paid,
+            currency=facts.currency,
+            number=facts.number,
+            paid_at=paid_at.isoformat(),
+            page=facts.hosted_url,
+        )
 
 
 def latest(customer_id: int, limit: int = 12) -> list[Invoice]:

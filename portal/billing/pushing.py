@@ -1,20 +1,24 @@
 """The catalogue's prices at Stripe: `flask catalogue push`."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from portal.billing import plans
 from portal.credits import packages
 from portal.purchases import prices
 from portal.purchases.prices import Entry, Pushed
+from portal.usage import meters
 
 
 def push(mode: str, *, dry_run: bool = False) -> Iterator[Pushed]:
-    """Bring every price of the catalogue, plans and credits, to Stripe, price by price; commits each."""
-    yield from prices.bring(mode, [*_plans(), *packages.entries()], dry_run=dry_run)
+    """Bring every price of the catalogue, plans, credits and meters, to Stripe, price by price; commits each."""
+    entries = [*_plans(), *packages.entries(), *meters.entries()]
+    yield from prices.bring(mode, entries, dry_run=dry_run)
 
 
 def _plans() -> Iterator[Entry]:
     for plan in plans.every_plan():
         for price in plan.prices:
             if not price.withdrawn and not plan.withdrawn:
-                yield Entry(price.key, price, plan, plan.name, price.interval, {"tier": plan.tier})
+                amount, facts = Decimal(price.amount), {"tier": plan.tier}
+                yield Entry(price.key, price, plan, plan.name, amount, price.interval, metadata=facts)

@@ -10,6 +10,7 @@ from portal import money
 from portal.credits import packages
 from portal.extensions import db
 from portal.models import Customer, Plan, Price
+from portal.usage import meters
 
 RULE = "=" * 70
 
@@ -21,10 +22,11 @@ class Seeded:
     lines: list[str] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
     packages: list[str] = field(default_factory=list)  # likewise, a line for each package of credits
+    meters: list[str] = field(default_factory=list)  # and for each meter
 
 
 def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> Seeded:
-    """Bring plans, prices and packages to what the catalogue says, withdraw what it lost. Again changes nothing.
+    """Bring all that is sold to what the catalogue says, withdraw what it lost. Again changes nothing.
 
     `price_ids` are the live price ids given by the environment, by catalogue key: they win over pushed ones.
     Flushes.
@@ -49,6 +51,7 @@ def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> Seeded:
     if changed:  # what a running portal remembers of entitlements is stale
         db.session.execute(update(Customer).values(access_version=Customer.access_version + 1))
     done.packages = packages.seed(catalogue, price_ids)
+    done.meters = meters.seed(catalogue, price_ids)
     db.session.flush()
     return done
 
@@ -118,6 +121,7 @@ def report(done: Seeded) -> str:
     ready = f"{len(missing)} prices are not at Stripe yet: run `flask catalogue push`."
     lines += ["", ready if missing else "Stripe integration ready for production use."]
     lines += ["", "Seeding credit packages...", *(f"  ✓ {line}" for line in done.packages)]
+    lines += ["", "Seeding meters...", *(f"  ✓ {line}" for line in done.meters)]
     return "\n".join([*lines, "", RULE, "Seed completed successfully!", RULE])
 
 

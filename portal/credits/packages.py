@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from portal import money
 from portal.errors import InvalidInput, StripeUnavailable
 from portal.extensions import db
 from portal.models import CreditPackage
+from portal.purchases import loading
 from portal.purchases.items import Item
 from portal.purchases.prices import Entry
 from portal.settings import current_settings
@@ -56,7 +58,8 @@ def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> list[str]:
     lines = []
     for position, facts in enumerate(_wanted(catalogue, price_ids)):
         row = known.pop(facts["key"], None)
-        lines.append(f"{_write(row, facts | {'position': position})} {facts['name']} credits")
+        done = loading.bring(CreditPackage, row, facts | {"position": position})
+        lines.append(f"{done} {facts['name']} credits")
     for row in known.values():
         if not row.withdrawn:
             row.withdrawn = True
@@ -90,22 +93,13 @@ def _wanted(catalogue: file.Catalogue, price_ids: dict[str, str]) -> Iterator[di
     } | ({"live_price_id": price_ids["credit"]} if "credit" in price_ids else {})
 
 
-def _write(row: CreditPackage | None, facts: dict[str, Any]) -> str:
-    if row is None:
-        db.session.add(CreditPackage(**facts))
-        return "Created"
-    differing = {name: value for name, value in facts.items() if getattr(row, name) != value}
-    for name, value in differing.items():
-        setattr(row, name, value)
-    return "Updated" if differing else "Unchanged"
-
-
 def entries() -> Iterator[Entry]:
     """What `flask catalogue push` brings to Stripe of the packages."""
     for package in _on_sale():
         key = "credit" if package.is_custom else f"credits-{package.key}"
         name = f"{package.credits:,} credits" + ("" if package.is_custom else f" ({package.name})")
-        yield Entry(key, package, package, name, metadata={"credits": str(package.credits)})
+        facts = {"credits": str(package.credits)}
+        yield Entry(key, package, package, name, Decimal(package.amount), metadata=facts)
 
 
 def offers(mode: str = "live") -> list[Offer]:

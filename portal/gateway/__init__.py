@@ -21,6 +21,7 @@ from portal.gateway.shapes import (
     SubscriptionItem,
 )
 from portal.gateway.signatures import BadSignature, verify
+from portal.gateway.usage import InvoiceItem
 from portal.settings import Settings
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Clock",
     "Customer",
     "Invoice",
+    "InvoiceItem",
     "Lane",
     "PaymentIntent",
     "PaymentLink",

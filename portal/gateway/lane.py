@@ -9,10 +9,11 @@ from portal.gateway.customers import Customers
 from portal.gateway.payments import Charge, PaymentIntent, Reversal
 from portal.gateway.shapes import PaymentLink, Price, Product, Session
 from portal.gateway.subscriptions import Subscriptions
+from portal.gateway.usage import Usage
 
 
-class Lane(Customers, Subscriptions):
-    """One mode's door, its calls by noun; those about customers and subscriptions stand in files of their own."""
+class Lane(Customers, Subscriptions, Usage):
+    """One mode's door, its calls by noun; the larger nouns stand in files of their own."""
 
     # Checkout
 

@@ -6,6 +6,7 @@ times aware UTC. Fields that Stripe moved over the years are read where they are
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Self
 
 Json = dict[str, Any]
@@ -61,13 +62,17 @@ class Product:
 
 @dataclass(frozen=True)
 class Price:
-    """A price at Stripe. `interval` is None for a one-time price; `amount` is None where tiers decide."""
+    """A price at Stripe. `interval` is None for a one-time price; `amount` is None where tiers decide.
+
+    `unit_amount` is the exact price of one, in minor units: a part of a cent where usage is metered.
+    """
 
     id: str
     product: str
     product_name: str  # empty unless the product was expanded
     active: bool
     amount: int | None
+    unit_amount: Decimal | None
     currency: str
     interval: str | None
     metered: bool
@@ -84,12 +89,21 @@ class Price:
             product_name=product.get("name", "") if isinstance(product, dict) else "",
             active=bool(data.get("active")),
             amount=data.get("unit_amount"),
+            unit_amount=_unit_amount(data),
             currency=data["currency"],
             interval=recurring.get("interval"),
             metered=recurring.get("usage_type") == "metered",
             lookup_key=data.get("lookup_key"),
             tier=(data.get("metadata") or {}).get("tier") or None,
         )
+
+
+def _unit_amount(data: Json) -> Decimal | None:
+    """What one costs: Stripe can count in packages ("per 1,000"), and names the package's price then."""
+    exact = data.get("unit_amount_decimal")
+    if exact is None:
+        return None
+    return Decimal(str(exact)) / ((data.get("transform_quantity") or {}).get("divide_by") or 1)
 
 
 @dataclass(frozen=True)
@@ -179,6 +193,7 @@ class Invoice:
     next_attempt_at: datetime | None  # None: Stripe does not try by itself
     paid_at: datetime | None
     livemode: bool
+    metadata: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, data: Json) -> Self:
@@ -209,6 +224,7 @@ class Invoice:
             next_attempt_at=time(data.get("next_payment_attempt")),
             paid_at=time((data.get("status_transitions") or {}).get("paid_at")),
             livemode=data["livemode"],
+            metadata=data.get("metadata") or {},
         )
 
 
@@ -241,6 +257,7 @@ class Session:
     subscription: str | None
     invoice: str | None
     payment_intent: str | None
+    setup_intent: str | None
     payment_failed: bool  # complete, but its delayed payment came to nothing
     payment_link: str | None
     amount_subtotal: int | None
@@ -273,6 +290,7 @@ class Session:
             subscription=id_of(data.get("subscription")),
             invoice=id_of(data.get("invoice")),
             payment_intent=id_of(intent),
+            setup_intent=id_of(data.get("setup_intent")),
             payment_failed=unpaid and intent_status in ("requires_payment_method", "canceled"),
             payment_link=id_of(data.get("payment_link")),
             amount_subtotal=data.get("amount_subtotal"),

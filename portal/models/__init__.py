@@ -15,12 +15,23 @@ from portal.models.portal_configuration import PortalConfiguration
 from portal.models.purchase import Purchase
 from portal.models.subscription import Subscription, SyncTicket
 from portal.models.trial import TrialUse
+from portal.models.usage import (
+    BillingRun,
+    Meter,
+    MonthlyBill,
+    MonthlyBillLine,
+    UsageAgreement,
+    UsageDay,
+    UsageEvent,
+    UsageSettings,
+)
 from portal.models.user import MailToken, RecoveryCode, User, UserSession
 
 __all__ = [
     "ApiKey",
     "AuditEntry",
     "Base",
+    "BillingRun",
     "CreditEntry",
     "CreditGrant",
     "CreditPackage",
@@ -28,6 +39,9 @@ __all__ = [
     "EmailChange",
     "Invoice",
     "MailToken",
+    "Meter",
+    "MonthlyBill",
+    "MonthlyBillLine",
     "OutboxMail",
     "Payment",
     "PaymentLink",
@@ -43,6 +57,10 @@ __all__ = [
     "SyncTicket",
     "TopUpRule",
     "TrialUse",
+    "UsageAgreement",
+    "UsageDay",
+    "UsageEvent",
+    "UsageSettings",
     "User",
     "UserSession",
     "Voiding",

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk, stripe_id
 
-REASONS = ("purchase", "spend", "refund", "dispute", "reinstatement", "grant", "adjustment", "expiry")
+REASONS = ("purchase", "spend", "usage", "refund", "dispute", "reinstatement", "grant", "adjustment", "expiry")
 OPEN_GRANT = text("remaining > 0")
 
 

@@ -27,6 +27,8 @@ class Customer(Base):
     has_grants: Mapped[bool] = mapped_column(default=False, server_default=false())
     access_version: Mapped[int] = mapped_column(default=0)  # raised in each transaction that changes access
     suspended_at: Mapped[datetime | None]  # null: not suspended
+    suspended_for: Mapped[str | None] = mapped_column(String(30))  # why, one of usage.suspension's words
+    cluster: Mapped[str | None] = mapped_column(String(100))  # where its metered work runs; null: not assigned
     test_clock: Mapped[str | None] = mapped_column(String(255))  # Stripe's id of the test clock it lives on
     clock_at: Mapped[datetime | None]  # that clock's time, which is this customer's now; null: the real time
     created_at: Mapped[datetime]

@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from portal import gateway
 from portal.errors import PortalError
 from portal.extensions import db
-from portal.models import CreditPackage, Plan, Price
+from portal.models import CreditPackage, Meter, Plan, Price
 from portal.settings import current_settings
 
 
@@ -25,16 +26,18 @@ class Entry:
     """A price of the catalogue and the row whose product it goes under; `key` is its name in the environment."""
 
     key: str
-    price: Price | CreditPackage
-    owner: Plan | CreditPackage
+    price: Price | CreditPackage | Meter
+    owner: Plan | CreditPackage | Meter
     product_name: str
+    unit_amount: Decimal  # minor units; a part of one where usage is metered
     interval: str | None = None  # None: paid once
+    counts: str | None = None  # the event name of its meter at Stripe; None: it is not metered
     metadata: dict[str, str] = field(default_factory=dict)
 
     @property
-    def terms(self) -> tuple[int, str, str | None]:
-        """What must be the same at Stripe: amount in minor units, currency, interval."""
-        return (self.price.amount, self.price.currency, self.interval)
+    def terms(self) -> tuple[Decimal, str, str | None]:
+        """What must be the same at Stripe: the price of one in minor units, currency, interval."""
+        return (self.unit_amount, self.price.currency, self.interval)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def _bring(
     mode: str,
     entry: Entry,
     found: gateway.Price | None,
-    products: dict[Plan | CreditPackage, str],
+    products: dict[Plan | CreditPackage | Meter, str],
     dry_run: bool,
 ) -> Pushed:
     what = "created"
@@ -87,7 +90,7 @@ def _bring(
 
 
 def _compare(entry: Entry, found: gateway.Price) -> None:
-    theirs = (found.amount, found.currency, found.interval)
+    theirs = (found.unit_amount, found.currency, found.interval)
     if entry.terms != theirs:
         raise PriceDiffers(
             f"{entry.key}: the catalogue says {entry.terms}, Stripe's {found.id} says {theirs}. Give the "
@@ -98,14 +101,28 @@ def _compare(entry: Entry, found: gateway.Price) -> None:
 def _create(mode: str, entry: Entry, product: str) -> gateway.Price:
     params = {
         "product": product,
-        "unit_amount": entry.price.amount,
+        "unit_amount_decimal": f"{entry.unit_amount:f}",
         "currency": entry.price.currency,
         "lookup_key": entry.price.lookup_key,
         "metadata": {**entry.metadata, "portal_mode": mode},
     }
     if entry.interval:
-        params["recurring"] = {"interval": entry.interval}
+        params["recurring"] = {"interval": entry.interval} | _metered(mode, entry)
     return gateway.of(mode).create_price(params, _key("price", params))
+
+
+def _metered(mode: str, entry: Entry) -> dict[str, str]:
+    """What makes a price count usage: Stripe takes none without a meter, which is adopted or made."""
+    if entry.counts is None:
+        return {}
+    params = {
+        "display_name": entry.product_name,
+        "event_name": entry.counts,
+        "default_aggregation": {"formula": "sum"},
+    }
+    lane = gateway.of(mode)
+    meter = lane.meters().get(entry.counts) or lane.create_meter(params, _key("meter", params))
+    return {"usage_type": "metered", "meter": meter}
 
 
 def _product(mode: str, entry: Entry) -> str:

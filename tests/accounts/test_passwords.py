@@ -31,6 +31,10 @@ def test_nothing_is_trimmed():
     assert not passwords.verify(passwords.hash(" surrounded "), "surrounded")
 
 
+def test_what_is_shipped_costs_what_owasp_asks_for():
+    assert passwords.SHIPPED.hash("x").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
 def test_hashes_are_argon2id_and_salted():
     assert passwords.hash(PASSWORD).startswith("$argon2id$")
     assert passwords.hash(PASSWORD) != passwords.hash(PASSWORD)

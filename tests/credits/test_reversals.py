@@ -10,40 +10,15 @@ from sqlalchemy import select
 from portal import gateway
 from portal.credits import ledger, reversals
 from portal.extensions import db
-from portal.models import CreditEntry, Customer, OutboxMail, Payment, Purchase, Reversal
+from portal.models import CreditEntry, Customer, OutboxMail, Payment
 from tests.conftest import Person
 from tests.support import events
+from tests.support.credits import balance, buy, moves
 from tests.support.world import World
-
-DISPUTED = "4000 0000 0000 0259"
-INQUIRED = "4000 0000 0000 1976"
-
-
-def buy(here: World, person: Person, card: str = "4242 4242 4242 4242") -> str:
-    """Basic: 5,500 credits for $45; gives the payment intent."""
-    person.browser.open("/credits")
-    person.browser.press("Buy Basic")
-    person.browser.pay(card)
-    with here.app.app_context():
-        return str(db.session.execute(select(Purchase.payment_intent)).scalar_one())
 
 
 def refund(here: World, intent: str, amount: int) -> stripe.Refund:
     return here.stripe().v1.refunds.create({"payment_intent": intent, "amount": amount})
-
-
-def ledger_of(here: World) -> list[tuple[str, int]]:
-    with here.app.app_context():
-        query = select(CreditEntry.reason, CreditEntry.amount).order_by(CreditEntry.id)
-        return [(reason, amount) for reason, amount in db.session.execute(query)]
-
-
-def balance(here: World) -> int:
-    """The stored balance, once it is what the entries say."""
-    with here.app.app_context():
-        stored = db.session.execute(select(Customer.credit_balance)).scalar_one()
-        assert stored == sum(db.session.execute(select(CreditEntry.amount)).scalars())
-        return int(stored)
 
 
 @pytest.fixture
@@ -57,7 +32,7 @@ def test_a_full_refund_takes_all_of_it_once(here: World, paid: str) -> None:
     refund(here, paid, 4500)
     here.flush()
     here.flush()
-    assert ledger_of(here) == [("purchase", 5500), ("refund", -5500)]
+    assert moves(here) == [("purchase", 5500), ("refund", -5500)]
     assert balance(here) == 0
     with here.app.app_context():
         payment = db.session.execute(select(Payment)).scalar_one()
@@ -71,7 +46,7 @@ def test_partial_refunds_are_exact_together(here: World, paid: str) -> None:
         refund(here, paid, amount)
         here.flush()
     assert balance(here) == 0
-    assert len(ledger_of(here)) == 6
+    assert len(moves(here)) == 6
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
@@ -96,7 +71,7 @@ def test_a_refund_heard_of_before_its_purchase_is_not_lost(here: World, alice: P
     refund(here, intent, 900)
     heard = next(event for event in events.since(here, mark) if event["type"] == "charge.refunded")
     assert events.deliver(here, heard).json()["status"] == "processed"
-    assert ledger_of(here) == [("purchase", 5500), ("refund", -1100)]
+    assert moves(here) == [("purchase", 5500), ("refund", -1100)]
     here.flush()
     assert balance(here) == 4400
 
@@ -118,40 +93,6 @@ def test_what_was_spent_becomes_debt_that_the_next_purchase_pays(here: World, al
     assert "You owe" not in alice.browser.open("/credits").text
 
 
-def test_a_dispute_takes_the_credits_and_winning_it_puts_them_back(here: World, alice: Person) -> None:
-    buy(here, alice, DISPUTED)
-    here.flush()
-    assert balance(here) == 0
-    dispute = _dispute(here)
-    evidence = {"evidence": {"uncategorized_text": "winning_evidence"}, "submit": True}
-    here.stripe().v1.disputes.update(dispute, evidence)
-    here.flush()
-    assert ledger_of(here) == [("purchase", 5500), ("dispute", -5500), ("reinstatement", 5500)]
-    assert balance(here) == 5500
-
-
-def test_a_lost_dispute_keeps_them(here: World, alice: Person) -> None:
-    buy(here, alice, DISPUTED)
-    here.stripe().v1.disputes.close(_dispute(here))
-    here.flush()
-    assert ledger_of(here) == [("purchase", 5500), ("dispute", -5500)]
-
-
-def test_an_inquiry_changes_nothing(here: World, alice: Person) -> None:
-    buy(here, alice, INQUIRED)
-    here.flush()
-    assert ledger_of(here) == [("purchase", 5500)]
-    with here.app.app_context():
-        assert db.session.execute(select(Reversal.kind, Reversal.status)).one() == (
-            "dispute",
-            "warning_needs_response",
-        )
-
-
-def _dispute(here: World) -> str:
-    return str(here.stripe().v1.disputes.list({"limit": 1}).data[0].id)
-
-
 def facts(kind: str, name: str, amount: int, status: str) -> gateway.Reversal:
     from portal import clock
 
@@ -170,21 +111,6 @@ def seen(here: World, paid: str, *found: gateway.Reversal) -> None:
         snapshot = reversals.Snapshot("live", tickets.take("live", charge_id), charge, found)
         assert reversals.apply(snapshot) is not None
         db.session.commit()
-
-
-def test_a_refund_that_fails_later_is_put_back(here: World, paid: str) -> None:
-    seen(here, paid, facts("refund", "re_1", 4500, "succeeded"))
-    seen(here, paid, facts("refund", "re_1", 4500, "failed"))
-    seen(here, paid, facts("refund", "re_1", 4500, "failed"))
-    assert ledger_of(here) == [("purchase", 5500), ("refund", -5500), ("reinstatement", 5500)]
-    assert balance(here) == 5500
-
-
-def test_a_pending_refund_waits(here: World, paid: str) -> None:
-    seen(here, paid, facts("refund", "re_1", 900, "pending"))
-    assert balance(here) == 5500
-    seen(here, paid, facts("refund", "re_1", 900, "succeeded"))
-    assert balance(here) == 4400
 
 
 def test_a_refund_and_a_dispute_of_the_whole_take_it_once(here: World, paid: str) -> None:
@@ -226,7 +152,7 @@ def test_a_refund_of_what_bought_no_credits_is_parked(here: World, bob: Person) 
     assert len(raised) == 2
     for event in raised:
         assert events.deliver(here, event).json()["status"] == "parked"
-    assert ledger_of(here) == []
+    assert moves(here) == []
 
 
 def test_a_refund_in_test_mode_never_touches_the_live_balance(here: World, paid: str) -> None:

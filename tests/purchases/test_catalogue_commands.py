@@ -65,7 +65,7 @@ def test_once_pushed_the_price_ids_are_printed(app: Flask, flask: Callable[..., 
 def test_seeding_again_changes_nothing_and_says_so(app: Flask, flask: Callable[..., Any]) -> None:
     before = ids()
     output = flask("seed-plans").output
-    assert output.count("✓ Unchanged") == 5 + 6  # plans, and packages with the custom amount
+    assert output.count("✓ Unchanged") == 5 + 6 + 4  # plans, packages with the custom amount, and meters
     assert "Created" not in output.replace("Plans created", "")
     assert ids() == before
 

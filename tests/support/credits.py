@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, Purchase
+from tests.support.browsing import CARD
 from tests.support.world import World
 
 if TYPE_CHECKING:
@@ -31,6 +32,21 @@ def begin(person: "Person", package: str = "Basic") -> None:
     """On to the checkout page of a package."""
     person.browser.open("/credits")
     person.browser.press(f"Buy {package}")
+
+
+def buy(here: World, person: "Person", card: str = CARD) -> str:
+    """Buy Basic, 5,500 credits for $45, with this card; gives the payment intent."""
+    begin(person)
+    person.browser.pay(card)
+    with here.app.app_context():
+        return str(db.session.execute(select(Purchase.payment_intent)).scalar_one())
+
+
+def moves(here: World) -> list[tuple[str, int]]:
+    """Reason and amount of each entry, oldest first; the stored balance is their sum."""
+    found = [(reason, amount) for reason, amount, _ in entries(here)]
+    assert balance(here) == sum(amount for _, amount in found)
+    return found
 
 
 def session_id(here: World) -> str:

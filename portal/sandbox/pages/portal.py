@@ -1,18 +1,27 @@
-"""The billing portal: cancel, resume, another card, invoices."""
+"""The billing portal: everything about a customer on one page, or the one thing that a flow leads to."""
 
 from typing import Any
 
-from flask import Response, abort, request
+from flask import Response, abort
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox import ending, payments, subscribing
+from portal.sandbox import previewing, subscribing, taxing
 from portal.sandbox.account import Account
-from portal.sandbox.errors import StripeError
 from portal.sandbox.pages import forms
 from portal.sandbox.pages.base import account_of, go, page, pages
 from portal.sandbox.resources.customers import RUNNING
 
 Json = dict[str, Any]
+REASONS = {
+    "customer_service": "Customer service was less than expected",
+    "low_quality": "Quality was less than expected",
+    "missing_features": "I need more features",
+    "other": "Other reason",
+    "switched_service": "I found an alternative",
+    "too_complex": "Ease of use was less than expected",
+    "too_expensive": "It's too expensive",
+    "unused": "I no longer need it",
+}
 
 
 @pages.get("/b/session/<session_id>")
@@ -22,99 +31,108 @@ def show_portal(session_id: str) -> Response:
 
 
 def home(account: Account, session: Json, typed: Any, wrong: Json, status: int = 200) -> Response:
-    """Everything on one page; a flow for one thing alone shows that thing first."""
+    """The portal, or its part that the session's flow is about."""
     customer = account.find("customer", session["customer"])
-    default = account.get(customer["invoice_settings"]["default_payment_method"])
-    mine = "json_extract(json, '$.customer') = ?"
-    subscriptions = account.store.select(account.mode, "subscription", RUNNING, customer["id"])
-    invoices = account.store.select(account.mode, "invoice", mine, customer["id"], limit=24)
-    used = (account.get(s["default_payment_method"]) for s in subscriptions)
+    flow = session["flow"] or {"type": None}
+    after = (flow.get("after_completion") or {}).get("redirect") or {}
     return page(
         "portal.html",
         status,
-        (session["return_url"],),
+        (session["return_url"], after.get("return_url")),
         session=session,
+        flow=flow["type"],
+        features=features(account, session),
         customer=customer,
-        method=default or next((m for m in used if m), None),
-        subscriptions=[s | {"ends": ends(s), "period_end": subscribing.period_end(s)} for s in subscriptions],
+        cards=cards(account, customer),
+        default=customer["invoice_settings"]["default_payment_method"],
+        subscriptions=plans(account, session, customer),
         product=lambda item: account.find("product", item["price"]["product"])["name"],
-        invoices=[i for i in invoices if i["status"] != "draft"],
+        change=change(account, session) if flow["type"] == "subscription_update_confirm" else None,
+        invoices=invoices(account, customer),
+        tax_ids=taxing.of(account, customer["id"]),
+        tax_types=taxing.OFFERED,
+        countries=forms.COUNTRIES,
+        reasons=REASONS,
         typed=typed,
         wrong=wrong,
     )
 
 
-def ends(subscription: Json) -> int | None:
-    """When a subscription that was cancelled will end."""
-    if subscription["cancel_at_period_end"]:
-        return subscribing.period_end(subscription)
-    moment: int | None = subscription["cancel_at"]
-    return moment
+def features(account: Account, session: Json) -> Json:
+    """What the session's configuration lets a customer do."""
+    found: Json = account.find("billing_portal.configuration", session["configuration"])["features"]
+    return found
 
 
-@pages.post("/b/session/<session_id>/cancel/<subscription_id>")
-def cancel(session_id: str, subscription_id: str) -> Answer:
-    """A portal's cancellation sets cancel_at and leaves cancel_at_period_end false, unlike the API's."""
-    account, session = opened(session_id)
-    with account.store.transaction():
-        subscription = own(account, session, subscription_id)
-        end = subscribing.period_end(subscription)
-        changes = ending.scheduled(account, subscription, None, end)
-        account.change(subscription, changes, "customer.subscription.updated")
-    return go(after(session))
-
-
-@pages.post("/b/session/<session_id>/resume/<subscription_id>")
-def resume(session_id: str, subscription_id: str) -> Answer:
-    account, session = opened(session_id)
-    with account.store.transaction():
-        subscription = own(account, session, subscription_id)
-        changes = ending.scheduled(account, subscription, False, None)
-        account.change(subscription, changes, "customer.subscription.updated")
-    return go(f"/b/session/{session_id}")
-
-
-@pages.post("/b/session/<session_id>/card")
-def change_card(session_id: str) -> Response | Answer:
-    account, session = opened(session_id)
-    wrong = forms.problems(request.form)
-    if wrong:
-        return home(account, session, request.form, wrong, 422)
-    try:
-        with account.store.transaction():
-            customer = account.find("customer", session["customer"])
-            method = forms.method(account, request.form, customer["email"])
-            become_default(account, customer, payments.attach(account, method, customer))
-    except StripeError as error:
-        field, words = forms.explain(error)
-        return home(account, session, request.form, {field: words}, 402)
-    return go(after(session))
-
-
-def become_default(account: Account, customer: Json, method: Json) -> None:
-    """The new card pays for everything from now on."""
-    settings = customer["invoice_settings"] | {"default_payment_method": method["id"]}
-    account.change(customer, {"invoice_settings": settings}, "customer.updated")
-    for subscription in account.store.select(account.mode, "subscription", RUNNING, customer["id"]):
-        if subscription["default_payment_method"]:
-            changes = {"default_payment_method": method["id"]}
-            account.change(subscription, changes, "customer.subscription.updated")
-
-
-def after(session: Json) -> str:
-    """Where a finished flow leads: back to the portal, or where the flow says."""
-    completion = (session["flow"] or {}).get("after_completion") or {}
-    if completion.get("type") == "redirect":
-        return str(completion["redirect"]["return_url"])
-    return f"/b/session/{session['id']}"
-
-
-def own(account: Account, session: Json, subscription_id: str) -> Json:
-    """A subscription of the session's customer, or 404."""
-    found = account.get(subscription_id) or {}
-    if found.get("object") != "subscription" or found["customer"] != session["customer"]:
+def require(account: Account, session: Json, feature: str) -> Json:
+    """The feature, or 404 where the configuration has switched it off."""
+    found: Json = features(account, session)[feature]
+    if not found["enabled"]:
         abort(404)
     return found
+
+
+def cards(account: Account, customer: Json) -> list[Json]:
+    """A customer's payment methods, newest first."""
+    mine = "json_extract(json, '$.customer') = ?"
+    return account.store.select(account.mode, "payment_method", mine, customer["id"])
+
+
+def plans(account: Account, session: Json, customer: Json) -> list[Json]:
+    """The subscriptions that the page is about, with the day of their renewal or end."""
+    found = account.store.select(account.mode, "subscription", RUNNING, customer["id"])
+    about = subject(session)
+    chosen = [one for one in found if about in (None, one["id"])]
+    return [one | {"ends": one["cancel_at"], "period_end": subscribing.period_end(one)} for one in chosen]
+
+
+def subject(session: Json) -> str | None:
+    """The subscription that a flow is about."""
+    flow = session["flow"] or {"type": ""}
+    details = flow.get(flow["type"]) or {}
+    id_: str | None = details.get("subscription")
+    return id_
+
+
+def invoices(account: Account, customer: Json) -> list[Json]:
+    """The newest invoices that a customer may see."""
+    mine = "json_extract(json, '$.customer') = ? AND json_extract(json, '$.status') <> 'draft'"
+    return account.store.select(account.mode, "invoice", mine, customer["id"], limit=24)
+
+
+def change(account: Account, session: Json) -> Json:
+    """The plan change that a flow asks to confirm: the new items and what they cost today."""
+    subscription = account.find("subscription", str(subject(session)))
+    items = wanted(account, session)
+    terms = {"proration_behavior": features(account, session)["subscription_update"]["proration_behavior"]}
+    with account.store.transaction():
+        shown = previewing.preview(account, None, subscription, items, terms)
+    today = shown["billing_reason"] == "subscription_update"
+    return {"items": items, "today": shown["amount_due"] if today else 0, "invoice": shown}
+
+
+def wanted(account: Account, session: Json) -> list[Json]:
+    """The items of a flow's change, with their prices."""
+    items = session["flow"]["subscription_update_confirm"]["items"]
+    return [item | {"price": account.find("price", item["price"])} for item in items]
+
+
+def finished(session: Json) -> Answer:
+    """On from a flow that is done: back to the portal, to where the flow says, or to a word of thanks."""
+    completion = (session["flow"] or {}).get("after_completion") or {}
+    if completion.get("type") == "redirect":
+        return go(str(completion["redirect"]["return_url"]))
+    if completion.get("type") == "hosted_confirmation":
+        return go(f"/b/session/{session['id']}/done")
+    return go(f"/b/session/{session['id']}")
+
+
+@pages.get("/b/session/<session_id>/done")
+def portal_done(session_id: str) -> Response:
+    _, session = opened(session_id)
+    asked = (session["flow"] or {}).get("after_completion") or {}
+    words = (asked.get("hosted_confirmation") or {}).get("custom_message") or "Your change has been saved."
+    return page("message.html", heading="Done", words=words)
 
 
 def opened(session_id: str) -> tuple[Account, Json]:

@@ -1,16 +1,18 @@
 """Billing portal: configurations and sessions."""
 
+import copy
 from typing import Any
 
-from portal.sandbox import lists
+from portal.sandbox import flows, lists
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
+CONFIGURATION = "billing_portal.configuration"
 FEATURES: Json = {
-    "customer_update": {"allowed_updates": ["email"], "enabled": True},
+    "customer_update": {"allowed_updates": ["email", "name", "address", "tax_id"], "enabled": True},
     "invoice_history": {"enabled": True},
     "payment_method_update": {"enabled": True, "payment_method_configuration": None},
     "subscription_cancel": {
@@ -23,16 +25,22 @@ FEATURES: Json = {
         "billing_cycle_anchor": None,
         "default_allowed_updates": [],
         "enabled": False,
+        "products": None,
         "proration_behavior": "none",
         "schedule_at_period_end": {"conditions": []},
         "trial_update_behavior": "end_trial",
     },
 }
+ABSENT: Json = {  # what isn't named in a new configuration is off
+    "customer_update": {"allowed_updates": [], "enabled": False},
+    "invoice_history": {"enabled": False},
+    "payment_method_update": {"enabled": False},
+    "subscription_cancel": {"enabled": False},
+}
 
 
-def new_configuration(account: Account, params: Json, default: bool) -> Json:
-    """A configuration; what isn't given is as in the default one."""
-    features = {name: part | given(params.get("features", {}).get(name) or {}) for name, part in FEATURES.items()}
+def new_configuration(account: Account, params: Json, features: Json, default: bool) -> Json:
+    """A configuration with these features."""
     business = {"headline": None, "privacy_policy_url": None, "terms_of_service_url": None}
     fields = {
         "active": True,
@@ -40,52 +48,75 @@ def new_configuration(account: Account, params: Json, default: bool) -> Json:
         "default_return_url": params.get("default_return_url"),
         "features": features,
         "is_default": default,
-        "login_page": {"enabled": False, "url": None},
+        "login_page": {"enabled": False, "url": None} | given(params.get("login_page") or {}),
         "metadata": params.get("metadata") or {},
         "name": params.get("name"),
         "updated": account.now(),
     }
-    return account.add("billing_portal.configuration", fields, "billing_portal.configuration.created")
+    return account.add(CONFIGURATION, fields, f"{CONFIGURATION}.created")
+
+
+def combined(known: Json, asked: Json) -> Json:
+    """Features with the parts of them that were asked for replaced, however deep they lie."""
+    made = copy.deepcopy(known)
+    for name, part in asked.items():
+        inner = made.get(name)
+        if isinstance(inner, dict) and isinstance(part, dict):
+            made[name] = combined(inner, part)
+        else:
+            made[name] = [] if part is None and isinstance(inner, list) else part
+    return made
+
+
+def with_quantities(features: Json) -> Json:
+    """The products of a plan change as they are answered."""
+    fixed = {"enabled": False, "maximum": None, "minimum": 1}
+    products = features["subscription_update"]["products"]
+    for product in products or []:
+        product["adjustable_quantity"] = fixed | (product.get("adjustable_quantity") or {})
+    return features
 
 
 def default_configuration(account: Account) -> Json:
     """The configuration that applies when a session names none; made when it is first needed."""
-    known = account.store.select(
-        account.mode, "billing_portal.configuration", "json_extract(json, '$.is_default')", limit=1
-    )
-    return known[0] if known else new_configuration(account, {}, default=True)
+    known = account.store.select(account.mode, CONFIGURATION, "json_extract(json, '$.is_default')", limit=1)
+    return known[0] if known else new_configuration(account, {}, FEATURES, default=True)
 
 
 @operation("POST", "/v1/billing_portal/configurations")
 def create(account: Account, params: Json) -> Json:
     default_configuration(account)
-    return new_configuration(account, given(params), default=False)
+    params = given(params)
+    asked: Json = params["features"]
+    features = combined(combined(FEATURES, ABSENT), asked)
+    return new_configuration(account, params, with_quantities(features), default=False)
 
 
 @operation("GET", "/v1/billing_portal/configurations/{configuration}")
 def retrieve(account: Account, params: Json, configuration: str) -> Json:
-    return account.find("billing_portal.configuration", configuration)
+    return account.find(CONFIGURATION, configuration)
 
 
 @operation("POST", "/v1/billing_portal/configurations/{configuration}")
 def update(account: Account, params: Json, configuration: str) -> Json:
-    found = account.find("billing_portal.configuration", configuration)
+    found = account.find(CONFIGURATION, configuration)
     changes = changed(
         found, {n: params[n] for n in ("active", "default_return_url", "metadata", "name") if n in params}
     )
-    if params.get("features"):
-        asked = params["features"]
-        changes["features"] = {n: part | given(asked.get(n) or {}) for n, part in found["features"].items()}
+    for name in ("business_profile", "features", "login_page"):
+        if params.get(name):
+            changes[name] = combined(found[name], params[name])
+    if "features" in changes:
+        with_quantities(changes["features"])
     changes["updated"] = account.now()
-    return account.change(found, changes, "billing_portal.configuration.updated")
+    return account.change(found, changes, f"{CONFIGURATION}.updated")
 
 
 @operation("GET", "/v1/billing_portal/configurations")
 def index(account: Account, params: Json) -> Json:
     default_configuration(account)
     filters = {"$.active": params.get("active"), "$.is_default": params.get("is_default")}
-    url = "/v1/billing_portal/configurations"
-    return lists.page(account, "billing_portal.configuration", params, url, filters)
+    return lists.page(account, CONFIGURATION, params, "/v1/billing_portal/configurations", filters)
 
 
 @operation("POST", "/v1/billing_portal/sessions")
@@ -95,8 +126,7 @@ def create_session(account: Account, params: Json) -> Json:
         raise missing_parameter("customer")
     account.find("customer", params["customer"], "customer")
     if params.get("configuration"):
-        kind = "billing_portal.configuration"
-        configuration = account.find(kind, params["configuration"], "configuration")
+        configuration = account.find(CONFIGURATION, params["configuration"], "configuration")
     else:
         configuration = default_configuration(account)
     id_ = account.new_id("billing_portal.session")
@@ -104,22 +134,9 @@ def create_session(account: Account, params: Json) -> Json:
         "id": id_,
         "configuration": configuration["id"],
         "customer": params["customer"],
-        "flow": flow(params.get("flow_data")),
+        "flow": flows.begin(account, params["customer"], configuration["features"], params.get("flow_data")),
         "locale": params.get("locale"),
         "return_url": params.get("return_url") or configuration["default_return_url"],
         "url": f"{account.config.pages}/b/session/{id_}",
     }
     return account.add("billing_portal.session", fields, "billing_portal.session.created")
-
-
-def flow(data: Json | None) -> Json | None:
-    """What flow_data asks for, in the form that the session shows."""
-    if not data:
-        return None
-    completion = data.get("after_completion") or {"type": "portal_homepage"}
-    names = ("subscription_cancel", "subscription_update", "subscription_update_confirm")
-    shown = {name: data.get(name) for name in names}
-    if shown["subscription_cancel"]:
-        shown["subscription_cancel"] = {"retention": None} | shown["subscription_cancel"]
-    after = {"hosted_confirmation": None, "redirect": None} | completion
-    return {"type": data["type"], "after_completion": after} | shown

@@ -1,0 +1,94 @@
+"""What is told before it happens, by the customer's own clock: a trial that ends, a card that expires."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, or_, select
+
+from portal import clock, mail
+from portal.billing import words
+from portal.billing.banners import TRIAL_ENDS_SOON
+from portal.extensions import db
+from portal.models import Customer, Plan, Subscription
+
+BEFORE_A_CARD_EXPIRES = timedelta(days=30)
+
+Running = Row[Subscription, Customer]
+Due = dict[str, tuple[str, Running]]  # by the mail's key: its template, and whom it is for
+
+
+def run() -> int:
+    """The tick's chore: mail what is due and was not said before; gives how many. Commits."""
+    due: Due = _trials() | _cards()
+    unsaid = mail.unsaid(due)
+    plans = {plan.tier: plan for plan in db.session.execute(select(Plan)).scalars()} if unsaid else {}
+    for key in unsaid:
+        template, (subscription, customer) = due[key]
+        facts = _facts(subscription) | {"plan": words.name(subscription, plans)}
+        mail.queue(customer.user, template, key, page=mail.external("billing.overview"), **facts)
+    db.session.commit()
+    return len(unsaid)
+
+
+def expires_at(year: int, month: int) -> datetime:
+    """When a card stops to work: at the end of its last month."""
+    return datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+
+
+def _facts(subscription: Subscription) -> dict[str, Any]:
+    return {
+        "amount": subscription.amount,
+        "currency": subscription.currency,
+        "interval": subscription.interval,
+        "ends_at": subscription.trial_end.isoformat() if subscription.trial_end else None,
+        "has_card": subscription.card is not None,
+        "brand_of_card": (subscription.card_brand or "").capitalize(),
+        "last4": subscription.card_last4,
+        "exp_month": subscription.card_exp_month,
+        "exp_year": subscription.card_exp_year,
+    }
+
+
+def _trials() -> Due:
+    """Trials that end within three days, and go on: one that was cancelled brings no payment."""
+    latest = clock.now() + TRIAL_ENDS_SOON
+    query = _running().where(
+        Subscription.status == "trialing",
+        Subscription.cancel_at.is_(None),
+        or_(Subscription.trial_end <= latest, Customer.clock_at.is_not(None)),
+    )
+    found = {}
+    for row in _rows(query):
+        ends, now = row[0].trial_end, clock.now(row[1].clock_at)
+        if ends is not None and now < ends <= now + TRIAL_ENDS_SOON:
+            found[f"trial-ending:{row[0].stripe_id}:{ends:%Y%m%d}"] = ("trial_ending", row)
+    return found
+
+
+def _cards() -> Due:
+    """Cards in their last month that pay something; a card is named by what its owner sees of it."""
+    now = clock.now()
+    months = Subscription.card_exp_year * 12 + Subscription.card_exp_month
+    this_month = now.year * 12 + now.month
+    soon = months.between(this_month, this_month + 1)
+    found = {}
+    for row in _rows(_running().where(or_(soon, Customer.clock_at.is_not(None)))):
+        card = row[0].card
+        if card and _expires_soon(expires_at(card.exp_year, card.exp_month), clock.now(row[1].clock_at)):
+            name = f"{row[1].id}:{card.brand}:{card.last4}:{card.exp_year}-{card.exp_month}"
+            found[f"card-expiring:{name}"] = ("card_expiring", row)
+    return found
+
+
+def _expires_soon(end: datetime, now: datetime) -> bool:
+    return now < end <= now + BEFORE_A_CARD_EXPIRES
+
+
+def _running() -> Any:
+    joined = select(Subscription, Customer).join(Customer, Customer.id == Subscription.customer_id)
+    return joined.where(Subscription.ended_at.is_(None), Subscription.status != "incomplete")
+
+
+def _rows(query: Any) -> Sequence[Running]:
+    return db.session.execute(query.order_by(Subscription.id)).all()

@@ -1,0 +1,139 @@
+"""A report of usage: read whole, and refused whole, by the index of its first bad event."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+from pydantic import Field, ValidationError
+
+from portal import clock
+from portal.errors import Conflict, InvalidInput, PortalError
+from portal.inputs import JsonBody, by_field
+from portal.usage import closing, meters, quantities
+from portal.usage.months import Month
+
+MOST_EVENTS = 1000
+# As Stripe bounds its own meter events (https://docs.stripe.com/api/billing/meter-event/create).
+OLDEST = timedelta(days=35)
+AHEAD = timedelta(minutes=5)
+
+
+Quantity = Annotated[Decimal, Field(strict=False, ge=0, le=quantities.MOST, decimal_places=quantities.DECIMALS)]
+Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Event(JsonBody):
+    """What was used: so much of a meter, at a time (now, where none is given), under an identifier used once."""
+
+    meter: Annotated[str, Field(min_length=1, max_length=64)]
+    quantity: Quantity
+    timestamp: Annotated[str, Field(max_length=40)] | None = None
+    identifier: Identifier
+
+
+class Report(JsonBody):
+    """1 to 1000 events: all are taken, or none."""
+
+    exact: ClassVar[bool] = True
+
+    events: Annotated[list[Event], Field(min_length=1, max_length=MOST_EVENTS)]
+
+    @classmethod
+    def refusal(cls, error: ValidationError, given: Any) -> PortalError:
+        """The first bad event's; one before it may be bad in a way that only the database tells."""
+        found = {place: words for place, words in by_field(error).items() if place.startswith("events.")}
+        if not found:
+            index = MOST_EVENTS if error.errors()[0]["type"] == "too_long" else None
+            return InvalidInput(f"Send 1 to {MOST_EVENTS:,} events.", errors=by_field(error), index=index)
+        first = min(int(place.split(".")[1]) for place in found)
+        if first:
+            read(cls.model_validate({"events": given["events"][:first]}).events, clock.now())
+        words = {place: word for place, word in found.items() if place.startswith(f"events.{first}.")}
+        return InvalidInput(f"Event {first} was not accepted.", errors=words or found, index=first)
+
+
+class Repeated(Conflict):
+    """One identifier for two different things."""
+
+    code = "identifier_reused"
+    title = "An identifier stands there twice"
+
+
+class Row(NamedTuple):
+    """An event as it is stored."""
+
+    identifier: str
+    meter_id: int
+    units: int
+    nanos: int
+    occurred_at: datetime
+    month: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A report that may be stored: each identifier once, in their order, so that two at once never deadlock.
+
+    `late` counts the events of a month that is closed; they go on the bill of `billed_with`.
+    """
+
+    rows: list[Row]
+    sent: int
+    late: int
+    billed_with: Month
+
+
+def read(events: Sequence[Event], now: datetime) -> Batch:
+    """Check each event in its turn, and decide whose bill it is on. Raises InvalidInput, Repeated: with an index.
+
+    Opens the transaction that has to store the batch: no month closes until it ends.
+    """
+    closed = closing.closed_since(Month.of(now - OLDEST))
+    ids = {meter.key: meter.id for meter in meters.on_sale()}
+    bounds = (now - OLDEST, now, now + AHEAD)
+    once: dict[str, Row] = {}
+    for index, event in enumerate(events):
+        row = _row(index, event, ids, bounds)
+        first = once.setdefault(row.identifier, row)
+        if first is not row and first[1:4] != row[1:4]:
+            raise _repeated(index, row.identifier)
+    late = [row for row in once.values() if row.month in closed]
+    for row in late:
+        billed = closing.billed_with(Month.of_number(row.month), closed)
+        once[row.identifier] = row._replace(month=billed.number)
+    return Batch(sorted(once.values()), len(events), len(late), closing.billed_with(Month.of(now), closed))
+
+
+def _row(index: int, event: Event, ids: Mapping[str, int], bounds: tuple[datetime, datetime, datetime]) -> Row:
+    oldest, now, latest = bounds
+    if event.meter not in ids:
+        raise _refused(index, "meter", f"There is no such meter: use {', '.join(ids)}.")
+    moment = _moment(event.timestamp) if event.timestamp else now
+    if moment is None:
+        raise _refused(index, "timestamp", "Give a time with its zone, such as 2026-11-21T14:05:00Z.")
+    if moment > latest:
+        raise _refused(index, "timestamp", "This lies in the future.")
+    if moment < oldest:
+        raise _refused(index, "timestamp", f"Its period is closed: that is more than {OLDEST.days} days ago.")
+    units, nanos = quantities.split(event.quantity)
+    return Row(event.identifier, ids[event.meter], units, nanos, moment, moment.year * 100 + moment.month)
+
+
+def _moment(written: str) -> datetime | None:
+    """A time in UTC; None for what is no time, or has no zone."""
+    try:
+        moment = datetime.fromisoformat(written)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _refused(index: int, field: str, words: str) -> InvalidInput:
+    return InvalidInput(f"Event {index}: {words}", errors={f"events.{index}.{field}": words}, index=index)
+
+
+def _repeated(index: int, identifier: str) -> Repeated:
+    words = f'"{identifier}" stands in this batch already, for something else.'
+    return Repeated(f"Event {index}: {words}", errors={f"events.{index}.identifier": words}, index=index)

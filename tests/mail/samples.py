@@ -1,0 +1,42 @@
+"""Facts for each mail: one sample for each way that it can read. A name is the template's, or `template-way`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+SOON = "2027-03-01T12:00:00+00:00"
+LATER = "2027-03-07T12:00:00+00:00"
+
+PAGE = {"page": "https://portal.test/billing"}
+LINK = {"url": "https://portal.test/verify/t0ken", "expires": datetime(2027, 3, 1, 12, tzinfo=UTC)}
+MONEY = {"amount": 4999, "currency": "usd"}
+FAILED = {"plan": "Pro", "until": LATER, "ended": False, "again": SOON, **MONEY, **PAGE}
+TRIAL = {"plan": "Pro", "ends_at": SOON, "interval": "month", "has_card": True, **MONEY, **PAGE}
+CARD = {"plan": "Pro", "brand_of_card": "Visa", "last4": "4242", "exp_month": 3, "exp_year": 2027, **PAGE}
+CREDITS = {"credits": 5500, "balance": 6000, "order": "PO-7F3K9QXM2C", "auto": False, **MONEY, **PAGE}
+TAKEN = {"what": "refund", "credits": -5500, "balance": 500, **MONEY, **PAGE}
+
+SAMPLES: dict[str, dict[str, Any]] = {
+    "card_expiring": CARD,
+    "claim": LINK,
+    "confirm_payment": FAILED,
+    "confirm_payment-ended": FAILED | {"ended": True},
+    "credits_added": CREDITS,
+    "credits_added-auto": CREDITS | {"auto": True},
+    "credits_reversed": TAKEN,
+    "credits_reversed-owed": TAKEN | {"what": "dispute", "balance": -500},
+    "credits_reversed-back": TAKEN | {"credits": 5500, "balance": 6000},
+    "credits_reversed-won": TAKEN | {"what": "dispute", "credits": 5500, "balance": 6000},
+    "low_balance": {"balance": 90, "threshold": 100, **PAGE},
+    "payment_failed": FAILED,
+    "payment_failed-last": FAILED | {"again": None},
+    "payment_failed-ended": FAILED | {"ended": True},
+    "receipt": {"number": "ABC-0001", "paid_at": SOON, **MONEY, **PAGE},
+    "reset": LINK,
+    "top_up_failed": {"why": "Your card was declined. We try again later.", "paused": False, **PAGE},
+    "top_up_failed-paused": {"why": "Your card was declined three times.", "paused": True, **PAGE},
+    "trial_ended_early": TRIAL,
+    "trial_ending": TRIAL,
+    "trial_ending-no_card": TRIAL | {"has_card": False},
+    "verify": LINK,
+    "welcome": PAGE,
+}
