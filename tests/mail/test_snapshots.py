@@ -35,7 +35,7 @@ def rendered(sample: str) -> dict[str, str]:
     """Both forms of a mail, each with its subject on top."""
     user = User(id=1, email="alice@example.com", name="Alice", timezone="Europe/Vienna")
     facts = {"url": None, "page": None, **SAMPLES[sample]}
-    composed = mail._compose(mail.Letter(1, sample, sample.partition("-")[0], user, facts))
+    composed = mail._compose(mail.Letter(1, sample, sample.partition("-")[0], user, user.email, facts))
     assert composed.subject
     return {
         "txt": f"Subject: {composed.subject}\n\n{composed.body}\n",
