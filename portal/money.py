@@ -54,6 +54,11 @@ def text(amount: int, currency: str, *, short: bool = False) -> str:
     return _format(value, currency, digits)
 
 
+def every(interval: str, count: int = 1) -> str:
+    """How often a price is paid: "a month", or "every 3 months"."""
+    return f"a {interval}" if count == 1 else f"every {count} {interval}s"
+
+
 def unit_text(value: Decimal, currency: str, *, decimals: int = 3) -> str:
     """A price per unit, in the currency's major unit, half up: Decimal("0.00818") usd as "$0.008"."""
     step = Decimal(1).scaleb(-decimals)

@@ -91,6 +91,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     _serve_static(app)
     app.jinja_env.filters.update(
         money=money_text,
+        every=money.every,
         money_short=lambda amount, currency: money_text(amount, currency, short=True),
         date=date_text,
         datetime=datetime_text,

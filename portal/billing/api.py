@@ -79,6 +79,7 @@ def _shown(subscription: Subscription, by_tier: dict[str, Plan]) -> dict[str, ob
         "amount": subscription.amount,
         "currency": subscription.currency,
         "interval": subscription.interval,
+        "interval_count": subscription.interval_count,
         "current_period_end": rfc3339(subscription.current_period_end),
         "cancel_at": rfc3339(subscription.cancel_at),
         "ended_at": rfc3339(subscription.ended_at),

@@ -44,7 +44,8 @@ def _trial(subscription: Subscription, now: datetime) -> list[Banner]:
     if subscription.trial_end is None or subscription.cancel_at or subscription.trial_end - now > TRIAL_ENDS_SOON:
         return []
     cost = money.text(subscription.amount, subscription.currency, short=True)
-    text = f"Your trial ends on {date_text(subscription.trial_end)}. Then it is {cost} a {subscription.interval}"
+    how_often = money.every(subscription.interval, subscription.interval_count)
+    text = f"Your trial ends on {date_text(subscription.trial_end)}. Then it is {cost} {how_often}"
     if subscription.card is None:
         return [Banner("warning", f"{text}, and there is no card to pay with: add one, or the plan ends.")]
     return [Banner("info", f"{text}, unless you cancel before.")]

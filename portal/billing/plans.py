@@ -92,7 +92,8 @@ def price_for(plan: Plan, cycle: str) -> Price | None:
 def in_words(item: items.Item) -> str:
     """What is bought and what it costs, such as "Pro, $49.99 a month"."""
     cost = money.text(item.amount, item.currency, short=True)
-    return f"{item.name}, {cost} a {item.interval}" if item.interval else f"{item.name}, {cost}"
+    how_often = f" {money.every(item.interval, item.interval_count)}" if item.interval else ""
+    return f"{item.name}, {cost}{how_often}"
 
 
 def _offer(plan: Plan, price: Price, mine: access.Access | None, positions: dict[str, int]) -> Offer:

@@ -95,7 +95,7 @@ def _values(snapshot: Snapshot, known: Known) -> dict[str, Any]:
         "amount": sum((one.price.amount or 0) * one.quantity for one in facts.items),
         "currency": item.price.currency,
         "interval": item.price.interval or "month",
-        "interval_count": item.interval_count,
+        "interval_count": item.price.interval_count,
         "current_period_end": facts.period_end,
         "trial_end": facts.trial_end,
         "cancel_at": facts.ends_at,

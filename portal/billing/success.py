@@ -127,12 +127,11 @@ def _rendered(look: Look, given: Given) -> str:
         is_owner=look.is_owner,
         order=purchase.number,
         plan_name=purchase.name,
-        price={"amount": purchase.amount, "currency": purchase.currency, "interval": purchase.interval},
+        price=purchase,
         form_fields=given,
         poll_url=url_for("success.state", **given),
         check_url=url_for("success.page", **given),
         sign_in_url=url_for("accounts.login", next=url_for("success.page", **given)),
         pay_url=purchase.session_url,
         key_prefix=keys[0].prefix if keys else None,
-        charged=False if shown in ("declined", "expired", "unpaid") else None,
     )

@@ -149,6 +149,7 @@ def _described(subscription: Subscription, by_tier: dict[str, Plan], now: dateti
         "amount": subscription.amount,
         "currency": subscription.currency,
         "interval": subscription.interval,
+        "interval_count": subscription.interval_count,
         "next_payment_at": subscription.current_period_end if renews else None,
         "next_payment_amount": subscription.amount,
         "cancel_at": subscription.cancel_at,

@@ -75,6 +75,7 @@ class Price:
     unit_amount: Decimal | None
     currency: str
     interval: str | None
+    interval_count: int
     metered: bool
     lookup_key: str | None
     tier: str | None
@@ -92,6 +93,7 @@ class Price:
             unit_amount=_unit_amount(data),
             currency=data["currency"],
             interval=recurring.get("interval"),
+            interval_count=recurring.get("interval_count") or 1,
             metered=recurring.get("usage_type") == "metered",
             lookup_key=data.get("lookup_key"),
             tier=(data.get("metadata") or {}).get("tier") or None,
@@ -112,17 +114,14 @@ class SubscriptionItem:
 
     price: Price
     quantity: int
-    interval_count: int
     period_end: datetime | None
 
     @classmethod
     def read(cls, data: Json) -> Self:
         """From subscription.items.data: since basil each item has a period of its own."""
-        recurring = data["price"].get("recurring") or {}
         return cls(
             price=Price.read(data["price"]),
             quantity=data.get("quantity") or 1,
-            interval_count=recurring.get("interval_count") or 1,
             period_end=time(data.get("current_period_end")),
         )
 

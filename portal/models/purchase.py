@@ -55,6 +55,7 @@ class Purchase(Base):
     amount: Mapped[amount]
     currency: Mapped[currency]
     interval: Mapped[str | None] = mapped_column(String(5))  # null for one-time payments
+    interval_count: Mapped[int] = mapped_column(default=1, server_default="1")
     credits: Mapped[int | None] = mapped_column(BigInteger)  # what credits purchases give; null for other kinds
     auto: Mapped[bool] = mapped_column(default=False, server_default=false())  # a top-up; nobody was there
     nonce: Mapped[str | None] = mapped_column(String(255))  # of the form or call that it came by

@@ -126,6 +126,7 @@ def _claim(customer: Customer, item: Item, stripe_customer: str, way: Way) -> Pu
         amount=item.amount,
         currency=item.currency,
         interval=item.interval,
+        interval_count=item.interval_count,
         credits=item.credits,
         nonce=way.nonce,
         params=_session_params(customer, item, number, stripe_customer, way),

@@ -31,6 +31,7 @@ class Item:
     stripe_id: str | None
     metered: bool = False
     quantity: int = 1
+    interval_count: int = 1
     credits: int | None = None  # what credits purchases give; None for other kinds
 
     @property
@@ -124,4 +125,5 @@ def _from_stripe(price_id: str, mode: str) -> Item | None:
         interval=price.interval,
         stripe_id=price.id,
         metered=price.metered,
+        interval_count=price.interval_count,
     )

@@ -92,6 +92,7 @@ def arrive(mode: str, session: gateway.Session, price: gateway.Price) -> Purchas
         amount=session.amount_subtotal or 0,
         currency=session.currency or price.currency,
         interval=price.interval,
+        interval_count=price.interval_count,
         params={},
         session_id=session.id,
         payment_link=session.payment_link,

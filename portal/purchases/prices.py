@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from portal import gateway
+from portal import gateway, money
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.models import CreditPackage, Meter, Plan, Price
@@ -36,8 +36,8 @@ class Entry:
 
     @property
     def terms(self) -> tuple[Decimal, str, str | None]:
-        """What must be the same at Stripe: the price of one in minor units, currency, interval."""
-        return (self.unit_amount, self.price.currency, self.interval)
+        """What must be the same at Stripe: the price of one in minor units, currency, and how often: "a month"."""
+        return (self.unit_amount, self.price.currency, self.interval and money.every(self.interval))
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def _bring(
 
 
 def _compare(entry: Entry, found: gateway.Price) -> None:
-    theirs = (found.unit_amount, found.currency, found.interval)
+    how_often = found.interval and money.every(found.interval, found.interval_count)
+    theirs = (found.unit_amount, found.currency, how_often)
     if entry.terms != theirs:
         raise PriceDiffers(
             f"{entry.key}: the catalogue says {entry.terms}, Stripe's {found.id} says {theirs}. Give the "

@@ -171,7 +171,7 @@ def test_the_allow_list_decides_what_is_sold(here: World, alice: Person, key: st
         {
             "currency": "usd",
             "unit_amount": 700,
-            "recurring": {"interval": "month"},
+            "recurring": {"interval": "month", "interval_count": 3},
             "product_data": {"name": "Special"},
             "metadata": {"tier": "enterprise"},
         }
@@ -184,7 +184,9 @@ def test_the_allow_list_decides_what_is_sold(here: World, alice: Person, key: st
     assert "Choose Pro" not in alice.browser.text
     alice.browser.open(call(here, key, "/api/auth/stripe/checkout", {"price_id": outside}).json()["url"])
     alice.browser.pay()
+    assert "$7.00 every 3 months" in alice.browser.text
     assert call(here, key, "/v1/receipt", method="GET").json()["tier"] == "enterprise"
+    assert "USD every 3 months" in alice.browser.open("/billing").text
 
 
 def test_an_allowed_price_without_a_tier_is_refused(here: World, key: str, monkeypatch: Any) -> None:

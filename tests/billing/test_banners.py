@@ -14,7 +14,14 @@ CARD = {"card_brand": "visa", "card_last4": "4242", "card_exp_month": 12, "card_
 
 
 def told(invoices: list[Invoice] | None = None, **facts: object) -> list[banners.Banner]:
-    given = {"stripe_id": "sub_1", "amount": 4999, "currency": "usd", "interval": "month", **facts}
+    given = {
+        "stripe_id": "sub_1",
+        "amount": 4999,
+        "currency": "usd",
+        "interval": "month",
+        "interval_count": 1,
+        **facts,
+    }
     return banners.of(Subscription(**given), GRACE, NOW, invoices or [])
 
 
