@@ -31,6 +31,7 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
         health,
         keys,
         logs,
+        openapi,
         pages,
         usage,
         webhooks,
@@ -56,5 +57,6 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
     for room in (accounts, billing, credits, keys, usage, webhooks):
         room.init_app(app)
     health.init_app(app)
+    openapi.init_app(app)
     cli.init_app(app)
     return app

@@ -77,7 +77,7 @@ def _actor() -> tuple[str, int | None]:
     if not has_request_context():
         return "command", None
     if caller := g.get("caller"):
-        return "key", caller.key_id
+        return ("key", caller.key_id) if caller.key_id else ("user", caller.user_id)
     if current_user.is_authenticated:
         return "user", current_user.id
     return "user", None

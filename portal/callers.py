@@ -1,6 +1,6 @@
-"""Who calls the JSON API: an API key, looked up by its hash in one statement."""
+"""Who calls the JSON API: an API key or an access token, each looked up in one statement."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
@@ -8,73 +8,103 @@ from typing import ParamSpec
 
 from flask import g, request
 from flask.typing import ResponseReturnValue
+from flask_jwt_extended import decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import PyJWTError
 from sqlalchemy import bindparam, select, update
 
-from portal import clock
-from portal.errors import Suspended, Unauthorised
+from portal import calls, clock
+from portal.errors import ScopeMissing, Suspended, Unauthorised
 from portal.extensions import db, limiter, write_aside
-from portal.models import ApiKey, Customer
-from portal.models.key import digest, is_well_formed
+from portal.models import ApiKey, Customer, UserSession
+from portal.models.key import SCOPES, digest, is_well_formed
 
 Params = ParamSpec("Params")
+View = Callable[Params, ResponseReturnValue]
 
+OFTEN = "3000/minute"  # asked with every request of a product
 BAD_KEYS = "60/minute"  # of one address
+TOO_MANY = 429
 TOUCH_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A living key and its customer, as columns: this is asked on every request of a product."""
+    """A living key or a person's access token, and the customer: each request of a product asks this."""
 
-    key_id: int
-    prefix: str
-    name: str
-    last_used_at: datetime | None
-    expires_at: datetime | None
     customer_id: int
     user_id: int
     mode: str
     suspended_at: datetime | None
     credit_balance: int
     access_version: int
+    key_id: int | None = None  # None, and with it the rest: an access token
+    prefix: str = ""
+    name: str = ""
+    scopes: Sequence[str] = SCOPES
+    last_used_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 # Built once, and run past the ORM: for each request it would cost more than the look-up itself.
-CALLER = (
+CUSTOMER = (
+    Customer.id,
+    Customer.user_id,
+    Customer.mode,
+    Customer.suspended_at,
+    Customer.credit_balance,
+    Customer.access_version,
+)
+OF_KEY = (
     select(
+        *CUSTOMER,
         ApiKey.id,
         ApiKey.prefix,
         ApiKey.name,
+        ApiKey.scopes,
         ApiKey.last_used_at,
         ApiKey.expires_at,
-        Customer.id,
-        Customer.user_id,
-        Customer.mode,
-        Customer.suspended_at,
-        Customer.credit_balance,
-        Customer.access_version,
     )
     .join(Customer, Customer.id == ApiKey.customer_id)
     .where(ApiKey.hash == bindparam("hash"), ApiKey.revoked_at.is_(None))
 )
+# A token sees live mode. It dies with its session: by signing out everywhere, or a new password.
+OF_TOKEN = (
+    select(*CUSTOMER)
+    .join(UserSession, UserSession.user_id == Customer.user_id)
+    .where(
+        UserSession.id == bindparam("session"),
+        UserSession.ended_at.is_(None),
+        UserSession.expires_at > bindparam("now"),
+        Customer.mode == "live",
+    )
+)
 
 
-def api_key_required(view: Callable[Params, ResponseReturnValue]) -> Callable[Params, ResponseReturnValue]:
-    """For JSON views that a customer's own servers call: `Authorization: Bearer KEY`, kept in `g.caller`.
+def caller_required(scope: str = "read", *, limit: str = OFTEN) -> Callable[[View[Params]], View[Params]]:
+    """For JSON views: `Authorization: Bearer` with a key that has this scope or an access token, in `g.caller`.
 
-    401 for no key, an unknown, expired or revoked one; 402 where the customer is suspended.
+    401 for none, an unknown, expired or revoked one; 402 where the customer is suspended (a person with a token is
+    kept from spending alone); 403 where the scope is missing; 429 beyond `limit` calls of one customer.
     """
 
-    @wraps(view)
-    def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
-        caller = g.caller = _known_caller()
-        if caller.suspended_at is not None:
-            raise Suspended("This account is suspended. Add a payment method on the billing page to lift it.")
-        answer = view(*args, **kwargs)
-        _touch(caller)
-        return answer
+    def decorate(view: View[Params]) -> View[Params]:
+        limited = limiter.limit(limit, key_func=key)(view)
 
-    return guarded
+        @wraps(view)
+        def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
+            caller = g.caller = _known_caller()
+            _check(caller, scope)
+            answer: ResponseReturnValue = limited(*args, **kwargs)
+            _touch(caller)
+            return answer
+
+        calls.note(
+            guarded, by=("bearer",), scope=scope, refusals=(Unauthorised, Suspended, ScopeMissing, TOO_MANY)
+        )
+        return guarded
+
+    return decorate
 
 
 def _known_caller() -> Caller:
@@ -87,16 +117,43 @@ def _known_caller() -> Caller:
 
 
 def authenticate(header: str) -> Caller:
-    """The living key that an Authorization header carries. Raises Unauthorised."""
+    """Whose living key or access token an Authorization header carries. Raises Unauthorised."""
     scheme, _, secret = header.partition(" ")
     secret = secret.strip()
-    if scheme.lower() != "bearer" or not is_well_formed(secret):
-        raise Unauthorised("Send your API key as `Authorization: Bearer KEY`.")
-    row = db.session.connection().execute(CALLER, {"hash": digest(secret)}).one_or_none()
-    caller = row and Caller(*row)
-    if caller is None or (caller.expires_at and caller.expires_at <= clock.now()):
-        raise Unauthorised("This API key is unknown, expired or revoked.")
+    if scheme.lower() != "bearer":
+        raise Unauthorised("Send a key or an access token as `Authorization: Bearer KEY`.")
+    caller = _of_key(secret) if secret.startswith("key_") else _of_token(secret)
+    if caller is None:
+        raise Unauthorised("This API key or access token is unknown, expired or revoked.")
     return caller
+
+
+def _of_key(secret: str) -> Caller | None:
+    if not is_well_formed(secret):
+        return None
+    row = db.session.connection().execute(OF_KEY, {"hash": digest(secret)}).one_or_none()
+    caller = row and Caller(*row)
+    return None if caller is None or (caller.expires_at and caller.expires_at <= clock.now()) else caller
+
+
+def _of_token(token: str) -> Caller | None:
+    try:
+        claims = decode_token(token)
+    except (PyJWTError, JWTExtendedException):
+        return None
+    if claims["type"] != "access":  # a refresh token is good for refreshing alone
+        return None
+    ids = {"session": claims["session"], "now": clock.now()}
+    row = db.session.connection().execute(OF_TOKEN, ids).one_or_none()
+    return row and Caller(*row)
+
+
+def _check(caller: Caller, scope: str) -> None:
+    """Raise what keeps this caller from a call of this scope. A suspended person may still see to the payment."""
+    if caller.suspended_at is not None and (caller.key_id or scope != "read"):
+        raise Suspended("This account is suspended. Add a payment method on the billing page to lift it.")
+    if scope not in caller.scopes:
+        raise ScopeMissing(scope)
 
 
 def customer() -> Customer:
@@ -114,6 +171,6 @@ def key() -> str:
 def _touch(caller: Caller) -> None:
     """Note the key's use, to the minute."""
     now = clock.now()
-    if caller.last_used_at and now - caller.last_used_at < TOUCH_EVERY:
+    if caller.key_id is None or (caller.last_used_at and now - caller.last_used_at < TOUCH_EVERY):
         return
     write_aside(update(ApiKey).where(ApiKey.id == caller.key_id).values(last_used_at=now))

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from werkzeug.exceptions import HTTPException
 
 from portal.extensions import db
+from portal.settings import current_settings
 
 log = structlog.get_logger()
 
@@ -101,11 +102,22 @@ class Conflict(PortalError):
 
 
 class Unauthorised(PortalError):
-    """No key, or one that is unknown, expired or revoked."""
+    """No key and no access token, or one that is unknown, expired or revoked."""
 
     status = 401
     code = "unauthorised"
-    title = "API key needed"
+    title = "API key or access token needed"
+
+
+class ScopeMissing(PortalError):
+    """The key was made for other calls than this one."""
+
+    status = 403
+    code = "scope_missing"
+    title = "This key is not allowed to do that"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"The key needs the scope `{scope}`. Make one that has it on the keys page.", scope=scope)
 
 
 class Suspended(PortalError):
@@ -145,7 +157,7 @@ class StripeRefused(PortalError):
 
 def wants_json() -> bool:
     """Whether this request came through the JSON API."""
-    return request.path.startswith(JSON_PATHS)
+    return request.path.startswith((*JSON_PATHS, current_settings().api_prefix + "/"))
 
 
 def init_app(app: Flask) -> None:

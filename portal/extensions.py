@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import structlog
 from flask import Flask, request
+from flask_jwt_extended import JWTManager
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
@@ -37,6 +38,7 @@ login_manager = LoginManager()
 csrf = CSRFProtect()
 limiter = Limiter(key_func=get_remote_address)
 mail = Mail()
+jwt = JWTManager()
 
 SQLITE_PRAGMAS = (
     "journal_mode=WAL",
@@ -103,6 +105,7 @@ def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None
     csrf.init_app(app)
     login_manager.init_app(app)
     mail.init_app(app)
+    jwt.init_app(app)
 
     @app.before_request
     def _read_only() -> None:

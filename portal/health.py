@@ -1,10 +1,13 @@
 """Whether the portal lives, and whether it can serve."""
 
+from typing import Annotated, Literal
+
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Blueprint, Flask, current_app
-from flask.typing import ResponseReturnValue
+from pydantic import Field
 
+from portal.answers import Answer, answers
 from portal.errors import PortalError
 from portal.extensions import db, limiter
 
@@ -19,21 +22,35 @@ class NotReady(PortalError):
     title = "Not ready"
 
 
+class Alive(Answer):
+    """It answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(Alive):
+    """It can serve."""
+
+    stands_at: Annotated[str, Field(serialization_alias="schema", description="The newest migration applied.")]
+
+
 @blueprint.get("/healthz")
 @limiter.exempt
-def healthz() -> ResponseReturnValue:
+@answers(Alive)
+def healthz() -> Alive:
     """The process answers; nothing else is asked."""
-    return {"status": "ok"}
+    return Alive()
 
 
 @blueprint.get("/readyz")
 @limiter.exempt
-def readyz() -> ResponseReturnValue:
+@answers(Ready, NotReady)
+def readyz() -> Ready:
     """The database answers and its schema is this code's."""
     stands_at = MigrationContext.configure(db.session.connection()).get_current_heads()
     if set(stands_at) != set(heads()):
         raise NotReady("The database schema is not this version's: run `flask db upgrade`.")
-    return {"status": "ok", "schema": ", ".join(stands_at)}
+    return Ready(stands_at=", ".join(stands_at))
 
 
 def heads() -> list[str]:

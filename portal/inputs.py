@@ -1,20 +1,26 @@
-"""JSON bodies, validated by a model and refused by field."""
+"""JSON bodies and query strings, validated by a model and refused by field."""
 
 import json
 from collections.abc import Callable
 from decimal import Decimal
 from functools import wraps
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from flask import request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from portal import calls
 from portal.errors import InvalidInput, PortalError
 
 Params = ParamSpec("Params")
 Body = TypeVar("Body", bound="JsonBody")
+Query = TypeVar("Query", bound="QueryString")
+View = Callable[Params, ResponseReturnValue]
+
+# No control characters: PostgreSQL cannot store NUL, and nobody can read the others.
+Words = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class JsonBody(BaseModel):
@@ -30,22 +36,43 @@ class JsonBody(BaseModel):
         return InvalidInput("Some fields were not accepted.", errors=by_field(error))
 
 
-def takes(
-    model: type[Body],
-) -> Callable[[Callable[Concatenate[Body, Params], ResponseReturnValue]], Callable[Params, ResponseReturnValue]]:
+class Nothing(JsonBody):
+    """A body without fields; it may be left out."""
+
+
+class QueryString(BaseModel):
+    """The root of all query strings: texts that may be read as numbers; nothing unknown is taken."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def takes(model: type[Body]) -> Callable[[View[Concatenate[Body, Params]]], View[Params]]:
     """Give a view its JSON body as this model. 415 for another type, 400 naming each bad field.
 
     A body may be left out where every field of the model may.
     """
 
-    def decorate(
-        view: Callable[Concatenate[Body, Params], ResponseReturnValue],
-    ) -> Callable[Params, ResponseReturnValue]:
+    def decorate(view: View[Concatenate[Body, Params]]) -> View[Params]:
         @wraps(view)
         def reading(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
             return view(read(model), *args, **kwargs)
 
+        calls.note(reading, body=model, refusals=(InvalidInput, 413, 415))
         return reading
+
+    return decorate
+
+
+def asks(model: type[Query]) -> Callable[[View[Concatenate[Query, Params]]], View[Params]]:
+    """Give a view its query string as this model. 400 naming each bad field."""
+
+    def decorate(view: View[Concatenate[Query, Params]]) -> View[Params]:
+        @wraps(view)
+        def asking(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
+            return view(_query(model), *args, **kwargs)
+
+        calls.note(asking, query=model, refusals=(InvalidInput,))
+        return asking
 
     return decorate
 
@@ -66,8 +93,15 @@ def _parsed(sent: bytes, *, exact: bool) -> Any:
     """The JSON of a body. NaN and its like are no JSON, but known: the field that has one is refused."""
     try:
         return json.loads(sent, parse_float=Decimal, parse_constant=Decimal) if exact else request.get_json()
-    except (BadRequest, ValueError):
+    except (BadRequest, ValueError, RecursionError):
         raise InvalidInput("The body is not JSON.", errors={"body": "not JSON"}) from None
+
+
+def _query(model: type[Query]) -> Query:
+    try:
+        return model.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        raise InvalidInput("Some fields were not accepted.", errors=by_field(error)) from None
 
 
 def by_field(error: ValidationError) -> dict[str, str]:

@@ -1,87 +1,71 @@
-"""Buying from a console of one's own (seed 4): checkout, Stripe's portal, subscriptions, by API key."""
+"""The plan through the JSON API (seed 2): begin a purchase, see it, open Stripe's portal."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from flask import Blueprint, jsonify
-from flask.typing import ResponseReturnValue
-from pydantic import StringConstraints
-from sqlalchemy import select
+from flask import Blueprint
+from pydantic import Field
 
 from portal import callers
-from portal.billing import buying, subscriptions, words
-from portal.callers import api_key_required
-from portal.errors import InvalidInput
-from portal.extensions import db, limiter
-from portal.inputs import JsonBody, takes
-from portal.models import Plan, Subscription
-from portal.pages import rfc3339
-from portal.purchases import customers
+from portal.answers import Answer, answers
+from portal.billing import buying, facts
+from portal.billing.buying import AlreadySubscribed
+from portal.callers import caller_required
+from portal.errors import Conflict, StripeRefused, StripeUnavailable
+from portal.inputs import JsonBody, Nothing, takes
+from portal.purchases import customers, items
 from portal.settings import current_settings
 
-blueprint = Blueprint("billing_api", __name__, url_prefix="/api/auth")
-
-PER_CALLER = "10/minute"
+blueprint = Blueprint("billing_api", __name__, url_prefix="/api/v1/billing")
 
 
-class Checkout(JsonBody):
-    """What is bought: a Stripe price id, or a catalogue key such as `pro-monthly`."""
+class Wanted(JsonBody):
+    """A plan of the catalogue and how often it is paid."""
 
-    price_id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
-
-
-class Nothing(JsonBody):
-    """A body without fields; it may be left out."""
+    plan_name: Annotated[str, Field(min_length=1, max_length=64, description="Its key.", examples=["pro"])]
+    billing_cycle: Literal["monthly", "yearly"] = "monthly"
 
 
-@blueprint.post("/stripe/checkout")
-@api_key_required
-@limiter.limit(PER_CALLER, key_func=callers.key)
-@takes(Checkout)
-def checkout(body: Checkout) -> ResponseReturnValue:
-    """Begin a purchase; the customer pays at `url` and comes back to FRONTEND_URL."""
-    front = current_settings().frontend_url
+class Checkout(Answer):
+    """A checkout to send the customer to."""
+
+    checkout_url: str
+    session_id: Annotated[str, Field(examples=["cs_live_a1b2"])]
+
+
+class Portal(Answer):
+    """Where the customer sees to card and details."""
+
+    portal_url: str
+
+
+@blueprint.post("/checkout")
+@caller_required("spend", limit="10/minute")
+@takes(Wanted)
+@answers(Checkout, AlreadySubscribed, Conflict, StripeRefused, StripeUnavailable)
+def checkout(body: Wanted) -> Checkout:
+    """Begin a purchase of a plan. The customer pays at `checkout_url` and comes back to FRONTEND_URL.
+
+    Who has a plan already is refused with 409 and `change_url`.
+    """
     customer = callers.customer()
-    db.session.commit()
-    purchase = buying.choose(customer, body.price_id, front=front, field="price_id")
-    if purchase.session_url is None:
-        raise InvalidInput("The free plan costs nothing.", errors={"price_id": "nothing to pay"})
-    return {"url": purchase.session_url}
+    item = items.find(f"{body.plan_name.lower()}-{body.billing_cycle}", customer.mode, "plan_name")
+    purchase = buying.pay(customer, item, front=current_settings().frontend_url, field="plan_name")
+    return Checkout(checkout_url=purchase.session_url, session_id=purchase.session_id)
 
 
-@blueprint.post("/stripe/portal")
-@api_key_required
-@limiter.limit(PER_CALLER, key_func=callers.key)
+@blueprint.get("/subscription")
+@caller_required()
+@answers(facts.Current)
+def subscription() -> facts.Current:
+    """The plan that counts now, with its entitlements. Without a subscription it is the free one."""
+    return facts.current(callers.customer())
+
+
+@blueprint.post("/portal")
+@caller_required("spend", limit="10/minute")
 @takes(Nothing)
-def portal(_body: Nothing) -> ResponseReturnValue:
-    """The address of Stripe's portal; the customer at Stripe is made where there is none."""
+@answers(Portal, StripeRefused, StripeUnavailable)
+def portal(_body: Nothing) -> Portal:
+    """The address of Stripe's portal. The customer at Stripe is made where there is none."""
     front = current_settings().frontend_url
-    return {"url": customers.portal_url(callers.customer(), None, f"{front}/billing")}
-
-
-@blueprint.get("/subscriptions")
-@api_key_required
-@limiter.limit("60/minute", key_func=callers.key)
-def list_subscriptions() -> ResponseReturnValue:
-    """The customer's subscriptions, ended ones too, newest first."""
-    by_tier = {plan.tier: plan for plan in db.session.execute(select(Plan)).scalars()}
-    found = subscriptions.of_customer(callers.customer().id, ended=True)
-    return jsonify([_shown(one, by_tier) for one in found])
-
-
-def _shown(subscription: Subscription, by_tier: dict[str, Plan]) -> dict[str, object]:
-    return {
-        "id": subscription.stripe_id,
-        "provider": "stripe",
-        "status": subscription.status,
-        "tier": subscription.tier,
-        "plan_name": words.name(subscription, by_tier),
-        "price_id": subscription.price_id,
-        "amount": subscription.amount,
-        "currency": subscription.currency,
-        "interval": subscription.interval,
-        "interval_count": subscription.interval_count,
-        "current_period_end": rfc3339(subscription.current_period_end),
-        "cancel_at": rfc3339(subscription.cancel_at),
-        "ended_at": rfc3339(subscription.ended_at),
-        "created_at": rfc3339(subscription.started_at),
-    }
+    return Portal(portal_url=customers.portal_url(callers.customer(), None, f"{front}/billing"))

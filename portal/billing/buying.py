@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from portal import clock, mail
 from portal.billing import subscriptions
-from portal.errors import Conflict, StripeRefused, StripeUnavailable
+from portal.errors import Conflict, InvalidInput, StripeRefused, StripeUnavailable
 from portal.extensions import db
 from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
@@ -30,8 +30,18 @@ def choose(customer: Customer, word: str, *, front: str, field: str = "price") -
     """
     item = items.find(word, customer.mode, field)
     refuse_second(customer)
+    return take_free(customer, item) if item.is_free else _start(customer, item, front)
+
+
+def pay(customer: Customer, item: Item, *, front: str, field: str) -> Purchase:
+    """The same for a call that leads to a checkout page and to nothing else: the free plan is refused, too."""
     if item.is_free:
-        return take_free(customer, item)
+        raise InvalidInput("The free plan costs nothing.", errors={field: "nothing to pay"})
+    refuse_second(customer)
+    return _start(customer, item, front)
+
+
+def _start(customer: Customer, item: Item, front: str) -> Purchase:
     db.session.commit()
     try:
         success_url = f"{front}{url_for('success.page')}?session_id={SESSION_ID}"

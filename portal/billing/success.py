@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import mail
+from portal.answers import State, answers
 from portal.billing import orders
 from portal.billing.buying import SESSION_ID
 from portal.billing.views import PER_ADDRESS
@@ -52,12 +53,13 @@ def page() -> ResponseReturnValue:
 @blueprint.get("/state")
 @writes
 @limiter.limit("60/minute")
-def state() -> ResponseReturnValue:
-    """What the waiting page asks now and then: `{"state": …}`."""
+@answers(State, InvalidInput, NotFound, 429)
+def state() -> State:
+    """What the waiting page asks now and then. The order is named by `session_id` or `order`."""
     look = _look(_given(request.args))
     if look is None:
         raise NotFound("There is no such order.")
-    return {"state": look.standing()}
+    return State(state=look.standing())
 
 
 @blueprint.post("/reveal")

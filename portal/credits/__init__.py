@@ -9,7 +9,7 @@ def init_app(app: Flask) -> None:
     """Register the pages, and what a purchase of credits gives."""
     from flask_login import current_user
 
-    from portal import jobs
+    from portal import calls, jobs
     from portal.credits import (
         api,
         grants,
@@ -21,7 +21,6 @@ def init_app(app: Flask) -> None:
         topups,
         views,
     )
-    from portal.extensions import csrf
     from portal.purchases import customers
     from portal.purchases.gives import Give, gives
 
@@ -31,9 +30,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(views.blueprint)
     app.register_blueprint(topup_views.blueprint)
     app.register_blueprint(history_views.blueprint)
-    for room in (api.blueprint, purchase_api.blueprint):
-        csrf.exempt(room)  # it reads no cookie
-        app.register_blueprint(room)
+    calls.register(app, api.blueprint, purchase_api.blueprint)
 
     @app.context_processor
     def _balance() -> dict[str, Any]:

@@ -4,16 +4,17 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from flask import Blueprint, request
-from flask.typing import ResponseReturnValue
 from pydantic import Field
 
-from portal import callers, money
-from portal.callers import api_key_required
+from portal import callers, calls, money
+from portal.answers import Answer, Success, answers
+from portal.callers import caller_required
 from portal.credits import buying, packages
-from portal.errors import InvalidInput, NotFound
-from portal.extensions import db, limiter, writes
+from portal.errors import InvalidInput, NotFound, StripeRefused, StripeUnavailable
+from portal.extensions import db, writes
 from portal.inputs import JsonBody, takes
 from portal.purchases import fulfilment
+from portal.purchases.checkout import NonceReused
 from portal.settings import current_settings
 
 blueprint = Blueprint("credits_purchase_api", __name__, url_prefix="/api/credits")
@@ -24,17 +25,40 @@ Word = Annotated[str, Field(min_length=1, max_length=64)]
 class Wanted(JsonBody):
     """A package by its id or key, or `custom` with an amount in dollars."""
 
-    package_id: int | Word
+    package_id: Annotated[int | Word, Field(description="1 to 5, its key, or `custom`.", examples=["basic"])]
     payment_method: Literal["stripe"] = "stripe"
-    amount: int | float | None = None
+    amount: Annotated[int | float | None, Field(description="In dollars, with `custom`.", examples=[25])] = None
+
+
+class Begun(Success):
+    """A checkout to send the customer to."""
+
+    message: str = "Checkout session created"
+    payment_url: Annotated[str, Field(description="Where the customer pays.")]
+
+
+class Session(Answer):
+    """A checkout session as Stripe has it."""
+
+    id: str
+    payment_status: Annotated[str, Field(examples=["paid"])]
+    amount_total: Annotated[int, Field(description="In minor units.", examples=[4500])]
+    metadata: dict[str, str]
+
+
+class Standing(Success):
+    """How a checkout stands."""
+
+    session: Session
 
 
 @blueprint.post("/purchase")
-@api_key_required
-@limiter.limit("10/minute", key_func=callers.key)
+@caller_required(limit="10/minute")
 @takes(Wanted)
-def purchase(body: Wanted) -> ResponseReturnValue:
-    """Begin a purchase; the customer pays at `payment_url` and comes back to FRONTEND_URL.
+@calls.reads("Idempotency-Key", "Your own name of this purchase: sent again, it gives the same checkout.")
+@answers(Begun, NonceReused, StripeRefused, StripeUnavailable)
+def purchase(body: Wanted) -> Begun:
+    """Begin a purchase of credits. The customer pays at `payment_url` and comes back to FRONTEND_URL.
 
     The same `Idempotency-Key` again gives the same checkout; for another purchase it is refused (409).
     """
@@ -44,15 +68,15 @@ def purchase(body: Wanted) -> ResponseReturnValue:
     given = request.headers.get("Idempotency-Key")
     nonce = None if given is None else f"api:{given}"
     started = buying.begin(customer, item, front=current_settings().frontend_url, nonce=nonce)
-    return {"success": True, "message": "Checkout session created", "payment_url": started.session_url}
+    return Begun(payment_url=started.session_url)
 
 
 @blueprint.get("/session/<session_id>")
 @writes
-@api_key_required
-@limiter.limit("60/minute", key_func=callers.key)
-def session(session_id: str) -> ResponseReturnValue:
-    """How a checkout of the caller's stands at Stripe; looking brings the purchase up to date."""
+@caller_required(limit="60/minute")
+@answers(Standing, NotFound, StripeRefused, StripeUnavailable)
+def session(session_id: str) -> Standing:
+    """How a checkout of the caller's stands at Stripe. Looking brings the purchase up to date."""
     customer = callers.customer()
     if buying.by_session(session_id, customer.id) is None:
         raise NotFound("There is no such checkout session in your account.")
@@ -61,15 +85,14 @@ def session(session_id: str) -> ResponseReturnValue:
     fulfilment.apply(snapshot)
     db.session.commit()
     found = snapshot.session
-    return {
-        "success": True,
-        "session": {
-            "id": found.id,
-            "payment_status": found.payment_status,
-            "amount_total": found.amount_total,
-            "metadata": found.metadata,
-        },
-    }
+    return Standing(
+        session=Session(
+            id=found.id,
+            payment_status=found.payment_status,
+            amount_total=found.amount_total,
+            metadata=found.metadata,
+        )
+    )
 
 
 def _minor_units(amount: float) -> int:

@@ -7,9 +7,10 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal import access, clock
+from portal.answers import State, answers
 from portal.credits import buying, forms, grants, packages
 from portal.credits import topup_rules as rules
-from portal.errors import InvalidInput
+from portal.errors import InvalidInput, NotFound, Unauthorised
 from portal.extensions import db, limiter, writes
 from portal.models import Customer, Purchase
 from portal.pages import private
@@ -80,9 +81,10 @@ def success() -> ResponseReturnValue:
 @writes
 @login_required
 @limiter.limit("60/minute")
-def state() -> ResponseReturnValue:
-    """What the waiting page asks now and then: `{"state": …}`."""
-    return {"state": _standing(_mine())}
+@answers(State, Unauthorised, InvalidInput, NotFound, 429)
+def state() -> State:
+    """What the waiting page asks now and then. The order is named by `session_id`."""
+    return State(state=_standing(_mine()))
 
 
 def page(given: forms.Forms) -> str:

@@ -4,10 +4,9 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register the page and the API; the API carries no cookie, so it needs no CSRF token."""
-    from portal.extensions import csrf
+    """Register the page and the API."""
+    from portal import calls
     from portal.keys import api, views
 
-    csrf.exempt(api.blueprint)
     app.register_blueprint(views.blueprint)
-    app.register_blueprint(api.blueprint)
+    calls.register(app, api.blueprint, api.cached)

@@ -18,6 +18,7 @@ def flask_config(settings: Settings) -> dict[str, Any]:
         "PREFERRED_URL_SCHEME": settings.base_url.partition(":")[0],
         "PERMANENT_SESSION_LIFETIME": timedelta(days=30),
         **_cookies(settings),
+        **_tokens(settings),
         **_limits(settings),
     }
 
@@ -30,6 +31,16 @@ def _cookies(settings: Settings) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": secure,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
+    }
+
+
+def _tokens(settings: Settings) -> dict[str, Any]:
+    """Access and refresh tokens of the JSON API."""
+    return {
+        "JWT_SECRET_KEY": settings.jwt_secret_key,
+        "JWT_ALGORITHM": settings.jwt_algorithm,
+        "JWT_ACCESS_TOKEN_EXPIRES": timedelta(minutes=settings.access_token_expire_minutes),
+        "JWT_REFRESH_TOKEN_EXPIRES": timedelta(days=settings.refresh_token_expire_days),
     }
 
 

@@ -4,9 +4,8 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register the API, which carries no cookie and so needs no CSRF token."""
-    from portal.extensions import csrf
+    """Register the API."""
+    from portal import calls
     from portal.usage import api
 
-    csrf.exempt(api.blueprint)
-    app.register_blueprint(api.blueprint)
+    calls.register(app, api.blueprint)

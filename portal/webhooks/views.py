@@ -1,11 +1,16 @@
 """Where Stripe knocks: two lanes, one body."""
 
-import structlog
-from flask import Blueprint, jsonify, request
-from flask.typing import ResponseReturnValue
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from portal import clock, gateway
-from portal.errors import PortalError
+import structlog
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, ConfigDict, Field
+
+from portal import calls, clock, gateway
+from portal.answers import Answer, answers
+from portal.errors import InvalidInput, PortalError
 from portal.settings import current_settings
 from portal.webhooks import inbox
 
@@ -39,22 +44,52 @@ class NoSecret(PortalError):
     title = "This endpoint is not set up"
 
 
-def live() -> ResponseReturnValue:
-    """The live lane."""
+class Event(BaseModel):
+    """An event of Stripe's; its facts are fetched anew, so that little of it is read."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: Annotated[str, Field(examples=["evt_1SGaX7Lc"])]
+    object: Literal["event"]
+    type: Annotated[str, Field(examples=["invoice.paid"])]
+    livemode: bool
+    created: int
+    data: dict[str, Any]
+
+
+class Received(Answer):
+    """What became of a delivery."""
+
+    success: Literal[True] = True
+    received: Literal[True] = True
+    status: Literal["processed", "duplicate", "ignored", "parked"]
+
+
+def signed(view: Callable[[], Received]) -> Callable[[], ResponseReturnValue]:
+    """A lane: Stripe's signature proves who calls."""
+    answering = answers(Received, BadDelivery, InvalidInput, 413, NoSecret, inbox.HandlingFailed)(view)
+    calls.note(answering, by=("signature",), body=Event)
+    return answering
+
+
+@signed
+def live() -> Received:
+    """Deliveries of Stripe's, live mode. Anything but 200 makes Stripe deliver again."""
     return _receive("live")
 
 
-def test() -> ResponseReturnValue:
-    """The test lane."""
+@signed
+def test() -> Received:
+    """Deliveries of Stripe's, test mode. Anything but 200 makes Stripe deliver again."""
     return _receive("test")
 
 
-def _receive(mode: str) -> ResponseReturnValue:
+def _receive(mode: str) -> Received:
     request.max_content_length = MAX_BODY  # beyond it: 413
     body = request.get_data()
     _verify(mode, body)
     status = inbox.receive(mode, body)
-    return jsonify(success=True, received=True, status=status)
+    return Received(status=status)
 
 
 def _verify(mode: str, body: bytes) -> None:

@@ -47,6 +47,8 @@ PUBLIC = {
     "accounts.second_step": "asks whoever was asked for the password",
     "email.approve": "a mailed token is the key",
     "email.confirm": "a mailed token is the key",
+    "openapi.openapi": "what the JSON API takes",
+    "openapi.docs": "the same for people",
     "health.healthz": "a probe",
     "health.readyz": "a probe",
     "webhooks.live": "signed by Stripe",
@@ -66,6 +68,8 @@ GET / · GET /pricing · GET /signup · POST /signup · GET /login · POST /logi
 GET /password/forgot · POST /password/forgot · GET /password/reset/t · POST /password/reset/t · GET /verify/t
 POST /billing/checkout · GET /billing/success · GET /billing · GET /keys · POST /keys · GET /account
 GET /healthz · GET /readyz · GET /v1/receipt · GET /api/v1/entitlements
+POST /api/v1/billing/checkout · GET /api/v1/billing/subscription · POST /api/v1/billing/portal
+GET /api/openapi.json · GET /api/docs
 POST /api/auth/stripe/checkout · POST /api/auth/stripe/portal · GET /api/auth/subscriptions
 POST /api/webhooks/stripe · POST /api/webhooks/stripe-test · POST /stripe/webhook
 POST /api/v1/billing/webhooks/stripe · POST /api/credits/webhook · POST /api/billing/stripe/webhook

@@ -1,0 +1,11 @@
+"""What the JSON API takes and answers, as a document and as a page, both read off the calls themselves."""
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """Register the document and the page."""
+    from portal import calls
+    from portal.openapi import views
+
+    calls.register(app, views.blueprint)
