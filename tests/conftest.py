@@ -36,6 +36,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite_only: what does not depend on the database; run once")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the second run of what does not depend on the database."""
+    again = [item for item in items if item.get_closest_marker("sqlite_only") and "[postgresql" in item.name]
+    config.hook.pytest_deselected(items=again)
+    items[:] = [item for item in items if item not in again]
     # The cast signs in a thousand times, and no stranger can guess at it: test_passwords holds the real cost.
     passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
