@@ -22,6 +22,7 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
 
     from portal import (
         accounts,
+        admin,
         billing,
         cli,
         credits,
@@ -56,6 +57,7 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
 
     for room in (accounts, billing, credits, keys, usage, webhooks):
         room.init_app(app)
+    admin.init_app(app, settings)
     health.init_app(app)
     openapi.init_app(app)
     cli.init_app(app)

@@ -44,6 +44,7 @@ def record(
         "after": after or {},
         "network": network(request.remote_addr) if has_request_context() else "",
         "request_id": g.get("request_id", "") if has_request_context() else "",
+        "event_id": g.get("audit_event"),
         "key": key,
     }
     statement = insert(AuditEntry).values(values)
@@ -51,14 +52,14 @@ def record(
 
 
 @contextmanager
-def acting_as(actor: str) -> Iterator[None]:
-    """Whose doing everything inside is: "stripe" (an event), "clock" (a chore), "command"."""
-    before = g.get("audit_actor")
-    g.audit_actor = actor
+def acting_as(actor: str, event_id: str | None = None) -> Iterator[None]:
+    """Whose doing everything inside is: "stripe" (the event of this id), "clock" (a chore), "command"."""
+    before = g.get("audit_actor"), g.get("audit_event")
+    g.audit_actor, g.audit_event = actor, event_id
     try:
         yield
     finally:
-        g.audit_actor = before
+        g.audit_actor, g.audit_event = before
 
 
 def network(address: str | None) -> str:

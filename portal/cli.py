@@ -10,28 +10,18 @@ from datetime import UTC, datetime
 
 import click
 from flask import Flask
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import with_appcontext
 
 from portal.billing import seeding
+from portal.commands import Commands
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.reconcile.command import command as reconcile
 from portal.settings import current_settings
-
-
-class Commands(AppGroup):
-    """Commands that answer a PortalError with its words instead of a traceback."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except PortalError as error:
-            raise click.ClickException(error.detail) from None
-
+from portal.webhooks.command import group as events_group
 
 catalogue_group = Commands("catalogue", help="What is on sale, at Stripe.")
 credits_group = Commands("credits", help="Prepaid credits.")
-events_group = Commands("events", help="The webhook inbox.")
 links_group = Commands("payment-link", help="Selling without a website.")
 users_group = Commands("users", help="Who signs in.")
 
@@ -188,50 +178,6 @@ def tick() -> None:
 
     for chore, count in jobs.tick().items():
         click.echo(f"  {chore:<12} {count}")
-
-
-@events_group.command("list")
-@click.option("--state", type=click.Choice(["received", "processed", "failed", "ignored", "parked"]))
-@click.option("--mode", type=click.Choice(["live", "test"]))
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-def list_events(state: str | None, mode: str | None, limit: int) -> None:
-    """The newest events, with what became of them."""
-    from portal.webhooks import inbox
-
-    for event in inbox.newest(state=state, mode=mode, limit=limit):
-        when = f"{event.received_at:%Y-%m-%d %H:%M:%S}Z"
-        click.echo(f"{when}  {event.mode}  {event.state:<9}  {event.event_id}  {event.type}  {event.error or ''}")
-
-
-@events_group.command("show")
-@click.argument("event_id")
-def show_event(event_id: str) -> None:
-    """One event: its state, and its payload with what is secret or personal masked."""
-    from portal.webhooks import inbox
-
-    event = inbox.by_id(event_id)
-    click.echo(f"{event.event_id}  {event.type}  {event.mode}  {event.state}  attempts {event.attempts}")
-    if event.error:
-        click.echo(event.error)
-    click.echo(inbox.masked_payload(event))
-
-
-@events_group.command("replay")
-@click.argument("event_id")
-def replay_event(event_id: str) -> None:
-    """Handle an event once more, whatever its state: it asks Stripe anew, so nothing happens twice."""
-    from portal.webhooks import inbox
-
-    click.echo(f"{event_id}  {inbox.replay(inbox.by_id(event_id))}")
-
-
-@events_group.command("retry")
-def retry_events() -> None:
-    """Handle everything that failed or was left `received`."""
-    from portal.webhooks import inbox
-
-    for event_id, status in inbox.retry():
-        click.echo(f"{event_id}  {status}")
 
 
 @credits_group.command("grant")

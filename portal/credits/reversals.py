@@ -24,12 +24,16 @@ TAKING_BACK = ("refund", "dispute", "reinstatement")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A charge with every refund and dispute of it, under its sync's number."""
+    """A charge with every refund and dispute of it, under its sync's number.
+
+    `purchase` is what it paid for, where the refund is heard of before that.
+    """
 
     mode: str
     number: int
     charge: gateway.Charge
     reversals: Sequence[gateway.Reversal]
+    purchase: payments.Snapshot | None = None
 
 
 def sync_reversals(mode: str, charge_id: str) -> Payment | None:
@@ -44,16 +48,18 @@ def sync_reversals(mode: str, charge_id: str) -> Payment | None:
 
 
 def read(mode: str, charge_id: str) -> Snapshot:
-    """Take a number and fetch. A refund may be heard of before its purchase: that is brought up to date first."""
+    """Take a number and fetch; where its purchase is not known to be paid yet, fetch that too."""
     number = tickets.take(mode, charge_id)
     lane = gateway.of(mode)
     charge = lane.charge(charge_id)
-    snapshot = Snapshot(mode, number, charge, lane.reversals(charge_id))
+    reversals = lane.reversals(charge_id)
     known = _payment(mode, charge)
     db.session.commit()
-    if (known is None or known.status != "succeeded") and charge.payment_intent and "purchase" in charge.metadata:
-        payments.sync(mode, charge.payment_intent)
-    return snapshot
+    purchase = None
+    is_paid = known is not None and known.status == "succeeded"
+    if not is_paid and charge.payment_intent and "purchase" in charge.metadata:
+        purchase = payments.read(mode, charge.payment_intent)
+    return Snapshot(mode, number, charge, reversals, purchase)
 
 
 def read_by_reversal(mode: str, stripe_id: str) -> Snapshot | None:
@@ -64,6 +70,8 @@ def read_by_reversal(mode: str, stripe_id: str) -> Snapshot | None:
 
 def apply(snapshot: Snapshot) -> Payment | None:
     """Write the charge's reversals and post what they change. Flushes. None where it bought no credits."""
+    if snapshot.purchase is not None:
+        payments.apply(snapshot.purchase)
     payment = _payment(snapshot.mode, snapshot.charge)
     if payment is None:
         return None

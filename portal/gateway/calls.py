@@ -8,6 +8,7 @@ from urllib.parse import quote
 import stripe
 import structlog
 
+from portal import rehearsal
 from portal.errors import StripeRefused, StripeUnavailable
 
 log = structlog.get_logger()
@@ -64,6 +65,8 @@ class Calls:
         """One call, 429 retried with back-off. Raises StripeRefused or StripeUnavailable, nothing else."""
         if self._before_call:
             self._before_call()
+        if method != "get" and rehearsal.under_way():
+            raise rehearsal.WouldAct(f"{method.upper()} {path}")
         if not self._client:
             log.error("stripe_not_configured", missing=self.key_name)
             raise StripeUnavailable("Payments are not set up yet.")

@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, one_of, pk
+
+BY_AN_EVENT = text("event_id IS NOT NULL")
 
 
 class AuditEntry(Base):
@@ -19,6 +21,7 @@ class AuditEntry(Base):
         Index(None, "actor_id", "id"),
         Index(None, "action", "id"),
         Index(None, "at", "id"),
+        Index("ix_audit_entries_event", "event_id", sqlite_where=BY_AN_EVENT, postgresql_where=BY_AN_EVENT),
     )
 
     id: Mapped[pk]
@@ -34,5 +37,6 @@ class AuditEntry(Base):
     after: Mapped[dict[str, Any]]
     network: Mapped[str] = mapped_column(String(45), default="")  # where from: the address without its last part
     request_id: Mapped[str] = mapped_column(String(64), default="")
+    event_id: Mapped[str | None] = mapped_column(String(255))  # Stripe's event that brought it; null: none did
     # What is reported, where the same may be reported again (a sync may step back and forth); else null.
     key: Mapped[str | None] = mapped_column(String(255), unique=True)

@@ -17,6 +17,11 @@ class StripeEvent(Base):
         CheckConstraint(one_of("state", "received", "processed", "failed", "ignored", "parked"), "state"),
         Index(None, "state", "id"),
         Index(None, "mode", "customer_ref", "state"),
+        # What the inspector narrows its list by.
+        Index(None, "mode", "id"),
+        Index(None, "type", "id"),
+        Index(None, "received_at"),
+        Index(None, "object_id"),
     )
 
     id: Mapped[pk]
@@ -28,6 +33,8 @@ class StripeEvent(Base):
     state: Mapped[str] = mapped_column(String(10), default="received")
     error: Mapped[str | None] = mapped_column(Text)  # the last failure's words, or why it was parked
     attempts: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0, server_default="0")  # how many of the attempts
+    duplicates: Mapped[int] = mapped_column(default=0, server_default="0")  # deliveries after it was done
     payload: Mapped[str] = mapped_column(Text)  # as delivered
     created_at: Mapped[datetime]  # Stripe's own `created`
     received_at: Mapped[datetime]

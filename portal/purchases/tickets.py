@@ -11,6 +11,7 @@ from functools import cache
 
 from sqlalchemy import Executable, bindparam, update
 
+from portal import rehearsal
 from portal.extensions import db, insert
 from portal.models import SyncTicket
 
@@ -37,6 +38,8 @@ def _take(dialect: str) -> Executable:
 
 def take(mode: str, object_id: str) -> int:
     """The next number for this object. Commits, so that no lock is held while fetching."""
+    if rehearsal.under_way():
+        return 0  # and none is used up
     first = {"mode": mode, "object_id": object_id, "requested": 1, "applied": 0}
     number: int = db.session.connection().execute(_take(db.engine.dialect.name), first).scalar_one()
     db.session.commit()
@@ -45,5 +48,7 @@ def take(mode: str, object_id: str) -> int:
 
 def use(mode: str, object_id: str, number: int) -> bool:
     """Whether what was fetched under this number may be written; false when a later fetch already was."""
+    if rehearsal.under_way():
+        return True
     used = {"of_mode": mode, "of_object": object_id, "number": number}
     return bool(db.session.connection().execute(USE, used).rowcount)

@@ -7,10 +7,10 @@ def init_app(app: Flask) -> None:
     """Register the endpoints (exempt from CSRF: each delivery is signed) and the sweep of what a crash left."""
     from portal import jobs
     from portal.extensions import csrf, limiter
-    from portal.webhooks import inbox
+    from portal.webhooks import replaying
     from portal.webhooks.views import blueprint
 
-    jobs.chores["events"] = inbox.sweep
+    jobs.chores["events"] = replaying.sweep
 
     csrf.exempt(blueprint)
     limiter.exempt(blueprint)  # Stripe is never told to wait

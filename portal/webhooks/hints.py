@@ -61,3 +61,15 @@ def _customer(thing: dict[str, Any]) -> str | None:
         return _word(thing["id"])
     customer = thing.get("customer")
     return customer if isinstance(customer, str) and len(customer) <= 255 else None
+
+
+def thing(payload: str) -> dict[str, Any]:
+    """The object inside a stored event, as it was when Stripe raised it: for looking, never to act upon."""
+    found: dict[str, Any] = whole(payload)["data"]["object"]
+    return found
+
+
+def whole(payload: str) -> dict[str, Any]:
+    """A stored event as it was delivered."""
+    event: dict[str, Any] = orjson.loads(payload)
+    return event

@@ -1,19 +1,15 @@
 """The inbox: every delivery becomes a row, and is done only when its effects are committed (money rule 3)."""
 
-from collections.abc import Iterator
-from datetime import timedelta
 from functools import cache
 from typing import Any
 
-import orjson
 import structlog
-from sqlalchemy import ColumnElement, Executable, bindparam, exists, select, update
+from sqlalchemy import Executable, Update, bindparam, select, update
 
 from portal import audit, clock, gateway
-from portal.errors import InvalidInput, NotFound, PortalError, StripeRefused
+from portal.errors import InvalidInput, PortalError, StripeRefused
 from portal.extensions import db, insert
-from portal.logs import MASK, mask
-from portal.models import StripeCustomer, StripeEvent
+from portal.models import StripeEvent
 from portal.purchases.fulfilment import Mismatch
 from portal.webhooks.handlers import HANDLERS, Handler, Parked
 from portal.webhooks.hints import Hint, parse
@@ -30,9 +26,13 @@ MOVE = (
     )
     .values(attempts=StripeEvent.attempts + 1)
 )
-PARKED_TRIES = 4  # what is parked though its customer is ours (a mismatch, say) is not tried for ever
-LEFT_AFTER = timedelta(minutes=1)  # a `received` event this old belongs to no request any more
-PERSONAL = {"email", "name", "phone", "address", "client_secret", "receipt_email", "shipping", "billing_details"}
+# A failed try is counted beside the tries, for a replay of what succeeded is no failure.
+FAIL = MOVE.values(failures=StripeEvent.failures + 1)
+AGAIN = (
+    update(StripeEvent)
+    .where(StripeEvent.mode == bindparam("of_mode"), StripeEvent.event_id == bindparam("of_event"))
+    .values(duplicates=StripeEvent.duplicates + 1)
+)
 
 
 class HandlingFailed(PortalError):
@@ -57,6 +57,8 @@ def receive(mode: str, body: bytes) -> str:
     say = log.info if hint.type in HANDLERS else log.debug
     say("stripe_webhook_verified", event_id=hint.event_id, type=hint.type, mode=mode)
     if state in DONE:
+        db.session.connection().execute(AGAIN, {"of_mode": mode, "of_event": hint.event_id})
+        db.session.commit()
         return "duplicate"
     return handle(mode, hint)
 
@@ -91,22 +93,23 @@ def _storing(dialect: str) -> Executable:
 
 def handle(mode: str, hint: Hint) -> str:
     """Ask Stripe, then write effects and `processed` in one transaction. Commits, in success and in failure."""
-    with structlog.contextvars.bound_contextvars(event_id=hint.event_id), audit.acting_as("stripe"):
+    acting = audit.acting_as("stripe", event_id=hint.event_id)
+    with structlog.contextvars.bound_contextvars(event_id=hint.event_id), acting:
         return _handle(mode, hint)
 
 
 def _handle(mode: str, hint: Hint) -> str:
-    handlers = HANDLERS.get(hint.type)
-    if handlers is None or hint.portal_mode not in (None, mode):
+    handlers = handlers_of(mode, hint)
+    if not handlers:
         return _finish(mode, hint, "ignored")
     log.info("handling_stripe_webhook_event", event_id=hint.event_id, type=hint.type)
     try:
-        snapshots = [_read(handler, mode, hint) for handler in handlers]
+        snapshots = read(handlers, mode, hint)
         db.session.commit()
         if not _take(mode, hint):
             db.session.rollback()
             return "duplicate"
-        _apply(handlers, snapshots)
+        apply(handlers, snapshots)
         db.session.commit()
     except (Parked, Mismatch) as reason:
         return _park(mode, hint, str(reason))
@@ -122,6 +125,16 @@ def _handle(mode: str, hint: Hint) -> str:
     return "processed"
 
 
+def handlers_of(mode: str, hint: Hint) -> tuple[Handler, ...]:
+    """Who handles it: nobody where nobody cares about its type, or its object is stamped with the other mode."""
+    return HANDLERS.get(hint.type, ()) if hint.portal_mode in (None, mode) else ()
+
+
+def read(handlers: tuple[Handler, ...], mode: str, hint: Hint) -> list[Any]:
+    """Ask Stripe what each of them wants to know, with no transaction open. Raises Parked."""
+    return [_read(handler, mode, hint) for handler in handlers]
+
+
 def _read(handler: Handler, mode: str, hint: Hint) -> Any:
     named = hint.customer if handler.of_customer else hint.object_id
     if named is None:
@@ -129,8 +142,8 @@ def _read(handler: Handler, mode: str, hint: Hint) -> Any:
     return handler.read(mode, named)
 
 
-def _apply(handlers: tuple[Handler, ...], snapshots: list[Any]) -> None:
-    """Write what each read. Raises Parked where the object is nothing to any of them."""
+def apply(handlers: tuple[Handler, ...], snapshots: list[Any]) -> None:
+    """Write what each read. Flushes. Raises Parked where the object is nothing to any of them."""
     reasons = []
     for handler, snapshot in zip(handlers, snapshots, strict=True):
         try:
@@ -146,7 +159,7 @@ def _take(mode: str, hint: Hint) -> bool:
     return _move(mode, hint, "processed", error=None)
 
 
-def _move(mode: str, hint: Hint, state: str, error: str | None) -> bool:
+def _move(mode: str, hint: Hint, state: str, error: str | None, how: Update = MOVE) -> bool:
     """Change the event's state, unless it is done already: a failure never covers a success."""
     change = {
         "of_mode": mode,
@@ -155,7 +168,7 @@ def _move(mode: str, hint: Hint, state: str, error: str | None) -> bool:
         "error": error,
         "finished_at": clock.now(),
     }
-    return bool(db.session.connection().execute(MOVE, change).rowcount)
+    return bool(db.session.connection().execute(how, change).rowcount)
 
 
 def _finish(mode: str, hint: Hint, state: str) -> str:
@@ -175,83 +188,6 @@ def _park(mode: str, hint: Hint, reason: str) -> str:
 
 def _fail(mode: str, hint: Hint, error: Exception) -> None:
     db.session.rollback()
-    _move(mode, hint, "failed", error=f"{type(error).__name__}: {error}")
+    _move(mode, hint, "failed", error=f"{type(error).__name__}: {error}", how=FAIL)
     db.session.commit()
     log.error("stripe_webhook_failed", type=hint.type, error=type(error).__name__)
-
-
-def newest(*, state: str | None = None, mode: str | None = None, limit: int = 50) -> list[StripeEvent]:
-    """The newest events, of one state and mode or of all."""
-    query = select(StripeEvent).order_by(StripeEvent.id.desc()).limit(limit)
-    if state:
-        query = query.filter_by(state=state)
-    if mode:
-        query = query.filter_by(mode=mode)
-    return list(db.session.execute(query).scalars())
-
-
-def by_id(event_id: str) -> StripeEvent:
-    """The event of this Stripe id. Raises NotFound."""
-    found = db.session.execute(select(StripeEvent).filter_by(event_id=event_id)).scalars().first()
-    if found is None:
-        raise NotFound(f"No event {event_id} was delivered here.")
-    return found
-
-
-def masked_payload(event: StripeEvent) -> str:
-    """The payload, indented, with what is secret or personal replaced."""
-    payload = orjson.loads(event.payload)
-    return orjson.dumps(_masked(payload), option=orjson.OPT_INDENT_2).decode()
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: MASK if key in PERSONAL and inner else _masked(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_masked(inner) for inner in value]
-    return mask(value) if isinstance(value, str) else value
-
-
-def replay(event: StripeEvent) -> str:
-    """Handle a stored event again, done or not: handlers ask Stripe anew, so nothing happens twice. Commits."""
-    event.state = "received"
-    db.session.commit()
-    return handle(event.mode, parse(event.payload.encode()))
-
-
-def sweep() -> int:
-    """Handle what a crash left `received`, and what was parked about a customer who is ours by now.
-
-    Stripe delivers what failed again by itself. Gives how many.
-    """
-    return len(list(_handle_all(_left() | _adopted())))
-
-
-def retry() -> Iterator[tuple[str, str]]:
-    """Handle what failed or was left; gives each event's id and how it ended."""
-    return _handle_all((StripeEvent.state == "failed") | _left())
-
-
-def _left() -> ColumnElement[bool]:
-    return (StripeEvent.state == "received") & (StripeEvent.received_at < clock.now() - LEFT_AFTER)
-
-
-def _adopted() -> ColumnElement[bool]:
-    """Parked before its customer became ours (a Payment Link's webhooks come in any order)."""
-    ours = exists().where(
-        StripeCustomer.mode == StripeEvent.mode,
-        StripeCustomer.stripe_id == StripeEvent.customer_ref,
-    )
-    return (StripeEvent.state == "parked") & (StripeEvent.attempts < PARKED_TRIES) & ours
-
-
-def _handle_all(which: ColumnElement[bool], limit: int = 1000) -> Iterator[tuple[str, str]]:
-    events = (
-        db.session.execute(select(StripeEvent).where(which).order_by(StripeEvent.id).limit(limit)).scalars().all()
-    )
-    db.session.commit()
-    for event in events:
-        try:
-            yield event.event_id, handle(event.mode, parse(event.payload.encode()))
-        except Exception as error:  # recorded on its row; the others go on
-            yield event.event_id, f"failed: {type(error).__name__}"

@@ -22,9 +22,9 @@ MOST_QUERIES = 6
 MANY = 50
 
 
-@pytest.fixture(params=["a visitor", "alice", "bob"])
+@pytest.fixture(params=["a visitor", "alice", "bob", "ada"])
 def reader(request: pytest.FixtureRequest) -> Browser:
-    """A stranger, somebody who has nothing yet, and somebody who has bought."""
+    """A stranger, somebody who has nothing yet, somebody who has bought, and the admin."""
     if request.param == "a visitor":
         return request.getfixturevalue("visitor")
     return request.getfixturevalue(request.param).browser

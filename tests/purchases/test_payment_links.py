@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from portal import clock, mail
 from portal.extensions import db
 from portal.models import ApiKey, Purchase, StripeCustomer, StripeEvent, Subscription, User
-from portal.webhooks import inbox
+from portal.webhooks import replaying
 from tests.conftest import PASSWORD, Person
 from tests.support import browsing
 from tests.support.world import World
@@ -138,7 +138,7 @@ def test_webhooks_in_any_order_end_alike_and_what_was_parked_is_handled(
     here.deliveries(hold=True, reorder=True)
     here.flush()
     with here.app.app_context():
-        inbox.sweep()
+        replaying.sweep()
         states = {row.type: row.state for row in db.session.execute(select(StripeEvent.type, StripeEvent.state))}
         assert states["checkout.session.completed"] == "processed"
         assert states["customer.subscription.created"] == "processed"

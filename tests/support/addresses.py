@@ -24,6 +24,11 @@ def address(here: World, rule: Rule, **values: Any) -> str:
     return here.base + here.app.url_map.bind("portal.test").build(rule.endpoint, filled)
 
 
+def is_admin_s(here: World, rule: Rule) -> bool:
+    """Whether an address is one of the admin's pages: to everybody else they are not there (tests/admin)."""
+    return rule.rule.startswith(here.app.extensions["settings"].admin_path)
+
+
 def is_exempt(here: World, rule: Rule) -> bool:
     """Whether a rule asks for no CSRF token: it takes a signature or an API key instead."""
     return here.app.blueprints.get(rule.endpoint.split(".")[0]) in csrf._exempt_blueprints

@@ -1,0 +1,152 @@
+"""The event inspector: the inbox of both lanes, one event with what it changed, replay and backfill."""
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from wtforms import SearchField, SelectField, StringField
+from wtforms.fields import SelectChoice
+from wtforms.validators import Length
+
+from portal import audit, clock, gateway
+from portal.errors import InvalidInput, NotFound
+from portal.extensions import db, limiter
+from portal.forms import PeriodForm
+from portal.models import StripeEvent
+from portal.pages import private
+from portal.webhooks import hints, masking, reading, rehearsing, replaying, vitals
+from portal.webhooks.handlers import HANDLERS
+from portal.webhooks.inbox import HandlingFailed
+from portal.webhooks.reading import Filter
+
+blueprint = Blueprint("admin_events", __name__)
+
+SEE_OTHER = 303
+LONGEST = 255
+DAYS = (1, 3, 7, 30)  # how far back missed events are looked for; Stripe keeps them for 30
+MODES = [SelectChoice("", "Both"), SelectChoice("live", "Live"), SelectChoice("test", "Test")]
+STATES = [SelectChoice("", "Every state"), *(SelectChoice(state, state.capitalize()) for state in reading.STATES)]
+
+
+class FilterForm(PeriodForm):
+    """What of the inbox is asked for."""
+
+    about = SearchField("Customer or id", [Length(max=LONGEST)])
+    type = StringField("Type", [Length(max=100)])
+    state = SelectField("State", choices=STATES, default="")
+    mode = SelectField("Mode", choices=MODES, default="")
+
+    def wanted(self) -> Filter:
+        """The same as the inbox takes it."""
+        since, until = self.period()
+        return Filter(
+            type=(self.type.data or "").strip(),
+            state=self.state.data or "",
+            mode=self.mode.data or "",
+            about=(self.about.data or "").strip(),
+            since=since,
+            until=until,
+        )
+
+
+@blueprint.get("/events")
+def index() -> ResponseReturnValue:
+    """The newest events first, narrowed as asked."""
+    form = FilterForm(request.args)
+    right = form.validate()
+    events, onward = reading.page(form.wanted(), _before()) if right else ([], None)
+    html = render_template(
+        "admin/events.html",
+        form=form,
+        types=sorted(HANDLERS),
+        events=events,
+        chosen=form.chosen() if right else {},
+        before=_before(),
+        onward=onward,
+        vitals=vitals.read(),
+        days=DAYS,
+    )
+    return html, 200 if right else 400
+
+
+def _before() -> int | None:
+    """The id that a page begins below. Raises InvalidInput for what is no number."""
+    given = request.args.get("before", "")
+    if given and not (given.isascii() and given.isdigit() and len(given) < 19):
+        words = "This page of the list does not exist."
+        raise InvalidInput(words, errors={"before": words}, action=(url_for(".index"), "See the newest"))
+    return int(given) if given else None
+
+
+@blueprint.get("/events/<int:event_id>")
+def show(event_id: int) -> ResponseReturnValue:
+    """One event: what became of it, what it changed, and its payload, masked."""
+    return _page(_event(event_id))
+
+
+@blueprint.post("/events/<int:event_id>/payload")
+def payload(event_id: int) -> ResponseReturnValue:
+    """The payload as it was delivered; who asked for it is written down."""
+    event = _event(event_id)
+    audit.record("event.payload_shown", subject=event.event_id)
+    db.session.commit()
+    return private(Response(_page(event, payload=masking.indented(hints.whole(event.payload)), is_whole=True)))
+
+
+@blueprint.post("/events/<int:event_id>/replay")
+def replay(event_id: int) -> ResponseReturnValue:
+    """Handle it once more."""
+    event = _event(event_id)
+    audit.record("event.replayed", subject=event.event_id, before={"state": event.state})
+    db.session.commit()
+    try:
+        outcome = replaying.replay(event)
+        flash(f"Replayed: the event is {outcome}.", "success")
+    except HandlingFailed:
+        flash("Replayed, and it failed again. The error stands below.", "negative")
+    return redirect(url_for(".show", event_id=event_id), SEE_OTHER)
+
+
+@blueprint.post("/events/<int:event_id>/dry-run")
+def dry_run(event_id: int) -> ResponseReturnValue:
+    """What a replay would change; nothing is."""
+    event = _event(event_id)
+    return _page(event, rehearsed=rehearsing.rehearse(event))
+
+
+@blueprint.post("/events/backfill")
+@limiter.limit("6/minute")
+def backfill() -> ResponseReturnValue:
+    """Fetch and handle what was never delivered."""
+    mode, days = request.form.get("mode", ""), request.form.get("days", "")
+    if mode not in gateway.MODES or days not in {str(one) for one in DAYS}:
+        raise InvalidInput("Choose a mode and how far back to look.", errors={"days": "not one of the choices"})
+    audit.record("events.backfilled", after={"mode": mode, "days": int(days)})
+    db.session.commit()
+    done = [status for _, status in replaying.backfill(mode, clock.now() - timedelta(days=int(days)))]
+    failed = sum(status.startswith("failed") for status in done)
+    words = f"{len(done)} missed events were fetched from Stripe." if done else "Nothing was missed."
+    flash(f"{words} {failed} of them failed." if failed else words, "warning" if failed else "success")
+    return redirect(url_for(".index", mode=mode), SEE_OTHER)
+
+
+def _event(event_id: int) -> StripeEvent:
+    """The event of this row. Raises NotFound."""
+    event = db.session.get(StripeEvent, event_id)
+    if event is None:
+        raise NotFound("There is no such event.")
+    return event
+
+
+def _page(event: StripeEvent, **more: Any) -> str:
+    shown = {"payload": masking.masked(event.payload), "is_whole": False, "rehearsed": None} | more
+    return render_template(
+        "admin/event.html",
+        event=event,
+        mode=event.mode,
+        customer=reading.customer_of(event),
+        effects=reading.effects([event.event_id]).get(event.event_id, []),
+        handled=event.type in HANDLERS,
+        **shown,
+    )

@@ -1,0 +1,27 @@
+"""What the admin's templates say of facts, for people."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Flask
+
+from portal.admin import dashboard
+from portal.logs import mask
+from portal.pages import datetime_text
+from portal.webhooks import masking
+
+
+def fact(value: Any) -> str:
+    """One fact of a change, in a word or a few; a mail address is cut short."""
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return datetime_text(value)
+    return masking.mail(mask(str(value)))
+
+
+def init_app(app: Flask) -> None:
+    """Register them."""
+    app.jinja_env.filters.update(dashboard=dashboard.url, fact=fact, mask=lambda text: masking.mail(mask(text)))

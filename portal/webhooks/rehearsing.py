@@ -1,0 +1,129 @@
+"""A replay that only shows what it would change: handled as ever, compared, and rolled back."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, func, or_, select
+
+from portal import rehearsal
+from portal.errors import PortalError
+from portal.extensions import db
+from portal.models import Base, Payment, StripeEvent
+from portal.purchases.fulfilment import Mismatch
+from portal.webhooks import hints, inbox, reading
+from portal.webhooks.handlers import Parked
+
+# By the million for one customer, and never changed: only what is new is looked at.
+ONLY_GROW = ("credit_entries", "audit_entries", "usage_events")
+NOISE = ("id", "synced_at", "access_version", "params", "hash")
+
+Row = dict[str, Any]
+Photograph = dict[tuple[str, int], Row]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row that would change: its differing columns, before and after; `before` is empty for a new row."""
+
+    table: str
+    id: int
+    before: Row
+    after: Row
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """How handling the event would end, in a word and a reason, and what it would change."""
+
+    outcome: str
+    reason: str = ""
+    changes: list[Change] = field(default_factory=list)
+
+
+def rehearse(event: StripeEvent) -> Rehearsal:
+    """Handle a stored event and take everything back; no row of any table is another one afterwards.
+
+    Ends the transaction. Nothing is done at Stripe either: an event that wants that says so in its outcome.
+    """
+    db.session.commit()
+    try:
+        with rehearsal.rehearsing():
+            return _rehearse(event)
+    except (Parked, Mismatch) as reason:
+        return Rehearsal("parked", str(reason))
+    except rehearsal.WouldAct as wish:
+        return Rehearsal("not rehearsed", f"It would ask Stripe to act: {wish}. A replay does so.")
+    except PortalError as error:
+        return Rehearsal("failed", error.detail)
+    finally:
+        db.session.rollback()
+        db.session.expire_all()
+
+
+def _rehearse(event: StripeEvent) -> Rehearsal:
+    hint = hints.parse(event.payload.encode())
+    handlers = inbox.handlers_of(event.mode, hint)
+    if not handlers:
+        return Rehearsal("ignored", "Nobody here handles such events.")
+    snapshots = inbox.read(handlers, event.mode, hint)
+    db.session.rollback()
+    owner = _owner(event)
+    newest = {table.name: _newest(table) for table in _tables()}
+    before = _photograph(owner, newest)
+    inbox.apply(handlers, snapshots)
+    db.session.flush()
+    return Rehearsal("processed", changes=_differences(before, _photograph(owner, newest)))
+
+
+def _owner(event: StripeEvent) -> int | None:
+    """The customer whose rows are compared; a refund's or dispute's object names a payment and no customer."""
+    if customer := reading.customer_of(event):
+        return customer.id
+    thing = hints.thing(event.payload)
+    query = select(Payment.customer_id).where(
+        Payment.mode == event.mode,
+        or_(Payment.payment_intent == thing.get("payment_intent"), Payment.charge_id == thing.get("charge")),
+    )
+    return db.session.execute(query).scalars().first()
+
+
+def _tables() -> list[Table]:
+    return [table for table in Base.metadata.sorted_tables if "id" in table.c and table.name != "stripe_events"]
+
+
+def _newest(table: Table) -> int:
+    return int(db.session.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
+
+
+def _photograph(owner: int | None, newest: dict[str, int]) -> Photograph:
+    """The owner's rows, and those that came since; without an owner (a stranger's first purchase) only those."""
+    taken: Photograph = {}
+    for table in _tables():
+        which = or_(*_which(table, owner, newest[table.name]))
+        for row in db.session.execute(select(table).where(which)).mappings():
+            taken[table.name, row["id"]] = dict(row)
+    return taken
+
+
+def _which(table: Table, owner: int | None, newest: int) -> list[ColumnElement[bool]]:
+    conditions = [table.c.id > newest]
+    if owner is None:
+        return conditions
+    if "customer_id" in table.c:  # others may be buying at the same time
+        conditions = [(table.c.id > newest) & ((table.c.customer_id == owner) | table.c.customer_id.is_(None))]
+        if table.name not in ONLY_GROW:
+            conditions.append(table.c.customer_id == owner)
+    if table.name == "customers":
+        conditions.append(table.c.id == owner)
+    return conditions
+
+
+def _differences(before: Photograph, after: Photograph) -> list[Change]:
+    changes = []
+    for (table, row_id), row in after.items():
+        known = before.get((table, row_id), {})
+        names = [name for name, value in row.items() if name not in NOISE and value != known.get(name)]
+        if names:
+            old = {name: known[name] for name in names} if known else {}
+            changes.append(Change(table, row_id, old, {name: row[name] for name in names}))
+    return changes

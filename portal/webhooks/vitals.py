@@ -1,0 +1,53 @@
+"""How well deliveries go: read off the newest events, however many there are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import quantiles
+
+from sqlalchemy import func, select
+
+from portal.extensions import db
+from portal.models import StripeEvent
+
+NEWEST = 1000  # events that the rates are taken from
+OPEN = ("received", "failed")
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """Rates over the newest events. None: nothing was delivered yet, or (`oldest_open`) nothing is open."""
+
+    events: int
+    success_percent: float | None  # of deliveries, first ones and repeated ones
+    p95_seconds: float | None  # from arrival to done, of what was done at the first try
+    duplicates: int
+    oldest_open: datetime | None  # arrival of the oldest event that is not done
+
+
+def read() -> Vitals:
+    """The health of the inbox as it is now. Two statements."""
+    row = StripeEvent
+    facts = select(row.state, row.attempts, row.failures, row.duplicates, row.received_at, row.finished_at)
+    newest = db.session.execute(facts.order_by(row.id.desc()).limit(NEWEST)).all()
+    oldest = db.session.execute(select(func.min(row.received_at)).where(row.state.in_(OPEN))).scalar_one()
+    deliveries = sum(one.attempts + one.duplicates for one in newest)
+    failures = sum(one.failures for one in newest)
+    return Vitals(
+        events=len(newest),
+        success_percent=100 * (deliveries - failures) / deliveries if deliveries else None,
+        p95_seconds=_p95(
+            [
+                (one.finished_at - one.received_at).total_seconds()
+                for one in newest
+                if one.state == "processed" and one.attempts == 1 and one.finished_at
+            ]
+        ),
+        duplicates=sum(one.duplicates for one in newest),
+        oldest_open=oldest,
+    )
+
+
+def _p95(seconds: list[float]) -> float | None:
+    if len(seconds) < 2:
+        return seconds[0] if seconds else None
+    return quantiles(seconds, n=20, method="inclusive")[-1]

@@ -1,0 +1,52 @@
+"""To anyone but admins and support nothing is under ADMIN_PATH, by any method, read off the map of addresses."""
+
+import pytest
+import requests
+
+from tests.conftest import Person
+from tests.support.addresses import address, is_admin_s, rules, token
+from tests.support.browsing import Browser
+from tests.support.world import World
+
+pytestmark = pytest.mark.sqlite_only
+METHODS = ("GET", "POST", "PUT", "DELETE")
+
+
+def admin_addresses(here: World) -> list[str]:
+    path = here.app.extensions["settings"].admin_path
+    found = [
+        address(here, rule) for method in METHODS for rule in rules(here, method) if rule.rule.startswith(path)
+    ]
+    assert len(set(found)) > 5
+    return [*found, f"{here.base}{path}/never-was"]
+
+
+def answers(here: World, http: requests.Session, csrf_token: str) -> set[tuple[int, str]]:
+    """How every address under ADMIN_PATH answers, by every method: status, and the page's words."""
+    seen = set()
+    for url in admin_addresses(here):
+        for method in METHODS:
+            for data in ({}, {"csrf_token": csrf_token}):
+                answer = http.request(method, url, data=data, allow_redirects=False, timeout=10)
+                seen.add((answer.status_code, "Page not found" in answer.text))
+    return seen
+
+
+def test_nobody_else_finds_anything(here: World, visitor: Browser, bob: Person) -> None:
+    for browser in (visitor, bob.browser):
+        given = token(browser)
+        assert answers(here, browser.http, given) == {(404, True)}
+
+
+def test_an_admin_s_form_without_its_token_is_refused(here: World, admin: Browser) -> None:
+    for rule in rules(here, "POST"):
+        if is_admin_s(here, rule):
+            answer = admin.http.post(address(here, rule), allow_redirects=False, timeout=10)
+            assert answer.status_code == 400, rule
+            assert "That form has expired" in answer.text, rule
+
+
+def test_the_header_leads_admins_there_and_nobody_else(here: World, admin: Browser, charlie: Person) -> None:
+    admin.open("/account")
+    assert admin.link("Admin") == here.app.extensions["settings"].admin_path
+    assert ">Admin<" not in charlie.browser.open("/account").text
