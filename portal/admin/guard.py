@@ -7,15 +7,19 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
-from flask import Flask, request
+from flask import Flask, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from portal.accounts import second_factor
+from portal.accounts.confirmation import recent_password_required
 from portal.errors import NotFound, PortalError
 from portal.extensions import csrf
 
 Params = ParamSpec("Params")
 View = Callable[Params, ResponseReturnValue]
+
+SEE_OTHER = 303
 
 
 class AdminsOnly(PortalError):
@@ -32,19 +36,23 @@ def init_app(app: Flask, path: str) -> None:
     @app.before_request
     def _guard() -> ResponseReturnValue | None:
         if request.path == path or request.path.startswith(f"{path}/"):
-            admit()
+            return _admit()
         return None
 
 
-def admit() -> None:
-    """Let admins and support pass, and a form only with its token. Raises NotFound, CSRFError."""
-    if not (current_user.is_authenticated and current_user.is_admin):
+def _admit() -> ResponseReturnValue | None:
+    """Let who works here pass, a form only with its token, and nobody without the second factor that is due."""
+    if not (current_user.is_authenticated and (current_user.is_admin or current_user.is_support)):
         raise NotFound("There is nothing here, or it belongs to another account.")
     csrf.protect()
+    if second_factor.admin_ready(current_user.user):
+        return None
+    flash("The admin pages need a second factor. Set it up once, here.", "warning")
+    return redirect(url_for("security.factor"), SEE_OTHER)
 
 
 def admins_only(view: View[Params]) -> View[Params]:
-    """For what moves money or access. Raises AdminsOnly for support."""
+    """For what makes or changes something of a customer's. Raises AdminsOnly for support."""
 
     @wraps(view)
     def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
@@ -53,3 +61,8 @@ def admins_only(view: View[Params]) -> View[Params]:
         return view(*args, **kwargs)
 
     return guarded
+
+
+def sensitive(view: View[Params]) -> View[Params]:
+    """For what moves a customer's money or access: admins only, who gave their password a moment ago."""
+    return admins_only(recent_password_required(view))

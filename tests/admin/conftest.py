@@ -2,11 +2,18 @@
 
 import pytest
 
-from tests.conftest import Person
+from tests.conftest import Person, person
 from tests.support.browsing import Browser
+from tests.support.world import World
 
 
 @pytest.fixture
 def admin(ada: Person) -> Browser:
     """Ada's browser."""
     return ada.browser
+
+
+@pytest.fixture
+def support(here: World) -> Browser:
+    """Sue's, who works in support."""
+    return person(here, "sue", role="support").browser

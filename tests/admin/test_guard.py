@@ -46,6 +46,21 @@ def test_an_admin_s_form_without_its_token_is_refused(here: World, admin: Browse
             assert "That form has expired" in answer.text, rule
 
 
+def test_in_production_nobody_comes_in_without_a_second_factor(here: World, admin: Browser, monkeypatch) -> None:
+    settings = here.app.extensions["settings"].model_copy(update={"environment": "production"})
+    monkeypatch.setitem(here.app.extensions, "settings", settings)
+    for path in ("/admin", "/admin/events"):
+        admin.open(path)
+        assert admin.page.url.endswith("/account/second-factor"), admin.page.url
+        assert "The admin pages need a second factor." in admin.text
+
+
+def test_support_may_look_and_replay(here: World, support: Browser) -> None:
+    assert support.open("/admin/events").status_code == 200
+    support.press("Fetch missed events", mode="live", days="1")
+    assert "missed" in support.text
+
+
 def test_the_header_leads_admins_there_and_nobody_else(here: World, admin: Browser, charlie: Person) -> None:
     admin.open("/account")
     assert admin.link("Admin") == here.app.extensions["settings"].admin_path
