@@ -47,13 +47,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the second run, on PostgreSQL, of what does not depend on the database."""
-    twice = [item for item in items if item.get_closest_marker("sqlite_only") and "postgresql" in item.name]
-    config.hook.pytest_deselected(items=twice)
-    items[:] = [item for item in items if item not in twice]
-
-
 def worker() -> str:
     """This test process, among those of this run and of others on the same machine."""
     return f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
