@@ -1,5 +1,7 @@
 """The calls about subscriptions and their invoices."""
 
+from collections.abc import Iterator
+
 from portal.gateway.calls import PAGE, Calls, quoted
 from portal.gateway.shapes import Invoice, Subscription
 
@@ -13,6 +15,11 @@ class Subscriptions(Calls):
         return Subscription.read(
             self._ask("get", f"/v1/subscriptions/{quoted(subscription_id)}", {"expand": expand})
         )
+
+    def every_subscription(self) -> Iterator[Subscription]:
+        """Every subscription there ever was, the newest first, without its card."""
+        listed = self._list("/v1/subscriptions", {"status": "all", "limit": PAGE})
+        return (Subscription.read(data) for data in listed)
 
     def invoice(self, invoice_id: str) -> Invoice:
         """The invoice as it is now, and whether its payment waits for the payer."""

@@ -1,19 +1,17 @@
-"""What Stripe lists against our books: each paid session, refund and dispute, and nothing besides."""
+"""What Stripe lists against our books: paid sessions, refunds, disputes and subscriptions, and nothing besides."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from sqlalchemy import select
 
 from portal import gateway
 from portal.extensions import db
-from portal.models import Base, Payment, Purchase, Reversal
+from portal.models import Payment, Purchase, Reversal
+from portal.reconcile import subscriptions
 from portal.reconcile.difference import Difference
+from portal.reconcile.rows import named
 
-Row = TypeVar("Row", bound=Base)
-
-TOGETHER = 500  # ids that are looked up by one statement
 SKEW = timedelta(hours=1)  # no two clocks agree: at the beginning of the period Stripe is asked for more
 
 
@@ -21,16 +19,18 @@ def differences(mode: str, since: datetime) -> Iterator[Difference]:
     """What was made at Stripe since then, fetched before our tables are read. Raises StripeUnavailable."""
     db.session.commit()
     lane = gateway.of(mode)
+    plans = {one.id: one for one in lane.every_subscription()}
     sessions = {one.id: one for one in lane.complete_sessions(since - SKEW) if one.is_paid}
     reversals = {one.id: one for one in lane.reversals_since(since - SKEW)}
     yield from _sessions(mode, since, sessions)
     yield from _reversals(mode, since, reversals)
+    yield from subscriptions.differences(mode, since, plans)
     db.session.commit()
 
 
 def _sessions(mode: str, since: datetime, listed: dict[str, gateway.Session]) -> Iterator[Difference]:
     """Each paid session has its paid order, each paid order its session. Others' sessions are their own matter."""
-    ours = {one.session_id: one for one in _found(Purchase, mode, "session_id", listed)}
+    ours = {one.session_id: one for one in named(Purchase, mode, "session_id", listed)}
     for session in listed.values():
         order = ours.get(session.id)
         if order is None and session.metadata.get("portal_mode") == mode:
@@ -46,8 +46,8 @@ def _sessions(mode: str, since: datetime, listed: dict[str, gateway.Session]) ->
 def _reversals(mode: str, since: datetime, listed: dict[str, gateway.Reversal]) -> Iterator[Difference]:
     """Each refund and dispute of a payment that bought credits stands here as Stripe has it, and no other does."""
     charges = {one.charge for one in listed.values() if one.charge}
-    sold = {one.charge_id for one in _found(Payment, mode, "charge_id", charges)}
-    ours = {one.stripe_id: one for one in _found(Reversal, mode, "stripe_id", listed)}
+    sold = {one.charge_id for one in named(Payment, mode, "charge_id", charges)}
+    ours = {one.stripe_id: one for one in named(Reversal, mode, "stripe_id", listed)}
     for reversal in listed.values():
         expected, found = _in_words(reversal), _in_words(ours.get(reversal.id))
         if reversal.charge in sold and expected != found:
@@ -60,11 +60,3 @@ def _reversals(mode: str, since: datetime, listed: dict[str, gateway.Reversal]) 
 
 def _in_words(reversal: gateway.Reversal | Reversal | None) -> str:
     return f"{reversal.amount} {reversal.status}" if reversal else "none"
-
-
-def _found(model: type[Row], mode: str, column: str, ids: Iterable[str]) -> Iterator[Row]:
-    """The rows of a mode whose column has one of these ids."""
-    wanted = list(ids)
-    for start in range(0, len(wanted), TOGETHER):
-        some = getattr(model, column).in_(wanted[start : start + TOGETHER])
-        yield from db.session.execute(select(model).filter_by(mode=mode).where(some)).scalars()

@@ -23,7 +23,7 @@ HEADINGS = ("mode", "what", "about", "expected", "found")
     help="How far back Stripe's lists are read, UTC; default: 90 days. The ledger is proved whole.",
 )
 def command(mode: str | None, since: datetime | None) -> None:
-    """Prove the books: ledger sums, and every paid session, refund and dispute at Stripe against ours."""
+    """Prove the books: ledger sums, and what is paid, refunded, disputed and subscribed at Stripe against ours."""
     begin = since.replace(tzinfo=UTC) if since else clock.now() - PERIOD
     modes = [mode] if mode else gateway.MODES
     try:

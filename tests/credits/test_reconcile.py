@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import delete, insert, select, text, update
 
 from portal import clock
+from portal.billing import subscriptions
 from portal.credits import ledger
 from portal.extensions import db
-from portal.models import CreditEntry, Customer, Payment, Purchase, Reversal
+from portal.models import CreditEntry, Customer, Payment, Purchase, Reversal, Subscription
 from portal.reconcile import at_stripe, books
 from tests.conftest import Person
 from tests.support.books import a_customer
@@ -139,6 +140,23 @@ def test_what_is_here_and_not_at_stripe_is_named(kept: Books) -> None:
     named = kept.differences()
     assert f"live order {order.number} cs_live_invented paid not paid at Stripe" in named
     assert "live refund re_invented not at Stripe 0 failed" in named
+
+
+def test_subscriptions_that_differ_are_named_and_syncing_mends_them(kept: Books) -> None:
+    row = db.session.execute(select(Subscription)).scalar_one()
+    name, price, end = row.stripe_id, row.price_id, row.current_period_end
+    row.status, row.price_id = "past_due", "price_other"
+    db.session.commit()
+    words = f"live subscription {name} active {price} until {end:%Y-%m-%d %H:%M:%S}"
+    assert kept.differences() == [f"{words} past_due price_other until {end:%Y-%m-%d %H:%M:%S}"]
+    db.session.delete(db.session.get_one(Subscription, row.id))
+    db.session.commit()
+    assert kept.differences() == [f"{words} none"]
+    subscriptions.sync("live", name)
+    assert kept.reconcile()[0] == 0
+    db.session.execute(update(Subscription).values(stripe_id="sub_invented"))
+    db.session.commit()
+    assert f"live subscription sub_invented not at Stripe active {price}" in "\n".join(kept.differences())
 
 
 def test_a_mode_keeps_its_own_books(kept: Books) -> None:

@@ -1,0 +1,21 @@
+"""Looking up many rows by the ids that Stripe has for them."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.models import Base
+
+Row = TypeVar("Row", bound=Base)
+
+TOGETHER = 500  # ids that are looked up by one statement
+
+
+def named(model: type[Row], mode: str, column: str, ids: Iterable[str]) -> Iterator[Row]:
+    """The rows of a mode whose column has one of these ids."""
+    wanted = list(ids)
+    for start in range(0, len(wanted), TOGETHER):
+        some = getattr(model, column).in_(wanted[start : start + TOGETHER])
+        yield from db.session.execute(select(model).filter_by(mode=mode).where(some)).scalars()
