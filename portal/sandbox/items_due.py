@@ -1,5 +1,6 @@
 """Invoice items: what waits for a customer's next invoice."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from portal.sandbox import invoicing, pricing
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-def add(account: "Account", customer: Json, price: Json, quantity: int, fields: Json) -> Json:
+def add(account: "Account", customer: Json, price: Json, quantity: int | Decimal, fields: Json) -> Json:
     """An item for so many of a price; fields may replace its amount, description, period and parent."""
     now = account.now()
     amount = fields.get("amount", pricing.amount_of(price, quantity))
@@ -26,12 +27,17 @@ def add(account: "Account", customer: Json, price: Json, quantity: int, fields: 
         "metadata": {},
         "net_amount": amount,
         "period": {"start": now, "end": now},
-        "pricing": pricing.named(price) if price["id"] else None,
-        "quantity": quantity,
-        "quantity_decimal": str(quantity),
+        "pricing": pricing.named(price) if price["id"] else unnamed(price),
+        "quantity": int(quantity),
+        "quantity_decimal": format(quantity, "f"),
         "tax_rates": [],
     }
     return account.add("invoiceitem", defaults | fields, "invoiceitem.created")
+
+
+def unnamed(price: Json) -> Json:
+    """The pricing of an item that has an amount and no price."""
+    return {"type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"]}
 
 
 def take(account: "Account", customer: str, currency: str, subscription: str | None) -> list[Json]:
@@ -93,7 +99,14 @@ def put(account: "Account", invoice: Json, item: Json) -> None:
     """Add an item to a draft. Raises StripeError when the invoice is no draft."""
     if invoice["status"] != "draft":
         raise StripeError("This invoice is no longer editable.", code="invoice_not_editable", param="invoice")
+    if item["currency"] != invoice["currency"]:
+        words = f"The currency of the item is {item['currency']}, that of the invoice {invoice['currency']}."
+        raise StripeError(words, param="currency")
+    if item["customer"] != invoice["customer"]:
+        raise StripeError("The invoice belongs to another customer.", param="invoice")
+    previous = {name: invoice[name] for name in ("amount_due", "subtotal", "total")}
     invoice["lines"]["data"].append(_line(account, item) | {"invoice": invoice["id"]})
     invoicing.reckon(account, account.find("customer", invoice["customer"]), invoice)
     account.save(invoice)
+    account.emit("invoice.updated", invoice, previous)
     account.change(item, {"invoice": invoice["id"]})

@@ -1,5 +1,6 @@
 """Meters: what was used, and what it comes to in a period."""
 
+import itertools
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 OLDEST = 35 * 86400  # seconds that a meter event may lie in the past
+CANCEL_WITHIN = 24 * 3600  # seconds
 AHEAD = 5 * 60  # seconds that it may lie in the future
 
 
@@ -29,10 +31,43 @@ def record(account: "Account", event_name: str, payload: Json, identifier: str |
     return {name: value for name, value in made.items() if name != "id"}
 
 
+def cancel(account: "Account", event_name: str, identifier: str) -> Json:
+    """Take back an event of the last day. Raises StripeError."""
+    found = account.get(f"mevt_{identifier}")
+    if found is None or found["event_name"] != event_name or found["created"] < account.now() - CANCEL_WITHIN:
+        words = f"No meter event of the last 24 hours has the identifier {identifier}."
+        raise StripeError(words, code="resource_missing", param="cancel[identifier]")
+    account.change(found, {"_": {"cancelled": True}})
+    return {
+        "object": "billing.meter_event_adjustment",
+        "cancel": {"identifier": identifier},
+        "event_name": event_name,
+        "livemode": account.mode == "live",
+        "status": "complete",
+        "type": "cancel",
+    }
+
+
+def summaries(account: "Account", meter: Json, customer: str, bounds: list[int]) -> list[Json]:
+    """What a customer used between each moment and the next, newest first; nothing used, no summary."""
+    made = []
+    for start, end in itertools.pairwise(bounds):
+        events = of_customer(account, meter, customer, start, end)
+        fields = {"aggregated_value": float(aggregate(meter, events)), "meter": meter["id"]}
+        fields |= {"id": f"mtrusg_{meter['id'][4:]}_{start}", "start_time": start, "end_time": end}
+        if events:
+            made.append(account.build("billing.meter_event_summary", fields))
+    return made[::-1]
+
+
 def used(account: "Account", meter: Json, customer: str, start: int, end: int) -> Decimal:
     """What a customer used from start to before end, as the meter aggregates it."""
+    return aggregate(meter, of_customer(account, meter, customer, start, end))
+
+
+def of_customer(account: "Account", meter: Json, customer: str, start: int, end: int) -> list[Json]:
+    """A customer's events from start to before end, oldest first."""
     who = meter["customer_mapping"]["event_payload_key"]
-    what = meter["value_settings"]["event_payload_key"]
     events = account.store.select(
         account.mode,
         "billing.meter_event",
@@ -43,7 +78,13 @@ def used(account: "Account", meter: Json, customer: str, start: int, end: int) -
         end,
         oldest_first=True,
     )
-    values = [Decimal(e["payload"].get(what, "0")) for e in events if e["payload"].get(who) == customer]
+    return [e for e in events if e["payload"].get(who) == customer and not e["_"].get("cancelled")]
+
+
+def aggregate(meter: Json, events: list[Json]) -> Decimal:
+    """Their sum, their number, or the last of them, as the meter says."""
+    what = meter["value_settings"]["event_payload_key"]
+    values = [Decimal(event["payload"].get(what, "0")) for event in events]
     formula = meter["default_aggregation"]["formula"]
     if formula == "count":
         return Decimal(len(values))

@@ -60,6 +60,9 @@ def detach(account: "Account", method: Json) -> Json:
     if owner and owner["invoice_settings"]["default_payment_method"] == method["id"]:
         without = owner["invoice_settings"] | {"default_payment_method": None}
         account.change(owner, {"invoice_settings": without}, "customer.updated")
+    paid_by = "json_extract(json, '$.default_payment_method') = ?"
+    for subscription in account.store.select(account.mode, "subscription", paid_by, method["id"]):
+        account.change(subscription, {"default_payment_method": None}, "customer.subscription.updated")
     previous = {"customer": method["customer"]}
     account.change(method, {"customer": None})
     account.emit("payment_method.detached", method, previous)

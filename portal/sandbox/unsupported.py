@@ -25,7 +25,6 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "POST /v1/customers/{customer}": ("source",),
     "POST /v1/invoiceitems": ("discounts", "tax_rates"),
     "POST /v1/invoices": (
-        "automatic_tax[enabled]",
         "default_tax_rates",
         "from_invoice",
         "shipping_cost",

@@ -1,5 +1,7 @@
 """Invoice items."""
 
+import re
+from decimal import Decimal
 from typing import Any
 
 from portal.sandbox import items_due, lists
@@ -7,6 +9,7 @@ from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.errors import StripeError
 from portal.sandbox.resources.common import changed, given
+from portal.sandbox.resources.prices import new_price
 from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
@@ -16,10 +19,11 @@ AS_GIVEN = ("description", "discountable", "metadata", "period")
 @operation("POST", "/v1/invoiceitems")
 def create(account: Account, params: Json) -> Json:
     params = given(params)
+    check(params)
     if "customer" not in params:
         raise missing_parameter("customer")
     customer = account.find("customer", params["customer"], "customer")
-    quantity = params.get("quantity", 1)
+    quantity = Decimal(params["quantity_decimal"]) if params.get("quantity_decimal") else params.get("quantity", 1)
     fields = {name: params[name] for name in AS_GIVEN if name in params}
     if params.get("subscription"):
         subscription = account.find("subscription", params["subscription"], "subscription")
@@ -34,6 +38,16 @@ def create(account: Account, params: Json) -> Json:
     return item
 
 
+def check(params: Json) -> None:
+    """What doesn't go together. Raises StripeError."""
+    if "quantity" in params and "quantity_decimal" in params:
+        words = "You may only specify one of these parameters: quantity, quantity_decimal."
+        raise StripeError(words, param="quantity_decimal")
+    exact = params.get("quantity_decimal", "0")
+    if not re.fullmatch(r"\d+(\.\d{1,12})?", exact):
+        raise StripeError(f"Invalid decimal: {exact}", param="quantity_decimal")
+
+
 def price_of(account: Account, params: Json) -> Json:
     """The price that an item names, or one that stands for its amount. Raises StripeError."""
     named = (params.get("pricing") or {}).get("price")
@@ -44,10 +58,7 @@ def price_of(account: Account, params: Json) -> Json:
         return price
     exact = params.get("amount", params.get("unit_amount_decimal"))
     if params.get("price_data"):
-        data = given(params["price_data"])
-        account.find("product", data["product"], "price_data[product]")
-        exact = data.get("unit_amount_decimal", data.get("unit_amount"))
-        params["currency"] = data["currency"]
+        return new_price(account, given(params["price_data"]) | {"active": False})
     if exact is None:
         raise missing_parameter("amount")
     if "currency" not in params:

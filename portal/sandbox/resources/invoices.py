@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portal.sandbox import discounting, invoicing, items_due, lists, payments, previewing
+from portal.sandbox import discounting, invoicing, items_due, lists, payments, previewing, subscribing, taxing
 from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.errors import CardError, StripeError
@@ -41,6 +41,8 @@ def create(account: Account, params: Json) -> Json:
     exclude = params.get("pending_invoice_items_behavior", "exclude") == "exclude"
     lines = [] if exclude else items_due.take(account, customer["id"], currency, params.get("subscription"))
     fields["discounts"] = discounting.redeem(account, params.get("discounts") or [], {"customer": customer["id"]})
+    wanted = taxing.free(params.get("automatic_tax"))
+    fields["automatic_tax"] = subscribing.taxed({"automatic_tax": {"disabled_reason": None} | wanted})
     return advancing(account, invoicing.draft(account, customer, currency, lines, fields))
 
 

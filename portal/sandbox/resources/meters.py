@@ -8,9 +8,11 @@ from portal.sandbox.account import Account
 from portal.sandbox.api import operation
 from portal.sandbox.errors import StripeError
 from portal.sandbox.resources.common import given
+from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 KIND = "billing.meter"
+WINDOWS = {"hour": 3600, "day": 86400}  # seconds
 
 
 @operation("POST", "/v1/billing/meters")
@@ -87,3 +89,28 @@ def check(account: Account, meter: Json, payload: Json) -> None:
     counted = meter["default_aggregation"]["formula"] == "count"
     if not counted and not re.fullmatch(r"-?\d+(\.\d+)?", payload.get(what) or ""):
         raise StripeError(f"Payload value {what} must be a number.", param=f"payload[{what}]")
+
+
+@operation("POST", "/v1/billing/meter_event_adjustments")
+def adjust(account: Account, params: Json) -> Json:
+    identifier = (params.get("cancel") or {}).get("identifier")
+    if not identifier:
+        raise missing_parameter("cancel[identifier]")
+    return metering.cancel(account, params["event_name"], identifier)
+
+
+@operation("GET", "/v1/billing/meters/{id}/event_summaries")
+def summaries(account: Account, params: Json, id: str) -> Json:
+    meter = account.find(KIND, id)
+    account.find("customer", params["customer"], "customer")
+    window = params.get("value_grouping_window") or "minute"
+    step = WINDOWS.get(window)
+    start, end = params["start_time"], params["end_time"]
+    for name in ("start_time", "end_time"):
+        if params[name] % (step or 60):
+            raise StripeError(f"{name} must be aligned with the boundaries of a {window}.", param=name)
+    if end <= start:
+        raise StripeError("end_time must be later than start_time.", param="end_time")
+    bounds = [*range(start, end, step), end] if step else [start, end]
+    found = metering.summaries(account, meter, params["customer"], bounds)
+    return lists.slice_of(found, params, f"/v1/billing/meters/{id}/event_summaries")
