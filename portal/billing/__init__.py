@@ -6,10 +6,25 @@ from flask import Flask
 def init_app(app: Flask) -> None:
     """Register the pages, what a purchase of a plan gives, and what time brings."""
     from portal import calls, jobs
-    from portal.billing import api, console_api, dunning, plans, reminders, success, views, voiding
+    from portal.billing import (
+        api,
+        console_api,
+        dunning,
+        plans,
+        reminders,
+        success,
+        trial_ends,
+        views,
+        voiding,
+    )
     from portal.purchases.gives import Give, gives
 
-    jobs.chores |= {"dunning": dunning.run, "voiding": voiding.run, "reminders": reminders.run}
+    jobs.chores |= {
+        "trials": trial_ends.run,
+        "dunning": dunning.run,
+        "voiding": voiding.run,
+        "reminders": reminders.run,
+    }
     gives["plan"] = Give(read=plans.read_bought, write=plans.give)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(success.blueprint)

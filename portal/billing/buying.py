@@ -4,7 +4,7 @@ from flask import url_for
 from sqlalchemy import select
 
 from portal import clock, mail
-from portal.billing import subscriptions
+from portal.billing import subscriptions, trials
 from portal.errors import Conflict, InvalidInput, StripeRefused, StripeUnavailable
 from portal.extensions import db
 from portal.models import Customer, Purchase
@@ -42,6 +42,7 @@ def pay(customer: Customer, item: Item, *, front: str, field: str) -> Purchase:
 
 
 def _start(customer: Customer, item: Item, front: str) -> Purchase:
+    item = trials.offered(customer, item)
     db.session.commit()
     try:
         success_url = f"{front}{url_for('success.page')}?session_id={SESSION_ID}"

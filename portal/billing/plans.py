@@ -28,6 +28,7 @@ class Offer:
     saving: int | None
     is_current: bool
     verb: str
+    trial_days: int  # free before the price is due; 0 for who had a trial
     action: str  # "buy" (strangers sign up on the way), or "change" for who has a plan already
 
 
@@ -65,15 +66,18 @@ def every_plan() -> list[Plan]:
     return list(db.session.execute(query).scalars())
 
 
-def offers(plans: list[Plan], cycle: str, mine: access.Access | None) -> list[Offer]:
-    """The pricing page's plans for one cycle, for a customer or (None) a stranger; only what may be sold."""
+def offers(plans: list[Plan], cycle: str, mine: access.Access | None, *, has_trial: bool = True) -> list[Offer]:
+    """The pricing page's plans for one cycle, for a customer or (None) a stranger; only what may be sold.
+
+    `has_trial`: the customer's one trial is not used up.
+    """
     positions = {plan.tier: plan.position for plan in plans}
     found = []
     for plan in plans:
         price = price_for(plan, cycle)
         shown = not plan.hidden and not plan.withdrawn
         if shown and price is not None and items.is_allowed(price.stripe_id("live")):
-            found.append(_offer(plan, price, mine, positions))
+            found.append(_offer(plan, price, mine, positions, has_trial))
     return found
 
 
@@ -96,7 +100,9 @@ def in_words(item: items.Item) -> str:
     return f"{item.name}, {cost}{how_often}"
 
 
-def _offer(plan: Plan, price: Price, mine: access.Access | None, positions: dict[str, int]) -> Offer:
+def _offer(
+    plan: Plan, price: Price, mine: access.Access | None, positions: dict[str, int], has_trial: bool
+) -> Offer:
     subscribed = mine is not None and mine.subscription is not None
     is_current = mine is not None and mine.tier == plan.tier
     verb = "Choose"
@@ -112,6 +118,7 @@ def _offer(plan: Plan, price: Price, mine: access.Access | None, positions: dict
         saving=_saving(plan, price),
         is_current=is_current,
         verb=verb,
+        trial_days=plan.trial_days if has_trial and price.amount and not subscribed else 0,
         action="change" if subscribed else "buy",
     )
 

@@ -67,6 +67,8 @@ def _plan(plan: Plan | None, entry: file.Plan) -> tuple[Plan, str]:
         "position": entry.position,
         "hidden": entry.hidden,
         "recommended": entry.recommended,
+        "trial_days": entry.trial_days,
+        "trial_needs_card": entry.trial_needs_card,
         "withdrawn": False,
     }
     if plan is None:

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import Row, and_, bindparam, select
 
 from portal import access, clock, gateway
+from portal.billing import trials
 from portal.extensions import db
 from portal.models import StripeCustomer, Subscription
 from portal.purchases import clocks, copies, items, tickets
@@ -72,6 +73,8 @@ def apply(snapshot: Snapshot) -> int | None:
         values = {"customer_id": customer_id, "stripe_customer": facts.customer, **_values(snapshot, known)}
         copies.write(Subscription, snapshot.mode, facts.id, values)
         clocks.put(customer_id, snapshot.clock)
+        if facts.status == "trialing":
+            trials.note(snapshot.mode, customer_id, facts)
         access.changed(customer_id)
         _tell(facts, known)
     return customer_id

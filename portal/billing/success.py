@@ -130,6 +130,7 @@ def _rendered(look: Look, given: Given) -> str:
         order=purchase.number,
         plan_name=purchase.name,
         price=purchase,
+        trial_days=purchase.trial_days,
         form_fields=given,
         poll_url=url_for("success.state", **given),
         check_url=url_for("success.page", **given),

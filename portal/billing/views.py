@@ -8,7 +8,7 @@ from flask_login import current_user, login_required
 from sqlalchemy import select
 
 from portal import access, clock, mail
-from portal.billing import banners, buying, invoices, plans, subscriptions, words
+from portal.billing import banners, buying, invoices, plans, subscriptions, trials, words
 from portal.errors import InvalidInput
 from portal.extensions import db, limiter, writes
 from portal.models import Customer, Plan, Subscription
@@ -46,7 +46,7 @@ def pricing() -> ResponseReturnValue:
     return render_template(
         "billing/pricing.html",
         cycle=cycle,
-        plans=plans.offers(everything, cycle, mine),
+        plans=plans.offers(everything, cycle, mine, has_trial=trials.is_there(customer, everything)),
         has_yearly=plans.has_yearly(everything),
     )
 
@@ -105,7 +105,11 @@ def overview() -> ResponseReturnValue:
         plan_name=mine.plan_name,
         subscription=shown and _described(shown, by_tier, now),
         others=[_described(one, by_tier, now) for one in everything if one is not shown],
-        banners=[banner for one in everything for banner in banners.of(one, grace(), now, newest)],
+        banners=[
+            banner
+            for one in everything
+            for banner in (*banners.of(one, grace(), now, newest), *trials.refusal(one, now))
+        ],
         invoices=newest,
     )
 

@@ -49,6 +49,7 @@ class Plan:
     entitlements: Mapping[str, Any]  # name → true, number or text
     prices: tuple[Price, ...]
     trial_days: int
+    trial_needs_card: bool
     position: int
 
 

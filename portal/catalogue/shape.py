@@ -64,6 +64,7 @@ class PlanTable(Table):
     monthly: PriceTable | None = None
     yearly: PriceTable | None = None
     trial_days: Annotated[int, Field(ge=0, le=730)] = 0
+    trial_needs_card: bool = True
     hidden: bool = False
     recommended: bool = False
 
@@ -132,6 +133,8 @@ def _plan_contradictions(file: File) -> Iterator[Fault]:
             yield ("plans", key), "has no price: it needs monthly, yearly or both"
         if plan.tier == FREE and any(money.parse(price.amount, file.currency) for _, price in cycles(plan)):
             yield ("plans", key), "is the free plan and costs something"
+        if plan.trial_days and not any(money.parse(price.amount, file.currency) for _, price in cycles(plan)):
+            yield ("plans", key, "trial_days"), "is a free trial of what costs nothing"
     if FREE not in (plan.tier for _, plan in plans):
         yield ("plans",), f'has no plan of the tier "{FREE}", which everyone is on who has not bought another'
 

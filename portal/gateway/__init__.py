@@ -10,13 +10,12 @@ from flask import Flask, current_app
 from portal.gateway.customers import Clock, Customer
 from portal.gateway.lane import Lane
 from portal.gateway.payments import Charge, PaymentIntent, Reversal, SavedMethod
+from portal.gateway.sessions import PaymentLink, Session
 from portal.gateway.shapes import (
     Card,
     Invoice,
-    PaymentLink,
     Price,
     Product,
-    Session,
     Subscription,
     SubscriptionItem,
 )

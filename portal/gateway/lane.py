@@ -7,7 +7,8 @@ from typing import Any
 from portal.gateway.calls import PAGE, Params, quoted
 from portal.gateway.customers import Customers
 from portal.gateway.payments import Charge, PaymentIntent, Reversal
-from portal.gateway.shapes import PaymentLink, Price, Product, Session
+from portal.gateway.sessions import PaymentLink, Session
+from portal.gateway.shapes import Price, Product
 from portal.gateway.subscriptions import Subscriptions
 from portal.gateway.usage import Usage
 

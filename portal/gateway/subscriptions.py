@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from portal.gateway.calls import PAGE, Calls, quoted
+from portal.gateway.calls import PAGE, Calls, Params, quoted
 from portal.gateway.shapes import Invoice, Subscription
 
 
@@ -20,6 +20,11 @@ class Subscriptions(Calls):
         """Every subscription there ever was, the newest first, without its card."""
         listed = self._list("/v1/subscriptions", {"status": "all", "limit": PAGE})
         return (Subscription.read(data) for data in listed)
+
+    def update_subscription(self, subscription_id: str, params: Params, idempotency_key: str) -> Subscription:
+        """POST /v1/subscriptions/{id}."""
+        path = f"/v1/subscriptions/{quoted(subscription_id)}"
+        return Subscription.read(self._ask("post", path, params, idempotency_key))
 
     def invoice(self, invoice_id: str) -> Invoice:
         """The invoice as it is now, and whether its payment waits for the payer."""

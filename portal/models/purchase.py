@@ -75,3 +75,9 @@ class Purchase(Base):
     created_at: Mapped[datetime]
 
     customer: Mapped[Customer] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def trial_days(self) -> int:
+        """How many days are free before the price is due; 0: none."""
+        days: int = self.params.get("subscription_data", {}).get("trial_period_days", 0)
+        return days

@@ -11,7 +11,7 @@ from portal.errors import Conflict, StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
-from portal.purchases import claims, customers, fulfilment
+from portal.purchases import claims, customers, fulfilment, sessions
 from portal.purchases.items import Item
 
 log = structlog.get_logger()
@@ -129,7 +129,7 @@ def _claim(customer: Customer, item: Item, stripe_customer: str, way: Way) -> Pu
         interval_count=item.interval_count,
         credits=item.credits,
         nonce=way.nonce,
-        params=_session_params(customer, item, number, stripe_customer, way),
+        params=sessions.params(customer, item, number, stripe_customer, (way.success_url, way.cancel_url)),
         created_at=clock.now(),
     )
     db.session.add(purchase)
@@ -142,29 +142,6 @@ def _claim(customer: Customer, item: Item, stripe_customer: str, way: Way) -> Pu
             raise Conflict("Another checkout was started at the same moment. Please choose again.") from None
         return winner
     return purchase
-
-
-def _session_params(
-    customer: Customer, item: Item, number: str, stripe_customer: str, way: Way
-) -> dict[str, object]:
-    metadata = {"purchase": number, "portal_mode": customer.mode, "kind": item.kind}
-    line: dict[str, object] = {"price": item.stripe_id}
-    if not item.metered:  # a metered price takes no quantity
-        line["quantity"] = item.quantity
-    mode, carrier = ("subscription", "subscription_data") if item.interval else ("payment", "payment_intent_data")
-    data: dict[str, object] = {"metadata": metadata}
-    if mode == "payment":
-        data["receipt_email"] = customer.user.email  # Stripe mails its receipt there
-    return {
-        "mode": mode,
-        "customer": stripe_customer,
-        "client_reference_id": number,
-        "line_items": [line],
-        "metadata": metadata,
-        carrier: data,
-        "success_url": way.success_url,
-        "cancel_url": way.cancel_url,
-    }
 
 
 def _open_session(purchase: Purchase) -> None:
@@ -185,7 +162,7 @@ def _open_session(purchase: Purchase) -> None:
     db.session.commit()
     db.session.refresh(purchase)
     db.session.commit()
-    if (session.amount_subtotal, session.currency) != (purchase.amount, purchase.currency):
+    if not sessions.fits(purchase, session):
         _refuse_other_price(purchase, session)
 
 

@@ -10,7 +10,7 @@ from portal import clock, gateway
 from portal.errors import Conflict
 from portal.extensions import db
 from portal.models import Purchase
-from portal.purchases import customers, links, tickets
+from portal.purchases import customers, links, sessions, tickets
 from portal.purchases.gives import gives
 
 log = structlog.get_logger()
@@ -111,8 +111,7 @@ def _compare(purchase: Purchase, session: gateway.Session) -> None:
     checks = {
         "session": purchase.session_id in (None, session.id),
         "customer": payer.id == purchase.customer_id if payer else purchase.payment_link is not None,
-        "amount": session.amount_subtotal == purchase.amount,
-        "currency": session.currency == purchase.currency,
+        "amount": sessions.fits(purchase, session),
     }
     wrong = [name for name, fits in checks.items() if not fits]
     if wrong:

@@ -33,6 +33,8 @@ class Item:
     quantity: int = 1
     interval_count: int = 1
     credits: int | None = None  # what credits purchases give; None for other kinds
+    trial_days: int = 0  # free before the price is due
+    trial_needs_card: bool = True
 
     @property
     def is_free(self) -> bool:
@@ -95,6 +97,8 @@ def _from_catalogue(price: Price, mode: str) -> Item | None:
         currency=price.currency,
         interval=price.interval,
         stripe_id=stripe_id if price.amount else None,
+        trial_days=price.plan.trial_days if price.amount else 0,
+        trial_needs_card=price.plan.trial_needs_card,
     )
 
 

@@ -186,6 +186,10 @@ class Settings(BaseModel):
     )
     clusters: values.Words = setting((), "names with commas between them", "eu-1,us-1")
     grace_days: values.CountOrZero = setting(7, "a whole number of days, 0 or more", "7")
+    checkout_promotion_codes: bool = setting(True, "true or false", "true")
+    checkout_tax_ids: bool = setting(False, "true or false", "true")
+    checkout_address: bool = setting(False, "true or false", "true")
+    automatic_tax: bool = setting(False, "true or false", "true")
     catalogue: values.File = setting(CATALOGUE, "the path of a catalogue file", "./catalogue.toml")
     mail_url: values.MailUrl | None = setting(
         None, "an smtp:// or smtps:// address", "smtp://user:password@mail.example.com:587", secret=True

@@ -74,6 +74,26 @@ def test_a_whole_story_of_dunning(carol: Clocked) -> None:
     assert reminders() == ["first", "half", "last"]
 
 
+def test_a_renewal_that_the_bank_asks_about_is_to_be_confirmed(here: World, app: Flask, alice: Person) -> None:
+    carol = on_a_clock(here, alice.user)
+    carol.subscribe()
+    carol.use_card("pm_card_authenticationRequired")
+    carol.advance(days=28, hours=2)
+    jobs.tick()
+    assert [mail.context["amount"] for mail in mailed("confirm_payment")] == [4999]
+    assert mailed("payment_failed") == []
+    invoice = db.session.execute(select(Invoice).filter_by(status="open")).scalar_one()
+    assert invoice.needs_action
+    assert mailed("confirm_payment")[0].context["page"] == invoice.hosted_url
+    db.session.commit()
+    alice.browser.open(invoice.hosted_url or "")
+    alice.browser.press("Confirm payment")
+    alice.browser.press("Complete")
+    carol.settle()
+    status, needs = db.session.execute(select(Invoice.status, Invoice.needs_action).filter_by(id=invoice.id)).one()
+    assert (status, needs, access.of(carol.customer).status) == ("paid", False, "active")
+
+
 def test_who_was_away_for_a_week_gets_one_mail_that_tells_how_it_stands(carol: Clocked) -> None:
     carol.advance(days=36)
     assert reminders() == ["last"]

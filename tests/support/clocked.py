@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
-from portal import clock, mail
+from portal import clock
 from portal.extensions import db
 from portal.models import Customer, OutboxMail, StripeCustomer, User
 from portal.purchases import customers
@@ -86,12 +83,3 @@ def mailed(template: str = "") -> list[OutboxMail]:
     query = select(OutboxMail).order_by(OutboxMail.id)
     query = query.filter_by(template=template) if template else query.where(OutboxMail.template != "verify")
     return list(db.session.execute(query).scalars())
-
-
-def sent(here: World) -> list[EmailMessage]:
-    """Send what is due and read it back from the outbox's files, of every mail that is there."""
-    while mail.send_due():
-        pass
-    folder = Path(here.app.extensions["settings"].instance_path) / "outbox"
-    files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)
-    return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]  # type: ignore[misc]
