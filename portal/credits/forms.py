@@ -63,7 +63,7 @@ class TopUpForm(FlaskForm):
         """An amount that could be bought by hand too; not looked at where a package is chosen."""
         if self.package.data != packages.CUSTOM:
             return
-        minor = parsed(field.data or "")
+        minor = parsed(field.data) if field.data else None
         try:
             packages.units(minor)
         except InvalidInput as refused:

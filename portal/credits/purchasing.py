@@ -59,7 +59,7 @@ def record(purchase: Purchase, intent: gateway.PaymentIntent) -> None:
     charge = intent.charge
     facts = {
         "charge_id": charge.id if charge else None,
-        "receipt_url": charge.receipt_url if charge else None,
+        "receipt_url": charge.receipt_url if charge and intent.outcome == "succeeded" else None,
         "status": intent.outcome,
         "synced_at": clock.now(),
     }

@@ -88,6 +88,7 @@ def test_a_declined_card_stands_as_declined_until_another_one_pays(here: World, 
     alice.browser.open("/history?kind=purchases")
     assert "Payment 5,500 credits" in alice.browser.text
     assert "Declined" in alice.browser.text
+    assert "Receipt" not in alice.browser.text
     alice.browser.page = checkout
     alice.browser.pay()
     here.flush()
