@@ -25,6 +25,7 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
         admin,
         billing,
         cli,
+        cors,
         credits,
         errors,
         extensions,
@@ -53,6 +54,7 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
     extensions.init_app(app, settings, before_csrf=accounts.init_before_csrf)
     pages.init_app(app, settings)
     errors.init_app(app)
+    cors.init_app(app, settings)
     gateway.init_app(app, settings, before_call=extensions.refuse_open_transaction)
 
     for room in (accounts, billing, credits, keys, usage, webhooks):

@@ -2,8 +2,8 @@
 
 from flask import Flask
 
-from portal import jobs, mail
-from portal.accounts import account_views, email_views, security_views, sessions, views
+from portal import calls, jobs, mail
+from portal.accounts import account_views, api, email_views, security_views, sessions, token_pairs, views
 from portal.accounts.limits import init_before_csrf
 from portal.purchases import addresses
 
@@ -14,6 +14,8 @@ def init_app(app: Flask) -> None:
     """Register the room. `init_before_csrf` is called earlier, ahead of the CSRF check."""
     sessions.init_app(app)
     jobs.chores["mails"] = mail.send_due
+    jobs.chores["refresh tokens"] = token_pairs.sweep
     jobs.chores["addresses"] = addresses.tell
     for module in (views, account_views, email_views, security_views):
         app.register_blueprint(module.blueprint)
+    calls.register(app, api.blueprint)

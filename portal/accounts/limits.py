@@ -3,6 +3,7 @@
 Back-off instead of a lockout: whoever knows a mail can slow its owner's sign-in down, but not stop it for long.
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
 
 from flask import Flask, current_app, request
@@ -20,6 +21,7 @@ DOORS = frozenset(
         "security.confirm",
         "security.password",
         "email.change",
+        "tokens_api.token",
     }
 )
 PER_ADDRESS = "6/minute"
@@ -39,8 +41,8 @@ def _count() -> None:
         return
     with limiter.limit(PER_ADDRESS):
         pass
-    if request.form.get("email"):
-        with limiter.limit(PER_MAIL, key_func=_mail):
+    if _mail():
+        with limiter.limit(PER_MAIL, key_func=_hashed_mail):
             pass
 
 
@@ -53,6 +55,13 @@ def count(user: User, secret: str) -> None:
 
 
 def _mail() -> str:
+    """The mail that is tried, in a form or a JSON body."""
+    body = request.get_json(silent=True) if request.is_json else request.form
+    given = body.get("email") if isinstance(body, Mapping) else None
+    return given if isinstance(given, str) else ""
+
+
+def _hashed_mail() -> str:
     """The mail as a hash: limits are kept, and logged, where mails have no business."""
-    email = request.form["email"].strip().lower()
+    email = _mail().strip().lower()
     return sha256(email.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Signed-in browsers: a row each, so that signing out kills every copy of the cookie."""
+"""Signed-in browsers and programs: a row each, so that signing out kills every copy of the cookie or token."""
 
 import secrets
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import structlog
 from flask import Flask, Response, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from portal import audit, clock, tokens
 from portal.accounts import redirects
@@ -69,7 +69,7 @@ def sign_in(user: User) -> None:
 def sign_in_half_way(user: User) -> None:
     """Remember for five minutes that this browser knows the password, and nothing more: a code is awaited."""
     token = _fresh()
-    _begin(user, token, half_way=True)
+    _begin(user, token, half_way=True, expires_at=clock.now() + HALF_WAY)
     session[HALF_SIGNED_IN] = token
 
 
@@ -80,6 +80,22 @@ def half_signed_in() -> User | None:
     query = select(UserSession).where(mine, *awaited, UserSession.expires_at > clock.now())
     row = db.session.execute(query).scalar_one_or_none()
     return row.user if row else None
+
+
+def begin_for_program(user: User, until: datetime) -> UserSession:
+    """A session that tokens of the JSON API name, and no cookie: nobody is told the token of this row. Flushes."""
+    row = _begin(user, secrets.token_urlsafe(32), is_program=True, expires_at=until)
+    audit.record("session.started", user_id=user.id, subject=str(row.id))
+    log.info("signed_in", user_id=user.id, session_id=row.id)
+    return row
+
+
+def carry_on(session_id: int, until: datetime) -> User | None:
+    """Whose program's session this is, which now lasts until then; None where it is over. Flushes."""
+    living = (UserSession.id == session_id, *_alive(clock.now()))
+    statement = update(UserSession).where(*living).values(last_seen_at=clock.now(), expires_at=until)
+    user_id = db.session.execute(statement.returning(UserSession.user_id)).scalar_one_or_none()
+    return None if user_id is None else db.session.get(User, user_id)
 
 
 def recent_password(row: UserSession) -> bool:
@@ -144,7 +160,14 @@ def _fresh() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _begin(user: User, token: str, *, half_way: bool = False) -> UserSession:
+def _begin(
+    user: User,
+    token: str,
+    *,
+    half_way: bool = False,
+    is_program: bool = False,
+    expires_at: datetime | None = None,
+) -> UserSession:
     now = clock.now()
     row = UserSession(
         user=user,
@@ -154,7 +177,8 @@ def _begin(user: User, token: str, *, half_way: bool = False) -> UserSession:
         created_at=now,
         last_seen_at=now,
         confirmed_at=None if half_way else now,
-        expires_at=now + (HALF_WAY if half_way else ABSOLUTE),
+        is_program=is_program,
+        expires_at=expires_at or now + ABSOLUTE,
     )
     db.session.add(row)
     db.session.flush()
@@ -175,7 +199,7 @@ def _end(which: ColumnElement[bool]) -> None:
 
 
 def _alive(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    recently = UserSession.last_seen_at > now - IDLE
+    recently = or_(UserSession.last_seen_at > now - IDLE, UserSession.is_program)
     whole = UserSession.confirmed_at.is_not(None)  # half-way ones open nothing
     return (UserSession.ended_at.is_(None), UserSession.expires_at > now, recently, whole)
 

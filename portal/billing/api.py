@@ -18,7 +18,7 @@ from portal.settings import current_settings
 blueprint = Blueprint("billing_api", __name__, url_prefix="/api/v1/billing")
 
 
-class Wanted(JsonBody):
+class PlanWanted(JsonBody):
     """A plan of the catalogue and how often it is paid."""
 
     plan_name: Annotated[str, Field(min_length=1, max_length=64, description="Its key.", examples=["pro"])]
@@ -32,7 +32,7 @@ class Checkout(Answer):
     session_id: Annotated[str, Field(examples=["cs_live_a1b2"])]
 
 
-class Portal(Answer):
+class PortalAddress(Answer):
     """Where the customer sees to card and details."""
 
     portal_url: str
@@ -40,9 +40,9 @@ class Portal(Answer):
 
 @blueprint.post("/checkout")
 @caller_required("spend", limit="10/minute")
-@takes(Wanted)
+@takes(PlanWanted)
 @answers(Checkout, AlreadySubscribed, Conflict, StripeRefused, StripeUnavailable)
-def checkout(body: Wanted) -> Checkout:
+def checkout(body: PlanWanted) -> Checkout:
     """Begin a purchase of a plan. The customer pays at `checkout_url` and comes back to FRONTEND_URL.
 
     Who has a plan already is refused with 409 and `change_url`.
@@ -64,8 +64,8 @@ def subscription() -> facts.Current:
 @blueprint.post("/portal")
 @caller_required("spend", limit="10/minute")
 @takes(Nothing)
-@answers(Portal, StripeRefused, StripeUnavailable)
-def portal(_body: Nothing) -> Portal:
+@answers(PortalAddress, StripeRefused, StripeUnavailable)
+def portal(_body: Nothing) -> PortalAddress:
     """The address of Stripe's portal. The customer at Stripe is made where there is none."""
     front = current_settings().frontend_url
-    return Portal(portal_url=customers.portal_url(callers.customer(), None, f"{front}/billing"))
+    return PortalAddress(portal_url=customers.portal_url(callers.customer(), None, f"{front}/billing"))

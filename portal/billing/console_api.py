@@ -21,7 +21,7 @@ from portal.settings import current_settings
 blueprint = Blueprint("console_api", __name__, url_prefix="/api/auth")
 
 
-class Checkout(JsonBody):
+class PriceWanted(JsonBody):
     """What is bought."""
 
     price_id: Annotated[
@@ -43,9 +43,9 @@ class Subscriptions(RootModel[list[facts.Listed]]):
 
 @blueprint.post("/stripe/checkout")
 @caller_required("spend", limit="10/minute")
-@takes(Checkout)
+@takes(PriceWanted)
 @answers(Address, AlreadySubscribed, Conflict, StripeRefused, StripeUnavailable)
-def checkout(body: Checkout) -> Address:
+def checkout(body: PriceWanted) -> Address:
     """Begin a purchase of a plan. The customer pays at `url` and comes back to FRONTEND_URL."""
     customer = callers.customer()
     item = items.find(body.price_id, customer.mode, "price_id")

@@ -22,7 +22,7 @@ blueprint = Blueprint("credits_purchase_api", __name__, url_prefix="/api/credits
 Word = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class Wanted(JsonBody):
+class PackageWanted(JsonBody):
     """A package by its id or key, or `custom` with an amount in dollars."""
 
     package_id: Annotated[int | Word, Field(description="1 to 5, its key, or `custom`.", examples=["basic"])]
@@ -54,10 +54,10 @@ class Standing(Success):
 
 @blueprint.post("/purchase")
 @caller_required(limit="10/minute")
-@takes(Wanted)
+@takes(PackageWanted)
 @calls.reads("Idempotency-Key", "Your own name of this purchase: sent again, it gives the same checkout.")
 @answers(Begun, NonceReused, StripeRefused, StripeUnavailable)
-def purchase(body: Wanted) -> Begun:
+def purchase(body: PackageWanted) -> Begun:
     """Begin a purchase of credits. The customer pays at `payment_url` and comes back to FRONTEND_URL.
 
     The same `Idempotency-Key` again gives the same checkout; for another purchase it is refused (409).

@@ -25,7 +25,7 @@ from portal.models.usage import (
     UsageEvent,
     UsageSettings,
 )
-from portal.models.user import MailToken, RecoveryCode, User, UserSession
+from portal.models.user import MailToken, RecoveryCode, RefreshToken, User, UserSession
 
 __all__ = [
     "ApiKey",
@@ -50,6 +50,7 @@ __all__ = [
     "Price",
     "Purchase",
     "RecoveryCode",
+    "RefreshToken",
     "Reversal",
     "StripeCustomer",
     "StripeEvent",

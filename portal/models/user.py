@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, BigId, one_of, pk
@@ -51,7 +51,8 @@ class User(Base):
 
 
 class UserSession(Base):
-    """One signed-in browser. The cookie holds a random token, this row its hash: ending it kills the cookie."""
+    """One signed-in browser, or program. A browser's cookie holds a random token, this row its hash: ending it
+    kills the cookie. A program's tokens name this row, so that ending it kills them too."""
 
     __tablename__ = "user_sessions"
     __table_args__ = (Index(None, "user_id", "ended_at"),)
@@ -59,6 +60,9 @@ class UserSession(Base):
     id: Mapped[pk]
     user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    is_program: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # it holds tokens of the JSON API
     user_agent: Mapped[str] = mapped_column(String(255), default="")
     address: Mapped[str] = mapped_column(String(45), default="")
     created_at: Mapped[datetime]
@@ -100,3 +104,17 @@ class MailToken(Base):
     used_at: Mapped[datetime | None]  # null until followed; never again afterwards
 
     user: Mapped[User] = relationship()
+
+
+class RefreshToken(Base):
+    """A refresh token of a program's session: good once, for the next pair. Used again, it was stolen."""
+
+    __tablename__ = "refresh_tokens"
+    __table_args__ = (Index(None, "session_id"), Index(None, "expires_at"))
+
+    id: Mapped[pk]
+    session_id: Mapped[int] = mapped_column(BigId, ForeignKey("user_sessions.id", ondelete="CASCADE"))
+    jti_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]  # null until the next pair was given for it

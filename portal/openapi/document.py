@@ -120,7 +120,7 @@ def _operation(one: Operation, shapes: Shapes) -> dict[str, Any]:
     if call.scope:
         description = f"{description} A key needs the scope `{call.scope}`.".strip()
     made: dict[str, Any] = {
-        "operationId": f"{one.rule.endpoint}.{one.method.lower()}@{one.path}",
+        "operationId": re.sub(r"\W+", "_", one.method.lower() + one.path).strip("_"),
         "tags": [one.room],
         "summary": summary,
         "description": description,

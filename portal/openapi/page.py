@@ -59,7 +59,7 @@ def _shown(base: str, path: str, method: str, operation: Schema, definitions: De
     answer = _resolved(operation["responses"]["200"]["content"]["application/json"]["schema"], definitions)
     given = (PROOFS[proof] for entry in operation["security"] for proof in entry)
     return Shown(
-        anchor=operation["operationId"].partition("@")[0].replace(".", "-") + path.replace("/", "-").strip("{}"),
+        anchor=operation["operationId"],
         method=method,
         path=path,
         summary=operation["summary"],

@@ -39,8 +39,8 @@ def _tokens(settings: Settings) -> dict[str, Any]:
     return {
         "JWT_SECRET_KEY": settings.jwt_secret_key,
         "JWT_ALGORITHM": settings.jwt_algorithm,
-        "JWT_ACCESS_TOKEN_EXPIRES": timedelta(minutes=settings.access_token_expire_minutes),
-        "JWT_REFRESH_TOKEN_EXPIRES": timedelta(days=settings.refresh_token_expire_days),
+        "JWT_ACCESS_TOKEN_EXPIRES": settings.access_lifetime,
+        "JWT_REFRESH_TOKEN_EXPIRES": settings.refresh_lifetime,
     }
 
 

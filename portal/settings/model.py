@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,6 +203,16 @@ class Settings(BaseModel):
     def is_production(self) -> bool:
         """Whether real customers may come: nothing is printed, generated or left open then."""
         return self.environment == "production"
+
+    @property
+    def access_lifetime(self) -> timedelta:
+        """How long an access token is good for."""
+        return timedelta(minutes=self.access_token_expire_minutes)
+
+    @property
+    def refresh_lifetime(self) -> timedelta:
+        """How long a refresh token is good for."""
+        return timedelta(days=self.refresh_token_expire_days)
 
     @property
     def price_map(self) -> dict[str, str]:

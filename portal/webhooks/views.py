@@ -44,7 +44,7 @@ class NoSecret(PortalError):
     title = "This endpoint is not set up"
 
 
-class Event(BaseModel):
+class Delivery(BaseModel):
     """An event of Stripe's; its facts are fetched anew, so that little of it is read."""
 
     model_config = ConfigDict(extra="allow")
@@ -68,7 +68,7 @@ class Received(Answer):
 def signed(view: Callable[[], Received]) -> Callable[[], ResponseReturnValue]:
     """A lane: Stripe's signature proves who calls."""
     answering = answers(Received, BadDelivery, InvalidInput, 413, NoSecret, inbox.HandlingFailed)(view)
-    calls.note(answering, by=("signature",), body=Event)
+    calls.note(answering, by=("signature",), body=Delivery)
     return answering
 
 

@@ -40,6 +40,11 @@ def test_every_call_says_what_it_is_for(described: dict[str, Any]) -> None:
     assert len(names) == sum(map(len, described["paths"].values()))
 
 
+def test_no_two_models_share_a_name(described: dict[str, Any]) -> None:
+    """Else pydantic would name one after its module, or after its direction."""
+    assert [name for name in described["components"]["schemas"] if "__" in name or "-" in name] == []
+
+
 def test_the_page_tells_of_every_call(here: World, visitor: Browser, described: dict[str, Any]) -> None:
     visitor.open("/api/docs")
     for path, methods in described["paths"].items():

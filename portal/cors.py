@@ -1,0 +1,29 @@
+"""Calls from other origins: those of ALLOWED_ORIGINS, on the JSON API alone, and never with a cookie."""
+
+import re
+
+from flask import Flask
+from flask_cors import CORS
+
+from portal.settings import Settings
+
+NOT_WEBHOOKS = "(?!.*webhook)"  # they are Stripe's, which is no browser
+READABLE = ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id")
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Let browsers of the allowed origins call; without any nothing is said, and browsers refuse."""
+    if not settings.allowed_origins:
+        return
+    CORS(
+        app,
+        resources=[f"{path}/{NOT_WEBHOOKS}.*" for path in ("/api", "/v1", settings.api_prefix)],
+        origins=[re.compile(rf"{re.escape(origin)}\Z", re.IGNORECASE) for origin in settings.allowed_origins],
+        methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+        expose_headers=list(READABLE),
+        supports_credentials=False,
+        always_send=False,
+        allow_private_network=False,
+        max_age=600,
+    )
