@@ -13,6 +13,7 @@ from portal.callers import caller_required
 from portal.errors import Conflict, StripeRefused, StripeUnavailable
 from portal.inputs import JsonBody, Nothing, takes
 from portal.purchases import customers, items
+from portal.purchases.customers import PortalRefused
 from portal.settings import current_settings
 
 blueprint = Blueprint("billing_api", __name__, url_prefix="/api/v1/billing")
@@ -64,7 +65,7 @@ def subscription() -> facts.Current:
 @blueprint.post("/portal")
 @caller_required("spend", limit="10/minute")
 @takes(Nothing)
-@answers(PortalAddress, StripeRefused, StripeUnavailable)
+@answers(PortalAddress, PortalRefused, StripeUnavailable)
 def portal(_body: Nothing) -> PortalAddress:
     """The address of Stripe's portal. The customer at Stripe is made where there is none."""
     front = current_settings().frontend_url

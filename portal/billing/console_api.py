@@ -16,6 +16,7 @@ from portal.extensions import db
 from portal.inputs import JsonBody, Nothing, takes
 from portal.models import Plan
 from portal.purchases import customers, items
+from portal.purchases.customers import PortalRefused
 from portal.settings import current_settings
 
 blueprint = Blueprint("console_api", __name__, url_prefix="/api/auth")
@@ -56,7 +57,7 @@ def checkout(body: PriceWanted) -> Address:
 @blueprint.post("/stripe/portal")
 @caller_required("spend", limit="10/minute")
 @takes(Nothing)
-@answers(Address, StripeRefused, StripeUnavailable)
+@answers(Address, PortalRefused, StripeUnavailable)
 def portal(_body: Nothing) -> Address:
     """The address of Stripe's portal. The customer at Stripe is made where there is none."""
     front = current_settings().frontend_url

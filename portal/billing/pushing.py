@@ -1,19 +1,23 @@
-"""The catalogue's prices at Stripe: `flask catalogue push`."""
+"""The catalogue's prices at Stripe, and what its own portal offers: `flask catalogue push`."""
 
 from collections.abc import Iterator
 from decimal import Decimal
 
 from portal.billing import plans
 from portal.credits import packages
-from portal.purchases import prices
+from portal.purchases import pinned, prices
 from portal.purchases.prices import Entry, Pushed
 from portal.usage import meters
 
 
 def push(mode: str, *, dry_run: bool = False) -> Iterator[Pushed]:
-    """Bring every price of the catalogue, plans, credits and meters, to Stripe, price by price; commits each."""
+    """Bring every price of the catalogue, plans, credits and meters, to Stripe, price by price; commits each.
+
+    Last comes the configuration of Stripe's own portal.
+    """
     entries = [*_plans(), *packages.entries(), *meters.entries()]
     yield from prices.bring(mode, entries, dry_run=dry_run)
+    yield pinned.push(mode, dry_run=dry_run)
 
 
 def _plans() -> Iterator[Entry]:

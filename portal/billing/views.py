@@ -118,10 +118,15 @@ def overview() -> ResponseReturnValue:
 @login_required
 @limiter.limit(PER_CUSTOMER, key_func=user_key)
 def portal() -> ResponseReturnValue:
-    """On to Stripe's own portal, for the card and the billing details; `subscription` says whose, of several."""
+    """On to Stripe's own portal, for the card and the billing details; `subscription` says whose, of several.
+
+    With `flow=payment_method_update` it opens where the card is changed, and leads back here.
+    """
     customer = customers.of(current_user.user)
     stripe_customer = _payer_of(customer, request.form.get("subscription", ""))
-    return redirect(customers.portal_url(customer, stripe_customer, mail.external("billing.overview")), 303)
+    to_card = request.form.get("flow") == "payment_method_update"
+    back = mail.external("billing.overview")
+    return redirect(customers.portal_url(customer, stripe_customer, back, to_card=to_card), 303)
 
 
 def _payer_of(customer: Customer, subscription_id: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from flask import Flask, current_app
 
-from portal.gateway.customers import Clock, Customer
+from portal.gateway.customers import Clock, Customer, PortalConfiguration
 from portal.gateway.lane import Lane
 from portal.gateway.payments import Charge, PaymentIntent, Reversal, SavedMethod
 from portal.gateway.sessions import PaymentLink, Session
@@ -35,6 +35,7 @@ __all__ = [
     "Lane",
     "PaymentIntent",
     "PaymentLink",
+    "PortalConfiguration",
     "Price",
     "Product",
     "Reversal",

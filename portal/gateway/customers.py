@@ -1,10 +1,11 @@
 """Customers at Stripe: what the portal reads of them, and the calls about them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from portal.gateway.calls import Calls, Params, quoted
+from portal.gateway.calls import PAGE, Calls, Params, quoted
 from portal.gateway.payments import SavedMethod
 from portal.gateway.shapes import Card, id_of
 
@@ -53,6 +54,20 @@ class Clock:
         return cls(data["id"], datetime.fromtimestamp(data["frozen_time"], UTC), data["status"])
 
 
+@dataclass(frozen=True)
+class PortalConfiguration:
+    """What Stripe's own portal offers, where a session names this configuration."""
+
+    id: str
+    features: dict[str, Any]
+    metadata: dict[str, str]
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/billing_portal/configurations."""
+        return cls(data["id"], data["features"], data.get("metadata") or {})
+
+
 class Customers(Calls):
     """A lane's calls about customers."""
 
@@ -81,3 +96,29 @@ class Customers(Calls):
     def test_clock(self, clock_id: str) -> Clock:
         """The test clock as it is now."""
         return Clock.read(self._ask("get", f"/v1/test_helpers/test_clocks/{quoted(clock_id)}"))
+
+    # Stripe's own portal
+
+    def create_portal_session(self, params: Params) -> str:
+        """POST /v1/billing_portal/sessions: the address of Stripe's portal for a customer."""
+        return str(self._ask("post", "/v1/billing_portal/sessions", params)["url"])
+
+    def portal_configuration(self, configuration_id: str) -> PortalConfiguration:
+        """The configuration as it is now."""
+        path = f"/v1/billing_portal/configurations/{quoted(configuration_id)}"
+        return PortalConfiguration.read(self._ask("get", path))
+
+    def portal_configurations(self) -> Iterator[PortalConfiguration]:
+        """The account's active configurations, the newest first."""
+        params = {"active": True, "limit": PAGE}
+        return (PortalConfiguration.read(data) for data in self._list("/v1/billing_portal/configurations", params))
+
+    def create_portal_configuration(self, params: Params, idempotency_key: str) -> PortalConfiguration:
+        """POST /v1/billing_portal/configurations."""
+        path = "/v1/billing_portal/configurations"
+        return PortalConfiguration.read(self._ask("post", path, params, idempotency_key))
+
+    def update_portal_configuration(self, configuration_id: str, params: Params) -> PortalConfiguration:
+        """POST /v1/billing_portal/configurations/{id}."""
+        path = f"/v1/billing_portal/configurations/{quoted(configuration_id)}"
+        return PortalConfiguration.read(self._ask("post", path, params))

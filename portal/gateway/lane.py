@@ -54,11 +54,6 @@ class Lane(Customers, Subscriptions, Usage):
         """POST /v1/payment_links."""
         return PaymentLink.read(self._ask("post", "/v1/payment_links", params, idempotency_key))
 
-    def create_portal_session(self, customer: str, return_url: str) -> str:
-        """The address of Stripe's portal for this customer."""
-        params = {"customer": customer, "return_url": return_url}
-        return str(self._ask("post", "/v1/billing_portal/sessions", params)["url"])
-
     # Payments and what takes them back
 
     def create_payment_intent(self, params: Params, idempotency_key: str) -> PaymentIntent:

@@ -8,8 +8,9 @@ from flask import g
 from sqlalchemy import select, update
 
 from portal import clock, gateway
+from portal.errors import StripeRefused
 from portal.extensions import db, insert
-from portal.models import Customer, StripeCustomer, User
+from portal.models import Customer, PortalConfiguration, StripeCustomer, User
 from portal.purchases import claims, clocks, tickets
 
 log = structlog.get_logger()
@@ -41,11 +42,34 @@ def remember(customer: Customer | None) -> Customer | None:
     return customer
 
 
-def portal_url(customer: Customer, stripe_customer: str | None, return_url: str) -> str:
-    """The address of Stripe's own portal, for this name or the current one, made where there is none. Commits."""
+class PortalRefused(StripeRefused):
+    """Stripe does not open its own portal for this customer just now."""
+
+    code = "portal_refused"
+    title = "Stripe's page could not be opened"
+
+
+def portal_url(customer: Customer, stripe_customer: str | None, return_url: str, *, to_card: bool = False) -> str:
+    """The address of Stripe's own portal, for this name or the current one, made where there is none. Commits.
+
+    With `to_card` it opens where the payment method is changed, and leads back afterwards. Raises PortalRefused.
+    """
+    pinned = db.session.get(PortalConfiguration, customer.mode)
     db.session.commit()
     name = stripe_customer or at_stripe(customer)
-    return gateway.of(customer.mode).create_portal_session(name, return_url)
+    params: dict[str, Any] = {"customer": name, "return_url": return_url}
+    if pinned is not None:
+        params["configuration"] = pinned.stripe_id
+    if to_card:
+        back = {"type": "redirect", "redirect": {"return_url": return_url}}
+        params["flow_data"] = {"type": "payment_method_update", "after_completion": back}
+    try:
+        return gateway.of(customer.mode).create_portal_session(params)
+    except StripeRefused as refused:
+        log.error("stripe_portal_refused", stripe_customer=name, configuration=params.get("configuration"))
+        sync(customer.mode, name)  # it may be the customer who is gone: the next try makes a new one
+        words = "Stripe's page for cards and billing details could not be opened. Please try again in a moment."
+        raise PortalRefused(words, money="Nothing was changed.", stripe_code=refused.stripe_code) from refused
 
 
 def by_stripe_id(mode: str, stripe_id: str | None) -> Customer | None:
