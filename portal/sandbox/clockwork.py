@@ -1,5 +1,6 @@
 """What time brings: debits settle, sessions expire, subscriptions renew."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,22 +19,40 @@ from portal.sandbox import (
 )
 from portal.sandbox.account import Account
 from portal.sandbox.config import Config
+from portal.sandbox.errors import StripeError
 from portal.sandbox.store import Store
 
 Json = dict[str, Any]
+log = logging.getLogger(__name__)
+TIMER = "seq, mode, action, object FROM timers"
+SETTLEMENTS = ("settle", "settle_refund")
 
 
-def tick(store: Store, config: Config) -> int:
-    """Do everything that is due, each in its own transaction; how much that was."""
-    due = store.rows("SELECT seq, mode, action, object FROM timers WHERE due <= ? ORDER BY due", time.time())
+def tick(store: Store, config: Config, hold: bool = False) -> None:
+    """Do everything that is due; hold leaves the settlements of banks for later."""
+    held = f"action NOT IN {SETTLEMENTS}" if hold else "1"
+    run(store, config, store.rows(f"SELECT {TIMER} WHERE due <= ? AND {held} ORDER BY due", time.time()))
+
+
+def settle(store: Store, config: Config) -> None:
+    """Have the banks answer now whatever they were asked."""
+    run(store, config, store.rows(f"SELECT {TIMER} WHERE action IN {SETTLEMENTS} ORDER BY due"))
+
+
+def run(store: Store, config: Config, due: list[Any]) -> None:
+    """Do what timers say, each in its own transaction; one that can't be done is given up."""
     for seq, mode, action, id_ in due:
-        with store.transaction():
-            store.db.execute("DELETE FROM timers WHERE seq = ?", (seq,))
-            account = Account(store, config, mode)
-            value = account.get(id_)
-            if value:
-                ACTIONS[action](account, value)
-    return len(due)
+        account = Account(store, config, mode)
+        try:
+            with store.transaction():
+                # Another thread may have been faster.
+                mine = store.db.execute("DELETE FROM timers WHERE seq = ?", (seq,)).rowcount
+                if mine and (value := account.get(id_)):
+                    ACTIONS[action](account, value)
+        except StripeError:
+            log.exception("%s of %s could not be done", action, id_)
+            with store.transaction():
+                store.db.execute("DELETE FROM timers WHERE seq = ?", (seq,))
 
 
 def advance(account: Account, clock: Json, to: int) -> Json:

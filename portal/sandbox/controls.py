@@ -25,6 +25,13 @@ class Deliveries:
 
 
 @dataclass
+class Settlements:
+    """hold: bank debits and refunds that are answered later wait until they are flushed."""
+
+    hold: bool = False
+
+
+@dataclass
 class Failures:
     """The next calls whose path begins with path fail with status, wait delay seconds, or get no answer.
 
@@ -53,12 +60,14 @@ class Controls:
     """The switches of one running sandbox; they are forgotten when it stops."""
 
     deliveries: Deliveries = field(default_factory=Deliveries)
+    settlements: Settlements = field(default_factory=Settlements)
     failures: Failures = field(default_factory=Failures)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def state(self) -> Json:
         """All switches as they stand."""
-        return {"deliveries": asdict(self.deliveries), "failures": asdict(self.failures)}
+        kinds = ("deliveries", "settlements", "failures")
+        return {name: asdict(getattr(self, name)) for name in kinds}
 
     @contextlib.contextmanager
     def failing(self, path: str) -> Iterator[Fault | None]:
@@ -113,7 +122,7 @@ def hang_up() -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-T = TypeVar("T", Deliveries, Failures)
+T = TypeVar("T", Deliveries, Settlements, Failures)
 
 
 def settings(kind: type[T], given: Json) -> T:

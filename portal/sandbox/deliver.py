@@ -74,7 +74,7 @@ class Deliverer(threading.Thread):
 
     def round(self, pool: ThreadPoolExecutor) -> None:
         """One look at what time has brought and at what is due."""
-        clockwork.tick(self.store, self.config)
+        clockwork.tick(self.store, self.config, self.controls.settlements.hold)
         for endpoint, batch in self.due().items():
             self.busy.add(endpoint)
             pool.submit(self.deliver_all, endpoint, batch)

@@ -4,8 +4,9 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from portal.sandbox.api import controls
-from portal.sandbox.controls import Deliveries, Failures, settings
+from portal.sandbox import clockwork
+from portal.sandbox.api import config, controls, store
+from portal.sandbox.controls import Deliveries, Failures, Settlements, settings
 from portal.sandbox.deliver import Deliverer
 
 Answer = Response | tuple[Response, int]
@@ -26,6 +27,17 @@ def show() -> Response:
 @switchboard.post("/deliveries")
 def deliveries() -> Answer:
     return put("deliveries", Deliveries)
+
+
+@switchboard.post("/settlements")
+def settlements() -> Answer:
+    return put("settlements", Settlements)
+
+
+@switchboard.post("/settlements/flush")
+def settle() -> Response:
+    clockwork.settle(store(), config())
+    return show()
 
 
 @switchboard.post("/failures")
@@ -56,5 +68,5 @@ def discard() -> Response:
 
 @switchboard.post("/reset")
 def reset() -> Response:
-    controls().deliveries, controls().failures = Deliveries(), Failures()
+    controls().deliveries, controls().settlements, controls().failures = Deliveries(), Settlements(), Failures()
     return show()

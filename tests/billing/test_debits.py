@@ -5,12 +5,11 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from portal.extensions import limiter
 from portal.models import ApiKey, Purchase
 from tests.conftest import Person
 from tests.support.browsing import Browser
 from tests.support.looking import count, one, tier
-from tests.support.world import World, eventually
+from tests.support.world import World
 
 GOOD_IBAN, BAD_IBAN = "AT611904300234573201", "AT861904300235473202"
 
@@ -18,6 +17,7 @@ GOOD_IBAN, BAD_IBAN = "AT611904300234573201", "AT861904300235473202"
 @pytest.fixture
 def by_debit(here: World, alice: Person, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Browser]:
     """Alice pays for Pro in euro from a bank account; the bank's answer comes later."""
+    here.hold_settlements()
     stripe = here.stripe().v1
     product = stripe.products.create({"name": "Pro in euro"})
     recurring = {"interval": "month"}
@@ -39,15 +39,6 @@ def by_debit(here: World, alice: Person, monkeypatch: pytest.MonkeyPatch) -> Cal
     return pay
 
 
-def settled(here: World, browser: Browser, words: str) -> None:
-    def look() -> bool:
-        limiter.reset()
-        browser.open(browser.page.url)
-        return words in browser.text
-
-    eventually(look, seconds=20)
-
-
 def test_a_debit_gives_the_plan_only_once_the_bank_has_paid(
     here: World, by_debit: Callable[[str], Browser]
 ) -> None:
@@ -55,7 +46,9 @@ def test_a_debit_gives_the_plan_only_once_the_bank_has_paid(
     assert "being confirmed" in browser.text
     assert one(here, select(Purchase.paid_at)) is None
     assert tier(here) == "free"
-    settled(here, browser, "is yours")
+    here.settle()
+    browser.open(browser.page.url)
+    assert "is yours" in browser.text
     here.flush()
     assert tier(here) == "pro"
     assert browser.receipt(browser.reveal()).json()["tier"] == "pro"
@@ -63,7 +56,9 @@ def test_a_debit_gives_the_plan_only_once_the_bank_has_paid(
 
 def test_a_debit_that_the_bank_refuses_gives_nothing(here: World, by_debit: Callable[[str], Browser]) -> None:
     browser = by_debit(BAD_IBAN)
-    settled(here, browser, "did not go through")
+    here.settle()
+    browser.open(browser.page.url)
+    assert "did not go through" in browser.text
     here.flush()
     assert "You were not charged" in browser.text
     assert one(here, select(Purchase.state)) == "failed"

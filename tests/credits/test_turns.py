@@ -7,7 +7,7 @@ from portal.extensions import db
 from portal.models import Reversal
 from tests.conftest import Person
 from tests.support.credits import balance, buy, moves
-from tests.support.world import World, eventually
+from tests.support.world import World
 
 REFUND_FAILS = "4000 0000 0000 5126"
 REFUND_PENDING = "4000 0000 0000 7726"
@@ -16,30 +16,31 @@ INQUIRED = "4000 0000 0000 1976"
 BOUGHT, DISPUTE, BACK = ("purchase", 5500), ("dispute", -5500), ("reinstatement", 5500)
 
 
-def settled(here: World, expected: list[tuple[str, int]]) -> None:
-    """Deliver what Stripe raises until the ledger says so."""
-    eventually(lambda: (here.flush(), moves(here) == expected)[1])
-
-
 def test_a_refund_that_fails_later_is_put_back(here: World, alice: Person) -> None:
+    here.hold_settlements()
     intent = buy(here, alice, REFUND_FAILS)
     here.stripe().v1.refunds.create({"payment_intent": intent, "amount": 900})
     here.flush()
     assert moves(here) == [BOUGHT, ("refund", -1100)]
     assert "Refunded" in alice.browser.open("/history").text
-    settled(here, [BOUGHT, ("refund", -1100), ("reinstatement", 1100)])
+    here.settle()
+    here.flush()
+    assert moves(here) == [BOUGHT, ("refund", -1100), ("reinstatement", 1100)]
     assert "Credits put back" in alice.browser.open("/history").text
 
 
 def test_a_pending_refund_waits_in_the_history_and_takes_credits_when_it_succeeds(
     here: World, alice: Person
 ) -> None:
+    here.hold_settlements()
     intent = buy(here, alice, REFUND_PENDING)
     here.stripe().v1.refunds.create({"payment_intent": intent, "amount": 900})
     here.flush()
     assert moves(here) == [BOUGHT]
     assert "Pending" in alice.browser.open("/history").text
-    settled(here, [BOUGHT, ("refund", -1100)])
+    here.settle()
+    here.flush()
+    assert moves(here) == [BOUGHT, ("refund", -1100)]
 
 
 def test_a_dispute_takes_the_credits_and_winning_it_puts_them_back(here: World, alice: Person) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.conftest import Hook, eventually
+from tests.sandbox.conftest import Hook, Sandbox, eventually
 
 CONFIRM = {"amount": 2000, "currency": "usd", "confirm": True}
 
@@ -116,3 +116,10 @@ def test_a_dispute_that_nobody_answers_is_lost(api: Any) -> None:
     disputed = api.disputes.list({"payment_intent": intent.id}).data[0]
     api.test_helpers.test_clocks.advance(clock.id, {"frozen_time": 1_800_000_000 + 8 * 86400})
     assert api.disputes.retrieve(disputed.id).status == "lost"
+
+
+def test_a_test_can_say_when_the_bank_answers(sandbox: Sandbox, api: Any) -> None:
+    sandbox.config("settlements", hold=True)
+    made = refund(api, "pm_card_pendingRefund", 100)
+    assert sandbox.config("settlements/flush")["settlements"] == {"hold": True}
+    assert api.refunds.retrieve(made.id).status == "succeeded"

@@ -47,6 +47,14 @@ class World:
         """Send what is held, and wait until it is delivered."""
         requests.post(f"{self.sandbox}/_config/deliveries/flush", timeout=60).raise_for_status()
 
+    def hold_settlements(self) -> None:
+        """Have banks answer debits and refunds only when `settle` says so."""
+        requests.post(f"{self.sandbox}/_config/settlements", json={"hold": True}, timeout=10).raise_for_status()
+
+    def settle(self) -> None:
+        """Have the banks answer now; what Stripe says of it waits to be flushed."""
+        requests.post(f"{self.sandbox}/_config/settlements/flush", timeout=60).raise_for_status()
+
     def fail(self, **plan: Any) -> None:
         """Make the next calls to Stripe fail, hang, or lose their answers."""
         requests.post(f"{self.sandbox}/_config/failures", json=plan, timeout=10).raise_for_status()
