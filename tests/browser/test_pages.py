@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import checks, credit_places, places, scene
+from tests.browser import checks, credit_places, hosted_places, places, scene
 from tests.browser.chromium import Window, open_window
 from tests.browser.places import Place
 from tests.browser.scene import Scene
@@ -41,7 +41,7 @@ def test_a_page_of_the_portal_keeps_its_promises(chromium: Browser, cast: Scene,
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("place", places.HOSTED, ids=lambda place: place.name)
+@pytest.mark.parametrize("place", hosted_places.PLACES, ids=lambda place: place.name)
 def test_a_hosted_page_of_the_sandbox_keeps_them_too(chromium: Browser, cast: Scene, place: Place) -> None:
     window = visit(chromium, cast, place)
     page = window.page

@@ -1,0 +1,94 @@
+"""The sandbox's hosted pages in the states that only the API brings about."""
+
+from typing import Any
+
+from playwright.sync_api import Page
+
+from tests.browser import hands
+from tests.browser.places import HOSTED, Place
+from tests.browser.scene import Scene
+
+URLS = {"success_url": "http://127.0.0.1/done", "cancel_url": "http://127.0.0.1/back"}
+
+
+def plan(stripe: Any, amount: int = 4999) -> Any:
+    """A price of so many cents a month."""
+    terms = {"unit_amount": amount, "currency": "usd", "recurring": {"interval": "month"}}
+    return stripe.prices.create({"product_data": {"name": "Pro"}, **terms})
+
+
+def subscribed(stripe: Any) -> Any:
+    """Somebody's running plan."""
+    card = {"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}}
+    dora = stripe.customers.create({"email": "dora@example.com", **card})
+    return stripe.subscriptions.create({"customer": dora.id, "items": [{"price": plan(stripe).id}]})
+
+
+def asking(page: Page, scene: Scene) -> None:
+    """A checkout that asks for all that it can ask for, with a promotion code."""
+    stripe = scene.here.stripe().v1
+    coupon = stripe.coupons.create({"percent_off": 20}).id
+    code = stripe.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon}}).code
+    asked = {"automatic_tax": {"enabled": True}, "tax_id_collection": {"enabled": True}}
+    lines = [{"price": plan(stripe).id, "quantity": 1}]
+    session = stripe.checkout.sessions.create(
+        {"mode": "subscription", "line_items": lines, "allow_promotion_codes": True, **asked, **URLS}
+    )
+    page.goto(session.url)
+    hands.press(page, "Apply")
+    page.get_by_label("Add promotion code").fill(code)
+    hands.press(page, "Apply")
+    page.get_by_text("Total due today").wait_for()
+
+
+def code_refused(page: Page, scene: Scene) -> None:
+    stripe = scene.here.stripe().v1
+    lines = [{"price": plan(stripe).id, "quantity": 1}]
+    session = stripe.checkout.sessions.create(
+        {"mode": "subscription", "line_items": lines, "allow_promotion_codes": True, **URLS}
+    )
+    page.goto(session.url)
+    page.get_by_label("Add promotion code").fill("NOSUCHCODE")
+    hands.press(page, "Apply")
+
+
+def leaving(page: Page, scene: Scene) -> None:
+    """The portal's cancellation, which asks for the reason."""
+    stripe = scene.here.stripe().v1
+    running = subscribed(stripe)
+    reasons = {"enabled": True, "options": ["too_expensive", "unused", "other"]}
+    features = {"subscription_cancel": {"enabled": True, "cancellation_reason": reasons}}
+    configuration = stripe.billing_portal.configurations.create({"features": features})
+    flow = {"type": "subscription_cancel", "subscription_cancel": {"subscription": running.id}}
+    session = stripe.billing_portal.sessions.create(
+        {"customer": running.customer, "configuration": configuration.id, "flow_data": flow}
+    )
+    page.goto(session.url)
+
+
+def details(page: Page, scene: Scene) -> None:
+    stripe = scene.here.stripe().v1
+    page.goto(stripe.billing_portal.sessions.create({"customer": subscribed(stripe).customer}).url)
+    page.get_by_text("Update billing details").click()
+    page.get_by_text("Use another card").click()
+
+
+def confirming(page: Page, scene: Scene) -> None:
+    """A payment that the bank asks about."""
+    stripe = scene.here.stripe().v1
+    running = subscribed(stripe)
+    asks = stripe.payment_methods.attach("pm_card_authenticationRequired", {"customer": running.customer})
+    change = {"items": [{"id": running["items"].data[0].id, "price": plan(stripe, 9999).id}]}
+    more = {"default_payment_method": asks.id, "proration_behavior": "always_invoice"}
+    after = stripe.subscriptions.update(running.id, {**change, **more, "expand": ["latest_invoice"]})
+    page.goto(after.latest_invoice.hosted_invoice_url)
+
+
+PLACES = [
+    *HOSTED,
+    Place("checkout, asking for all", "visitor", "Checkout", asking),
+    Place("checkout, code refused", "visitor", "Checkout", code_refused),
+    Place("Stripe's portal, cancelling", "visitor", "Billing", leaving),
+    Place("Stripe's portal, details", "visitor", "Billing", details),
+    Place("invoice to confirm", "visitor", "Invoice ", confirming),
+]
