@@ -112,8 +112,15 @@ def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None
         """Pages that only read take no write lock on SQLite; those that sync say so by `writes`."""
         view = app.view_functions.get(request.endpoint or "")
         reads = view is not None and request.method in ("GET", "HEAD") and not getattr(view, "writes", False)
-        if reads and db.engine.dialect.name == "sqlite":
-            db.session.connection(execution_options={"sqlite_begin": "DEFERRED"})
+        if reads:
+            reading()
+
+
+def reading() -> None:
+    """Begin a transaction that only reads, and so keeps nobody from writing on SQLite. An open one is given up."""
+    db.session.rollback()
+    if db.engine.dialect.name == "sqlite":
+        db.session.connection(execution_options={"sqlite_begin": "DEFERRED"})
 
 
 def writes(view: View) -> View:

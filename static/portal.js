@@ -62,7 +62,7 @@ async function orderState(url) {
 function singleSubmits() {
   addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post") return;
+    if (form.method !== "post" || "download" in form.dataset) return; // a download leaves the page as it is
     if (form.dataset.sent) return event.preventDefault();
     form.dataset.sent = "yes";
     // Later, for a button disabled now would not send its own name and value.

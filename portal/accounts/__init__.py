@@ -3,7 +3,17 @@
 from flask import Flask
 
 from portal import calls, jobs, mail
-from portal.accounts import account_views, api, email_views, security_views, sessions, token_pairs, views
+from portal.accounts import (
+    account_views,
+    api,
+    data_views,
+    deletion,
+    email_views,
+    security_views,
+    sessions,
+    token_pairs,
+    views,
+)
 from portal.accounts.limits import init_before_csrf
 from portal.purchases import addresses
 
@@ -13,9 +23,12 @@ __all__ = ["init_app", "init_before_csrf"]
 def init_app(app: Flask) -> None:
     """Register the room. `init_before_csrf` is called earlier, ahead of the CSRF check."""
     sessions.init_app(app)
-    jobs.chores["mails"] = mail.send_due
-    jobs.chores["refresh tokens"] = token_pairs.sweep
-    jobs.chores["addresses"] = addresses.tell
-    for module in (views, account_views, email_views, security_views):
+    jobs.chores |= {
+        "mails": mail.send_due,
+        "refresh tokens": token_pairs.sweep,
+        "addresses": addresses.tell,
+        "deletions": deletion.finish,
+    }
+    for module in (views, account_views, data_views, email_views, security_views):
         app.register_blueprint(module.blueprint)
     calls.register(app, api.blueprint)

@@ -79,6 +79,10 @@ class Customers(Calls):
         """POST /v1/customers/{id}. It sets what it names, so that once more does no harm and needs no key."""
         return Customer.read(self._ask("post", f"/v1/customers/{quoted(stripe_id)}", params))
 
+    def delete_customer(self, stripe_id: str) -> Customer:
+        """DELETE /v1/customers/{id}: ends subscriptions and forgets cards; invoices and charges stay. For good."""
+        return Customer.read(self._ask("delete", f"/v1/customers/{quoted(stripe_id)}"))
+
     def customer(self, stripe_id: str) -> Customer:
         """The customer and their default card; one that was deleted comes back with `deleted` set."""
         expand = {"expand": ["invoice_settings.default_payment_method"]}

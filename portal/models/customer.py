@@ -9,6 +9,8 @@ from portal.models.base import Base, BigId, mode, one_of, pk, stripe_id
 from portal.models.card import ShowsCard
 from portal.models.user import User
 
+TO_TELL = text("new_email IS NOT NULL")
+
 
 class Customer(Base):
     """Everything that has to do with money hangs off this row; a user has at most one per mode."""
@@ -52,6 +54,7 @@ class StripeCustomer(ShowsCard, Base):
             sqlite_where=text("is_current"),
             postgresql_where=text("is_current"),
         ),
+        Index("ix_stripe_customers_to_tell", "id", sqlite_where=TO_TELL, postgresql_where=TO_TELL),
         Index(None, "customer_id"),
     )
 

@@ -2,19 +2,23 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, false
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, BigId, one_of, pk
 
 ROLES = ("customer", "support", "admin")
+LEAVING = text("deleted_at IS NOT NULL AND erased_at IS NULL")
 
 
 class User(Base):
     """A person who signs in. `password_hash` is null until an account made by a payment is claimed."""
 
     __tablename__ = "users"
-    __table_args__ = (CheckConstraint(one_of("role", *ROLES), "role"),)
+    __table_args__ = (
+        CheckConstraint(one_of("role", *ROLES), "role"),
+        Index("ix_users_leaving", "deleted_at", sqlite_where=LEAVING, postgresql_where=LEAVING),
+    )
 
     id: Mapped[pk]
     email: Mapped[str] = mapped_column(String(254), unique=True)  # lower case
@@ -28,6 +32,7 @@ class User(Base):
     second_factor_at: Mapped[datetime | None]  # null: sign-in asks for the password alone
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]  # nobody's any more: what is kept of it names no person
+    erased_at: Mapped[datetime | None]  # nor does what Stripe's events said; null until some days later
 
     @property
     def is_claimed(self) -> bool:

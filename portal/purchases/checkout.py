@@ -95,6 +95,15 @@ def _by_nonce(customer: Customer, nonce: str | None) -> Purchase | None:
     return db.session.execute(query).scalar_one_or_none()
 
 
+def close(purchase: Purchase) -> None:
+    """End an open purchase, so that nobody can pay it any more; one that was paid is fulfilled. Commits."""
+    if purchase.session_id is None:
+        _open_session(purchase)  # it may exist at Stripe: the repeated call answers with it
+    assert purchase.session_id is not None
+    _expire(purchase)
+    fulfilment.fulfil(purchase.mode, purchase.session_id)
+
+
 def _expire(purchase: Purchase) -> None:
     """End the session at Stripe. One that cannot end was paid or has ended: the sync that follows says which."""
     assert purchase.session_id is not None

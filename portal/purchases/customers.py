@@ -168,7 +168,7 @@ def apply(snapshot: Snapshot) -> bool:
 
 def _values(facts: gateway.Customer) -> dict[str, Any]:
     if facts.deleted:
-        return {"is_current": False, "deleted_at": clock.now()}
+        return {"is_current": False, "deleted_at": clock.now(), "email": ""}
     card = facts.card
     return {
         "email": facts.email,

@@ -23,6 +23,7 @@ from tests.conftest import PASSWORD, Person
 from tests.support import servers
 from tests.support.addresses import address, is_admin_s, is_exempt, pages, rules, token
 from tests.support.browsing import CARD, Browser
+from tests.support.looking import everything_stored
 from tests.support.world import World
 
 README = Path(__file__).parent.parent.parent / "README.md"
@@ -219,12 +220,6 @@ def test_no_secret_is_logged_stored_or_shown(here: World, lines: io.StringIO, al
         assert secret not in logged, "logged"
         assert secret not in stored, "stored"
         assert secret not in shown, "shown"
-
-
-def everything_stored(here: World) -> str:
-    with here.app.app_context():
-        tables = db.metadata.sorted_tables
-        return "\n".join(str(tuple(row)) for table in tables for row in db.session.execute(select(table)))
 
 
 def test_a_call_to_stripe_inside_a_transaction_is_refused(app: Flask) -> None:

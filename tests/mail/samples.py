@@ -16,6 +16,7 @@ CREDITS = {"credits": 5500, "balance": 6000, "order": "PO-7F3K9QXM2C", "auto": F
 TAKEN = {"what": "refund", "credits": -5500, "balance": 500, **MONEY, **PAGE}
 
 SAMPLES: dict[str, dict[str, Any]] = {
+    "account_deleted": {},
     "card_expiring": CARD,
     "claim": LINK,
     "confirm_payment": FAILED,
