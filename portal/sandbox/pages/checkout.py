@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, abort, request
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox import basket, checkout, payments, taxing
+from portal.sandbox import basket, checkout, payments, pricing, taxing
 from portal.sandbox.account import Account
 from portal.sandbox.errors import StripeError
 from portal.sandbox.pages import forms
@@ -157,7 +157,7 @@ def form_page(account: Account, session: Json, typed: Any, wrong: Json, status: 
         status,
         (session["success_url"], session["cancel_url"]),
         session=session,
-        items=basket.line_items(account, session),
+        items=[item | {"full": full_price(item)} for item in basket.line_items(account, session)],
         codes=[code_of(account, one) for one in session["discounts"] or []],
         address=asks_address(session),
         card=basket.needs_card(session),
@@ -171,6 +171,11 @@ def form_page(account: Account, session: Json, typed: Any, wrong: Json, status: 
         trial=basket.has_trial(session),
         debit="sepa_debit" in session["payment_method_types"] or session["currency"] == "eur",
     )
+
+
+def full_price(item: Json) -> int:
+    """What a line costs when no trial and no discount makes it cheaper."""
+    return pricing.amount_of(item["price"], item["quantity"])
 
 
 def code_of(account: Account, discount: Json) -> str:
