@@ -1,15 +1,15 @@
-"""Bringing a payment intent's purchase to where the payment is: by its session, or, for a top-up, by itself."""
+"""Bringing a payment intent's purchase to where the payment is: by its session, or, without one, by itself."""
 
 from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import or_, select
 
-from portal import clock, gateway
+from portal import gateway
 from portal.credits import purchasing
 from portal.extensions import db
 from portal.models import Purchase
-from portal.purchases import customers, fulfilment, tickets
+from portal.purchases import customers, fulfilment, standing, tickets
 from portal.purchases.fulfilment import Mismatch
 
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ def apply(snapshot: Snapshot) -> Purchase | None:
             purchasing.record(purchase, snapshot.intent)
         return purchase
     purchase = find(snapshot.mode, snapshot.intent)
-    if purchase is None or not purchase.auto:
+    if purchase is None or not purchase.off_session:
         return purchase
     newest = tickets.use(snapshot.mode, snapshot.intent.id, snapshot.number)
     db.session.refresh(purchase, with_for_update=True)
@@ -76,16 +76,16 @@ def is_customers(snapshot: Snapshot) -> bool:
 
 
 def _settle(purchase: Purchase, intent: gateway.PaymentIntent) -> None:
-    """A top-up has no session: its payment alone says whether it is paid."""
+    """Charged off session there is none to ask: the payment alone says whether it is paid."""
     _compare(purchase, intent)
     purchase.payment_intent = intent.id
     if intent.status == "succeeded":
-        purchase.state = "paid"
-        purchase.completed_at = purchase.paid_at = purchase.paid_at or clock.now()
+        standing.move(purchase, "paid")
+        purchase.completed_at = purchase.paid_at
         purchasing.give(purchase, purchasing.Bought(intent))
     else:
         if intent.has_failed and purchase.state == "open":
-            purchase.state = "failed"
+            standing.move(purchase, "failed")
         purchasing.record(purchase, intent)
     db.session.flush()
 

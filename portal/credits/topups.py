@@ -11,10 +11,8 @@ from portal.credits import topup_rules as rules
 from portal.errors import InvalidInput, PortalError, StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Purchase, TopUpRule
-from portal.models.purchase import new_number
-from portal.purchases import claims, customers
+from portal.purchases import customers, off_session
 from portal.purchases.fulfilment import Mismatch
-from portal.purchases.items import Item
 
 log = structlog.get_logger()
 
@@ -95,40 +93,10 @@ def _claim(customer: Customer, stripe_customer: str, method: str) -> Purchase | 
     if item is None:
         db.session.rollback()
         return None
-    number = new_number()
-    purchase = Purchase(
-        number=number,
-        customer_id=customer.id,
-        mode=customer.mode,
-        kind="credits",
-        item=item.key,
-        name=item.name,
-        amount=item.amount,
-        currency=item.currency,
-        credits=item.credits,
-        auto=True,
-        params=_intent_params(customer, item, number, stripe_customer, method),
-        created_at=clock.now(),
-    )
-    db.session.add(purchase)
+    params = off_session.intent(customer, item, stripe_customer, method, "automatic top-up")
+    purchase = off_session.order(customer, item, params, auto=True)
     db.session.commit()
     return purchase
-
-
-def _intent_params(
-    customer: Customer, item: Item, number: str, stripe_customer: str, method: str
-) -> dict[str, object]:
-    return {
-        "amount": item.amount,
-        "currency": item.currency,
-        "customer": stripe_customer,
-        "payment_method": method,
-        "off_session": True,
-        "confirm": True,
-        "description": f"{item.name} (automatic top-up)",
-        "receipt_email": customer.user.email,
-        "metadata": {"purchase": number, "portal_mode": customer.mode, "kind": "credits", "auto": "true"},
-    }
 
 
 def _resume(purchase: Purchase) -> bool:
@@ -137,7 +105,7 @@ def _resume(purchase: Purchase) -> bool:
     age = clock.now() - purchase.created_at
     if age < CALL_LIVES:  # another ticker is at it
         return False
-    intent = _at_stripe(purchase)
+    intent = off_session.at_stripe(purchase)
     if intent is not None:
         return _confirm(purchase, intent)
     rule = rules.rule_of(purchase.customer_id)
@@ -148,17 +116,10 @@ def _resume(purchase: Purchase) -> bool:
     return False
 
 
-def _at_stripe(purchase: Purchase) -> gateway.PaymentIntent | None:
-    """The attempt's payment, found by our own metadata: of a call whose answer was lost we have no id."""
-    found = gateway.of(purchase.mode).payment_intents(str(purchase.params["customer"]))
-    return next((intent for intent in found if intent.metadata.get("purchase") == purchase.number), None)
-
-
 def _charge(purchase: Purchase) -> bool:
     """Call and confirm: from the row alone, so that a repeated call is the same call."""
-    lane = gateway.of(purchase.mode)
     try:
-        intent = claims.call(purchase, lambda key: lane.create_payment_intent(purchase.params, key))
+        intent = off_session.charge(purchase)
     except StripeRefused as refused:
         _failed(purchase, refused.stripe_code)
         return False

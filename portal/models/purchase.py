@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk
 from portal.models.customer import Customer
 
-ONE_OPEN_PLAN = text("kind = 'plan' AND state = 'open' AND payment_link IS NULL")
+ONE_OPEN_PLAN = text("kind = 'plan' AND state = 'open' AND payment_link IS NULL AND NOT off_session")
 
 # No 0 and O, 1 and I: order numbers are read out over the telephone.
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -57,7 +57,10 @@ class Purchase(Base):
     interval: Mapped[str | None] = mapped_column(String(5))  # null for one-time payments
     interval_count: Mapped[int] = mapped_column(default=1, server_default="1")
     credits: Mapped[int | None] = mapped_column(BigInteger)  # what credits purchases give; null for other kinds
-    auto: Mapped[bool] = mapped_column(default=False, server_default=false())  # a top-up; nobody was there
+    auto: Mapped[bool] = mapped_column(default=False, server_default=false())  # a top-up
+    off_session: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # no checkout: nobody was there
     nonce: Mapped[str | None] = mapped_column(String(255))  # of the form or call that it came by
     params: Mapped[dict[str, Any]]
     attempt: Mapped[int] = mapped_column(default=1)

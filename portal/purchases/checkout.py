@@ -69,7 +69,9 @@ def _reuse(customer: Customer, item: Item, stripe_customer: str, way: Way) -> Pu
 
 
 def _open_plan(customer: Customer) -> Purchase | None:
-    query = select(Purchase).filter_by(customer_id=customer.id, kind="plan", state="open", payment_link=None)
+    query = select(Purchase).filter_by(
+        customer_id=customer.id, kind="plan", state="open", payment_link=None, off_session=False
+    )
     return db.session.execute(query).scalar_one_or_none()
 
 

@@ -10,7 +10,7 @@ from portal import clock, gateway
 from portal.errors import Conflict
 from portal.extensions import db
 from portal.models import Purchase
-from portal.purchases import customers, links, sessions, tickets
+from portal.purchases import customers, links, sessions, standing, tickets
 from portal.purchases.gives import gives
 
 log = structlog.get_logger()
@@ -123,11 +123,8 @@ def _compare(purchase: Purchase, session: gateway.Session) -> None:
 
 def _move(purchase: Purchase, session: gateway.Session) -> None:
     if session.is_paid:
-        if purchase.paid_at is None:
-            purchase.paid_at = clock.now()
-            log.info("purchase_paid", order=purchase.number, item=purchase.item, mode=purchase.mode)
-        purchase.state = "paid"
+        standing.move(purchase, "paid")
     elif purchase.state == "open" and session.status == "expired":
-        purchase.state = "expired"
+        standing.move(purchase, "expired")
     elif purchase.state == "open" and session.payment_failed:
-        purchase.state = "failed"
+        standing.move(purchase, "failed")

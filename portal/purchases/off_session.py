@@ -1,0 +1,69 @@
+"""Orders that are charged while nobody is there: top-ups, and the admin's test purchases."""
+
+from typing import Any
+
+from portal import clock, gateway
+from portal.extensions import db
+from portal.models import Customer, Purchase
+from portal.models.purchase import new_number
+from portal.purchases import claims
+from portal.purchases.items import Item
+
+Params = dict[str, Any]
+
+
+def order(
+    customer: Customer, item: Item, params: Params, *, auto: bool = False, nonce: str | None = None
+) -> Purchase:
+    """The order's row, added and not flushed; `params` get the metadata by which Stripe's objects name it."""
+    number = new_number()
+    metadata = {"purchase": number, "portal_mode": customer.mode, "kind": item.kind, "off_session": "true"}
+    if auto:
+        metadata["auto"] = "true"
+    purchase = Purchase(
+        number=number,
+        customer_id=customer.id,
+        mode=customer.mode,
+        kind=item.kind,
+        item=item.key,
+        name=item.name,
+        tier=item.tier,
+        amount=item.amount,
+        currency=item.currency,
+        interval=item.interval,
+        interval_count=item.interval_count,
+        credits=item.credits,
+        auto=auto,
+        off_session=True,
+        nonce=nonce,
+        params=params | {"metadata": metadata},
+        created_at=clock.now(),
+    )
+    db.session.add(purchase)
+    return purchase
+
+
+def intent(customer: Customer, item: Item, stripe_customer: str, method: str, what: str) -> Params:
+    """What a payment of this item is made with, charged to a payment method; `what` is said beside its name."""
+    return {
+        "amount": item.amount,
+        "currency": item.currency,
+        "customer": stripe_customer,
+        "payment_method": method,
+        "off_session": True,
+        "confirm": True,
+        "description": f"{item.name} ({what})",
+        "receipt_email": customer.user.email,
+    }
+
+
+def charge(purchase: Purchase) -> gateway.PaymentIntent:
+    """Call Stripe, from the row alone, so that a repeated call is the same call. Raises StripeRefused."""
+    lane = gateway.of(purchase.mode)
+    return claims.call(purchase, lambda key: lane.create_payment_intent(purchase.params, key))
+
+
+def at_stripe(purchase: Purchase) -> gateway.PaymentIntent | None:
+    """The order's payment, found by our own metadata: of a call whose answer was lost we have no id."""
+    found = gateway.of(purchase.mode).payment_intents(str(purchase.params["customer"]))
+    return next((one for one in found if one.metadata.get("purchase") == purchase.number), None)
