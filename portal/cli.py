@@ -12,6 +12,7 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
+from portal.adoption.command import group as customers_group
 from portal.billing import seeding
 from portal.commands import Commands
 from portal.errors import PortalError
@@ -32,7 +33,7 @@ def init_app(app: Flask) -> None:
     db_group = app.cli.commands["db"]
     assert isinstance(db_group, click.Group)
     db_group.commands["downgrade"].context_settings["ignore_unknown_options"] = True
-    for group in (catalogue_group, credits_group, events_group, links_group, users_group):
+    for group in (catalogue_group, credits_group, customers_group, events_group, links_group, users_group):
         app.cli.add_command(group)
     for command in (reconcile, seed_plans, sandbox, start, tick):
         app.cli.add_command(command)

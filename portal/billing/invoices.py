@@ -48,7 +48,15 @@ def read_alone(mode: str, invoice_id: str) -> Snapshot:
     return Snapshot(mode, number, gateway.of(mode).invoice(invoice_id))
 
 
-def apply(snapshot: Snapshot) -> bool:
+def read_latest(mode: str, subscription_id: str, limit: int = 12) -> list[Snapshot]:
+    """A subscription's newest invoices: listed once for their numbers, and then again under these."""
+    lane = gateway.of(mode)
+    numbers = {one.id: tickets.take(mode, one.id) for one in lane.latest_invoices(subscription_id, limit)}
+    listed = lane.latest_invoices(subscription_id, limit) if numbers else []
+    return [Snapshot(mode, numbers[one.id], one) for one in listed if one.id in numbers]
+
+
+def apply(snapshot: Snapshot, *, tell: bool = True) -> bool:
     """Write the invoice and its subscription. False for a customer that isn't ours. Flushes.
 
     Locks are taken in one order everywhere (session, subscription, customer, invoice), so syncs never deadlock.
@@ -60,7 +68,8 @@ def apply(snapshot: Snapshot) -> bool:
         subscriptions.apply(snapshot.subscription)
     if snapshot.facts.status != "draft" and tickets.use(snapshot.mode, snapshot.facts.id, snapshot.number):
         _write(snapshot, customer.id)
-        _tell(snapshot.facts, customer)
+        if tell:
+            _tell(snapshot.facts, customer)
     return True
 
 

@@ -1,7 +1,7 @@
 """Customers at Stripe: what the portal reads of them, and the calls about them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ class Customer:
     payment_method: str | None = None
     card: Card | None = None
     test_clock: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, data: Json) -> Self:
@@ -37,6 +38,7 @@ class Customer:
             payment_method=id_of(method),
             card=Card.read(method),
             test_clock=id_of(data.get("test_clock")),
+            metadata=data.get("metadata") or {},
         )
 
 
@@ -87,6 +89,10 @@ class Customers(Calls):
         """The customer and their default card; one that was deleted comes back with `deleted` set."""
         expand = {"expand": ["invoice_settings.default_payment_method"]}
         return Customer.read(self._ask("get", f"/v1/customers/{quoted(stripe_id)}", expand))
+
+    def every_customer(self) -> Iterator[Customer]:
+        """The account's customers, the newest first, without their cards."""
+        return (Customer.read(data) for data in self._list("/v1/customers", {"limit": PAGE}))
 
     def saved_method(self, customer: str) -> SavedMethod | None:
         """The customer's default payment method, else their newest card; None where nothing is saved."""

@@ -21,6 +21,10 @@ class Subscriptions(Calls):
         listed = self._list("/v1/subscriptions", {"status": "all", "limit": PAGE})
         return (Subscription.read(data) for data in listed)
 
+    def running_subscriptions(self) -> Iterator[Subscription]:
+        """Every subscription that has not ended, the newest first, without its card."""
+        return (Subscription.read(data) for data in self._list("/v1/subscriptions", {"limit": PAGE}))
+
     def update_subscription(self, subscription_id: str, params: Params, idempotency_key: str) -> Subscription:
         """POST /v1/subscriptions/{id}."""
         path = f"/v1/subscriptions/{quoted(subscription_id)}"
@@ -35,6 +39,11 @@ class Subscriptions(Calls):
         """A subscription's open invoices, newest first."""
         params = {"subscription": subscription_id, "status": "open", "limit": PAGE}
         return [Invoice.read(data) for data in self._list("/v1/invoices", params)]
+
+    def latest_invoices(self, subscription_id: str, limit: int) -> list[Invoice]:
+        """A subscription's newest invoices, without what is known of their payments."""
+        page = self._ask("get", "/v1/invoices", {"subscription": subscription_id, "limit": limit})
+        return [Invoice.read(data) for data in page["data"]]
 
     def void_invoice(self, invoice_id: str, idempotency_key: str) -> Invoice:
         """Have an open invoice never be paid. StripeRefused where it is not open any more."""

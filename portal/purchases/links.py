@@ -7,10 +7,10 @@ from sqlalchemy import select
 
 from portal import clock, gateway, mail
 from portal.errors import InvalidInput
-from portal.extensions import db, insert
-from portal.models import Customer, PaymentLink, Plan, Price, Purchase, StripeCustomer, User
+from portal.extensions import db
+from portal.models import Customer, PaymentLink, Plan, Price, Purchase
 from portal.models.purchase import new_number
-from portal.purchases import claims, customers, items
+from portal.purchases import adopting, claims, customers, items
 from portal.settings import current_settings
 
 log = structlog.get_logger()
@@ -119,36 +119,8 @@ def _buyer(mode: str, session: gateway.Session) -> tuple[Customer, bool]:
     known = customers.by_stripe_id(mode, session.customer)
     if known is not None:
         return known, False
-    user, made = _user(session.email.strip().lower())
+    user, made = adopting.user_of(session.email.strip().lower())
     customer = customers.of(user, mode)
     if session.customer is not None:
-        _adopt(customer, session)
+        adopting.add_name(customer, session.customer, session.email)
     return customer, made
-
-
-def _user(email: str) -> tuple[User, bool]:
-    """The mail's user; a new one is unclaimed: nobody can sign in until its mailed link sets a password."""
-    made = db.session.execute(
-        insert(User)
-        .values(email=email, name="", timezone="UTC", created_at=clock.now())
-        .on_conflict_do_nothing(index_elements=["email"])
-        .returning(User.id)
-    ).scalar_one_or_none()
-    return db.session.execute(select(User).filter_by(email=email)).scalar_one(), made is not None
-
-
-def _adopt(customer: Customer, session: gateway.Session) -> None:
-    """One more name at Stripe for this customer; the current one stays current."""
-    db.session.execute(
-        insert(StripeCustomer)
-        .values(
-            customer_id=customer.id,
-            mode=customer.mode,
-            stripe_id=session.customer,
-            email=session.email,
-            is_current=customers.current(customer) is None,
-            attempt=1,
-            created_at=clock.now(),
-        )
-        .on_conflict_do_nothing(index_elements=["mode", "stripe_id"])
-    )

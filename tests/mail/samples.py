@@ -19,6 +19,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "account_deleted": {},
     "card_expiring": CARD,
     "claim": LINK,
+    "claim-moved": LINK | {"moved": True},
     "confirm_payment": FAILED,
     "confirm_payment-ended": FAILED | {"ended": True},
     "credits_added": CREDITS,

@@ -1,0 +1,1 @@
+"""Moving here: the customers and subscriptions that a Stripe account already has."""
