@@ -19,6 +19,8 @@ from portal.errors import PortalError
 from portal.extensions import db
 from portal.reconcile.command import command as reconcile
 from portal.settings import current_settings
+from portal.usage.commands import bill_month
+from portal.usage.commands import usage as usage_group
 from portal.webhooks.command import group as events_group
 
 catalogue_group = Commands("catalogue", help="What is on sale, at Stripe.")
@@ -33,9 +35,10 @@ def init_app(app: Flask) -> None:
     db_group = app.cli.commands["db"]
     assert isinstance(db_group, click.Group)
     db_group.commands["downgrade"].context_settings["ignore_unknown_options"] = True
-    for group in (catalogue_group, credits_group, customers_group, events_group, links_group, users_group):
+    groups = (catalogue_group, credits_group, customers_group, events_group, links_group, usage_group, users_group)
+    for group in groups:
         app.cli.add_command(group)
-    for command in (reconcile, seed_plans, sandbox, start, tick):
+    for command in (bill_month, reconcile, seed_plans, sandbox, start, tick):
         app.cli.add_command(command)
 
 

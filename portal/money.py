@@ -65,6 +65,14 @@ def unit_text(value: Decimal, currency: str, *, decimals: int = 3) -> str:
     return _format(value.quantize(step, rounding=ROUND_HALF_UP), currency, decimals)
 
 
+def price_text(value: Decimal, per: int, currency: str) -> str:
+    """What is metered, with all its decimals: "$0.10", or "$0.01 per 1,000"."""
+    places = value.normalize().as_tuple().exponent
+    assert isinstance(places, int)
+    words = unit_text(value, currency, decimals=max(exponent(currency), -places))
+    return f"{words} per {per:,}" if per > 1 else words
+
+
 def price_per_credit(amount: int, credits: int, currency: str) -> str:
     """What one credit of a package costs, with three decimals: 4500 usd for 5500 credits as "$0.008"."""
     return unit_text(major(amount, currency) / credits, currency)

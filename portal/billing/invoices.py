@@ -11,6 +11,7 @@ from portal.billing import subscriptions
 from portal.extensions import db
 from portal.models import Customer, Invoice
 from portal.purchases import copies, customers, tickets
+from portal.usage import bills
 
 log = structlog.get_logger()
 
@@ -92,6 +93,7 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
         "synced_at": clock.now(),
     }
     copies.write(Invoice, snapshot.mode, facts.id, values)
+    bills.follow(customer_id, facts)
 
 
 def _tell(facts: gateway.Invoice, customer: Customer) -> None:

@@ -12,6 +12,7 @@ from portal.billing import trials
 from portal.extensions import db
 from portal.models import StripeCustomer, Subscription
 from portal.purchases import clocks, copies, items, tickets
+from portal.usage import agreements
 
 log = structlog.get_logger()
 
@@ -76,6 +77,8 @@ def apply(snapshot: Snapshot) -> int | None:
         if facts.status == "trialing":
             trials.note(snapshot.mode, customer_id, facts)
         access.changed(customer_id)
+        if facts.is_metered and values["tier"] is None:
+            agreements.follow(customer_id, snapshot.mode, facts)
         _tell(facts, known)
     return customer_id
 
@@ -95,7 +98,7 @@ def _values(snapshot: Snapshot, known: Known) -> dict[str, Any]:
         "price_id": item.price.id,
         "tier": tier,
         "quantity": item.quantity,
-        "amount": sum((one.price.amount or 0) * one.quantity for one in facts.items),
+        "amount": sum((one.price.amount or 0) * one.quantity for one in facts.items if not one.price.metered),
         "currency": item.price.currency,
         "interval": item.price.interval or "month",
         "interval_count": item.price.interval_count,

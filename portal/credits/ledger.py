@@ -58,6 +58,23 @@ def _spend_under_lock(draft: Draft) -> CreditEntry:
     return entry
 
 
+def spend_up_to(customer_id: int, most: int, reference: str, description: str) -> int:
+    """Take credits for usage, as many as there are up to `most`; gives how many. Flushes.
+
+    Whoever calls it remembers in the same transaction that it did: what is there to take changes.
+    """
+    customer = grants.lock(customer_id)
+    if customer.has_grants:
+        grants.expire(customer_id, clock.now())
+    credits = min(most, max(balance(customer_id), 0))
+    if not credits:
+        return 0
+    entries.add(Draft(customer_id, -credits, "usage", reference, description, None, clock.now()))
+    if customer.has_grants:
+        grants.use(customer_id, credits)
+    return credits
+
+
 def balance(customer_id: int) -> int:
     """The stored balance in whole credits; below zero is debt."""
     query = select(Customer.credit_balance).filter_by(id=customer_id)
@@ -70,4 +87,4 @@ def spendable(customer_id: int, now: datetime | None = None) -> int:
     return max(stored - grants.expired_credits(customer_id, clock.now(now)), 0)
 
 
-__all__ = ["InsufficientCredits", "ReferenceReused", "balance", "post", "spend", "spendable"]
+__all__ = ["InsufficientCredits", "ReferenceReused", "balance", "post", "spend", "spend_up_to", "spendable"]

@@ -60,6 +60,7 @@ class Session:
         intent = data.get("payment_intent")
         intent_status = intent["status"] if isinstance(intent, dict) else None
         unpaid = data.get("status") == "complete" and data["payment_status"] == "unpaid"
+        nothing = data["mode"] == "setup"  # names no amount, not even zero
         return cls(
             id=data["id"],
             kind=data["mode"],
@@ -76,8 +77,8 @@ class Session:
             setup_intent=id_of(data.get("setup_intent")),
             payment_failed=unpaid and intent_status in ("requires_payment_method", "canceled"),
             payment_link=id_of(data.get("payment_link")),
-            amount_subtotal=data.get("amount_subtotal"),
-            amount_total=data.get("amount_total"),
+            amount_subtotal=0 if nothing else data.get("amount_subtotal"),
+            amount_total=0 if nothing else data.get("amount_total"),
             amount_discount=totals.get("amount_discount") or 0,
             amount_tax=totals.get("amount_tax") or 0,
             currency=data.get("currency"),

@@ -144,6 +144,11 @@ class Subscription:
     card: Card | None
     test_clock: str | None
 
+    @property
+    def is_metered(self) -> bool:
+        """Whether all that it sells is counted, so that it bills nothing by itself."""
+        return all(item.price.metered for item in self.items)
+
     @classmethod
     def read(cls, data: Json) -> Self:
         """From /v1/subscriptions with default_payment_method and customer expanded."""

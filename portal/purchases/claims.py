@@ -5,10 +5,18 @@ from typing import TypeVar
 
 from portal.errors import StripeRefused, StripeUnavailable
 from portal.extensions import db
-from portal.models import PaymentLink, Purchase, StripeCustomer, TrialUse, Voiding
+from portal.models import (
+    MonthlyBill,
+    PaymentLink,
+    Purchase,
+    StripeCustomer,
+    TrialUse,
+    UsageAgreement,
+    Voiding,
+)
 
 Answer = TypeVar("Answer")
-Claim = Purchase | StripeCustomer | PaymentLink | TrialUse | Voiding
+Claim = Purchase | StripeCustomer | PaymentLink | TrialUse | Voiding | UsageAgreement | MonthlyBill
 
 
 def call(claim: Claim, ask: Callable[[str], Answer]) -> Answer:

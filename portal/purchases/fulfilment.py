@@ -88,7 +88,7 @@ def apply(snapshot: Snapshot) -> Purchase | None:
     _compare(purchase, session)
     purchase.session_id = session.id
     purchase.payment_intent = session.payment_intent
-    purchase.subscription_id = session.subscription
+    purchase.subscription_id = session.subscription or purchase.subscription_id
     if session.status == "complete":
         purchase.completed_at = purchase.completed_at or clock.now()
     _move(purchase, session)

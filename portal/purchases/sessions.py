@@ -13,20 +13,24 @@ Params = dict[str, Any]
 def params(customer: Customer, item: Item, number: str, stripe_customer: str, urls: tuple[str, str]) -> Params:
     """Everything that a session is made with; `urls` are where success and "Back" lead."""
     metadata = {"purchase": number, "portal_mode": customer.mode, "kind": item.kind}
-    line: Params = {"price": item.stripe_id}
-    if not item.metered:  # a metered price takes no quantity
-        line["quantity"] = item.quantity
     success_url, cancel_url = urls
-    return {
+    common: Params = {
         "customer": stripe_customer,
         "client_reference_id": number,
-        "line_items": [line],
         "metadata": metadata,
         "success_url": success_url,
         "cancel_url": cancel_url,
-        **_kind(customer, item, metadata),
-        **_asked_for(),
     }
+    if item.kind == "usage":  # nothing is paid now: the card is kept for what will be used
+        return common | {"mode": "setup", "currency": item.currency}
+    return common | {"line_items": [_line(item)], **_kind(customer, item, metadata), **_asked_for()}
+
+
+def _line(item: Item) -> Params:
+    line: Params = {"price": item.stripe_id}
+    if not item.metered:  # a metered price takes no quantity
+        line["quantity"] = item.quantity
+    return line
 
 
 def _kind(customer: Customer, item: Item, metadata: dict[str, str]) -> Params:

@@ -1,11 +1,25 @@
 """Metered usage: recording, limits, and the run of the 1st."""
 
+from typing import Any
+
 from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register the API."""
-    from portal import calls
-    from portal.usage import api
+    """Register pages, API and chores, and what a purchase of pay as you go gives."""
+    from flask_login import current_user
 
+    from portal import calls, jobs
+    from portal.purchases import customers
+    from portal.purchases.gives import Give, gives
+    from portal.usage import agreements, api, bills, limits, suspension, views
+
+    gives["usage"] = Give(read=agreements.read_agreed, write=agreements.give)
+    jobs.chores |= {"spend limits": limits.run, "overdue usage": bills.sweep}
+    app.register_blueprint(views.blueprint)
     calls.register(app, api.blueprint)
+
+    @app.context_processor
+    def _suspension() -> dict[str, Any]:
+        """`suspended_why()` for the banner of every page; asked only where the header is drawn."""
+        return {"suspended_why": lambda: suspension.words(customers.find(current_user.user))}

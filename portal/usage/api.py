@@ -8,12 +8,19 @@ from pydantic import Field
 from portal import clock
 from portal.answers import Answer, answers
 from portal.callers import caller_required
+from portal.errors import InvalidInput
 from portal.extensions import db
-from portal.inputs import takes
-from portal.usage import batches, metering
+from portal.inputs import QueryString, asks, takes
+from portal.models import UsageSettings
+from portal.usage import batches, limits, metering, quantities, reports
 from portal.usage.batches import Repeated, Report
+from portal.usage.limits import SpendLimitReached
+from portal.usage.months import Month
+from portal.usage.reports import MeterUsage
 
 blueprint = Blueprint("usage_api", __name__, url_prefix="/api/v1/usage")
+
+OFTEN = "600/minute"  # of a thousand events each
 
 
 class Late(Answer):
@@ -31,14 +38,90 @@ class Taken(Answer):
     late: Annotated[Late | None, Field(exclude_if=lambda late: late is None)] = None
 
 
+class Asked(QueryString):
+    """Which month."""
+
+    month: Annotated[str, Field(description="In UTC; this one, where none is given.", examples=["2026-11"])] = ""
+
+
+class Metered(Answer):
+    """One meter's part of a month."""
+
+    meter: str
+    name: str
+    quantity: Annotated[str, Field(description="Exact, as a decimal.", examples=["1204.5"])]
+    unit_price: Annotated[str, Field(description="In the currency's major unit, for `per` units.", examples=["0.01"])]
+    per: int
+    amount: Annotated[int, Field(description="Minor units, as the bill has it.")]
+
+
+class Limit(Answer):
+    """The customer's own spend limit."""
+
+    amount: Annotated[int, Field(description="Minor units a month.")]
+    stops_usage: Annotated[bool, Field(description="Whether usage beyond it is refused (402), or only warned of.")]
+
+
+class Used(Answer):
+    """A month of usage."""
+
+    month: str
+    currency: str
+    amount: Annotated[int, Field(description="The bill as it stands, in minor units.")]
+    meters: list[Metered]
+    limit: Limit | None
+
+
 @blueprint.post("")
-@caller_required("usage", limit="600/minute")  # of a thousand events each
+@caller_required("usage", limit=OFTEN)
 @takes(Report)
-@answers(Taken, Repeated)
+@answers(Taken, Repeated, SpendLimitReached)
 def report(body: Report) -> Taken:
     """Take 1 to 1000 events, or none of them. Each identifier counts once for ever."""
     batch = batches.read(body.events, clock.now())
     recorded = metering.record(g.caller.customer_id, batch)
+    limits.enforce(g.caller.customer_id, (row.month for row in batch.rows))
     db.session.commit()
     late = Late(events=batch.late, billed_with=str(batch.billed_with)) if batch.late else None
     return Taken(accepted=recorded.accepted, duplicates=recorded.duplicates, late=late)
+
+
+@blueprint.get("")
+@caller_required("usage", limit=OFTEN)
+@asks(Asked)
+@answers(Used)
+def month(asked: Asked) -> Used:
+    """What was used in a month, by meter. Usage that came late stands in the month that bills it."""
+    used = reports.of(g.caller.customer_id, _month(asked.month))
+    chosen = db.session.get(UsageSettings, g.caller.customer_id)
+    return Used(
+        month=str(used.month),
+        currency=used.currency,
+        amount=used.amount,
+        meters=[_shown(one) for one in used.meters],
+        limit=_limit(chosen),
+    )
+
+
+def _month(given: str) -> Month:
+    try:
+        return Month.read(given) if given else Month.of(clock.now())
+    except ValueError as error:
+        raise InvalidInput("That is no month.", errors={"month": str(error)}) from None
+
+
+def _shown(used: MeterUsage) -> Metered:
+    return Metered(
+        meter=used.meter.key,
+        name=used.meter.name,
+        quantity=quantities.wire(used.quantity),
+        unit_price=f"{used.meter.unit_price:f}",
+        per=used.meter.per,
+        amount=used.amount,
+    )
+
+
+def _limit(chosen: UsageSettings | None) -> Limit | None:
+    if chosen is None or chosen.limit_amount is None:
+        return None
+    return Limit(amount=chosen.limit_amount, stops_usage=chosen.hard_stop)

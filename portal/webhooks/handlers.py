@@ -10,6 +10,7 @@ from typing import Any
 from portal.billing import cards, invoices, subscriptions
 from portal.credits import payments, reversals
 from portal.purchases import clocks, customers, fulfilment
+from portal.usage import methods
 
 
 class Parked(Exception):
@@ -64,6 +65,11 @@ def _reversals(snapshot: reversals.Snapshot | None) -> None:
         raise Parked("the payment that it is about bought no credits")
 
 
+def _methods(snapshot: methods.Snapshot) -> None:
+    if not methods.apply(snapshot):
+        raise Parked(f"{snapshot.stripe_customer} is no customer of ours")
+
+
 SESSION = Handler(fulfilment.read, _session)
 SUBSCRIPTION = Handler(subscriptions.read, _subscription)
 INVOICE = Handler(invoices.read, _invoice)
@@ -74,6 +80,7 @@ CLOCK_GONE = Handler(lambda mode, clock_id: (mode, clock_id), clocks.stop)
 PAYMENT = Handler(payments.read, _payment)
 CHARGE = Handler(reversals.read, _reversals)
 REVERSAL = Handler(reversals.read_by_reversal, _reversals)
+METHODS = Handler(methods.read, _methods, of_customer=True)
 
 HANDLERS: dict[str, tuple[Handler, ...]] = {
     "checkout.session.completed": (SESSION,),
@@ -104,8 +111,8 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "charge.dispute.closed": (REVERSAL,),
     "customer.updated": (CARDS,),
     "customer.deleted": (CUSTOMER,),
-    "payment_method.attached": (CARDS,),
-    "payment_method.detached": (CARDS,),
+    "payment_method.attached": (CARDS, METHODS),
+    "payment_method.detached": (CARDS, METHODS),
     "payment_method.updated": (CARDS,),
     "payment_method.automatically_updated": (CARDS,),
     "test_helpers.test_clock.advancing": (CLOCK,),

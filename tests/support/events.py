@@ -29,6 +29,11 @@ def since(here: World, mark: str, mode: str = "live") -> list[Json]:
     return _page(here, mode, limit="100", ending_before=mark)[::-1]
 
 
+def of_type(here: World, mark: str, kind: str, mode: str = "live") -> list[Json]:
+    """What was raised of this type after the mark."""
+    return [event for event in since(here, mark, mode) if event["type"] == kind]
+
+
 def _page(here: World, mode: str, **params: str) -> list[Json]:
     headers = {"Authorization": f"Bearer {KEYS[mode]}", "Stripe-Version": stripe.api_version}
     answer = requests.get(f"{here.sandbox}/v1/events", params=params, headers=headers, timeout=10)

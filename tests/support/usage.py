@@ -14,6 +14,7 @@ from portal.keys import minting
 from portal.models import Customer, Meter, UsageDay, UsageEvent, User
 from portal.purchases import customers
 from portal.usage import quantities
+from tests.support.browsing import CARD, Browser
 from tests.support.world import World
 
 Json = dict[str, Any]
@@ -80,3 +81,16 @@ def suspend(customer_id: int) -> None:
     customer = db.session.get_one(Customer, customer_id)
     customer.suspended_at = clock.now()
     db.session.commit()
+
+
+def start(browser: Browser, *, back: bool = True) -> None:
+    """Press "Start pay as you go" and save a card; without `back` the browser is closed on Stripe's page."""
+    browser.open("/usage")
+    browser.press("Start pay as you go")
+    card = {"number": CARD, "expiration": "12 / 34", "cvc": "123", "name": "Test Person", "zip": "94107"}
+    browser.press("Save card", follow=back, **card)
+
+
+def save_card(here: World, stripe_customer: str, card: str = "pm_card_visa") -> str:
+    """Attach a card to a customer at Stripe; gives its id."""
+    return str(here.stripe().v1.payment_methods.attach(card, {"customer": stripe_customer}).id)

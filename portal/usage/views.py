@@ -1,0 +1,155 @@
+"""The usage page: this month, its forecast, the spend limit, the last bills, and the way to pay as you go."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, stream_with_context, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_required
+
+from portal import access, clock, mail
+from portal.errors import InvalidInput
+from portal.extensions import db, limiter, writes
+from portal.models import Purchase
+from portal.purchases import customers, lookup
+from portal.usage import agreements, bills, choices, export, forms, quantities, reports
+from portal.usage.choices import Mine
+from portal.usage.forms import CreditsForm, LimitForm, RangeForm
+from portal.usage.months import Month
+from portal.usage.reports import MeterUsage
+
+blueprint = Blueprint("usage", __name__)
+
+PER_CUSTOMER = "20/minute"
+
+
+def user_key() -> str:
+    """The limiter's key of a signed-in customer."""
+    return f"user:{current_user.id}"
+
+
+@blueprint.get("/usage")
+@login_required
+def index() -> ResponseReturnValue:
+    """This month per meter, what it will come to, and what was billed before."""
+    return _page(choices.of(current_user.user))
+
+
+@blueprint.post("/usage/start")
+@login_required
+@limiter.limit(PER_CUSTOMER, key_func=user_key)
+def start() -> ResponseReturnValue:
+    """Save a card at Stripe; what is used is charged to it."""
+    customer = customers.of(current_user.user)
+    purchase = agreements.start(
+        customer, success_url=mail.external("usage.started"), cancel_url=mail.external("usage.index")
+    )
+    return redirect(purchase.session_url or url_for("usage.index"), 303)
+
+
+@blueprint.get("/usage/started")
+@writes
+@login_required
+def started() -> ResponseReturnValue:
+    """Back from Stripe: the same fulfilment as by webhook, then on to the page."""
+    purchase = _own(request.args.get("session_id", ""))
+    lookup.bring_up_to_date(purchase)
+    if purchase.paid_at:
+        flash("Pay as you go is on. Nothing was charged today.", "positive")
+    else:
+        flash("The card is not saved yet. If you finished the form, this takes a moment.", "warning")
+    return redirect(url_for("usage.index"))
+
+
+@blueprint.post("/usage/limit")
+@login_required
+@limiter.limit(PER_CUSTOMER, key_func=user_key)
+def limit() -> ResponseReturnValue:
+    """Set the spend limit, or none."""
+    customer = customers.of(current_user.user)
+    form = LimitForm()
+    if not form.validate_on_submit():
+        return _page(choices.of(current_user.user), limit=form), 400
+    choices.set_limit(customer.id, form.minor, hard_stop=form.hard_stop.data)
+    db.session.commit()
+    flash("The spend limit is saved." if form.minor is not None else "There is no spend limit now.", "positive")
+    return redirect(url_for("usage.index"), 303)
+
+
+@blueprint.post("/usage/credits")
+@login_required
+@limiter.limit(PER_CUSTOMER, key_func=user_key)
+def credits() -> ResponseReturnValue:
+    """Choose whether credits pay usage first."""
+    customer = customers.of(current_user.user)
+    form = CreditsForm()
+    if not form.validate_on_submit():
+        return _page(choices.of(current_user.user)), 400
+    choices.let_credits_pay(customer.id, first=form.credits_first.data)
+    db.session.commit()
+    words = "Your credits pay usage first." if form.credits_first.data else "Usage is charged to your card alone."
+    flash(words, "positive")
+    return redirect(url_for("usage.index"), 303)
+
+
+@blueprint.get("/usage.csv")
+@login_required
+@limiter.limit("10/minute", key_func=user_key)
+def csv() -> ResponseReturnValue:
+    """Every day and meter of any range, as CSV."""
+    form = RangeForm(request.args)
+    mine = choices.of(current_user.user)
+    if not form.validate():
+        return _page(mine, period=form), 400
+    rows = export.rows(mine.customer.id, form.since.data, form.until.data) if mine.customer else iter(())
+    name = f"usage-{form.since.data}-{form.until.data}.csv"
+    return Response(
+        stream_with_context(export.csv_lines(rows)),
+        mimetype="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _own(session_id: str) -> Purchase:
+    """The reader's own order of the session in the address. Raises NotFound for anybody else's."""
+    if session_id in ("", agreements.SESSION_ID):
+        words = "This page is opened by Stripe, with the order's id in its address."
+        raise InvalidInput(words, errors={"session_id": "missing"}, action=("/usage", "See your usage"))
+    customer = customers.find(current_user.user)
+    purchase = lookup.by_session(session_id)
+    if purchase is not None and purchase.kind != "usage":
+        purchase = None
+    return access.own_or_404(purchase, customer)
+
+
+def _page(mine: Mine, *, limit: LimitForm | None = None, period: RangeForm | None = None) -> str:
+    """The page around its forms, refused or fresh."""
+    now = clock.now()
+    month = Month.of(now)
+    customer_id = mine.customer.id if mine.customer else None
+    used = reports.of(customer_id, month)
+    return render_template(
+        "usage/index.html",
+        mine=mine,
+        used=used,
+        forecast=used.forecast(now),
+        charts=[_chart(one, used.month, now.day) for one in used.meters if one.quantity],
+        limit_form=limit or forms.limit(mine.chosen, used.currency),
+        credits_form=CreditsForm(data={"credits_first": bool(mine.chosen and mine.chosen.credits_first)}),
+        period=period or RangeForm(None, data={"since": month.previous.start.date(), "until": now.date()}),
+        bills=bills.newest(customer_id) if customer_id else [],
+        quantity=quantities.text,
+        month_words=lambda number: Month.of_number(number).words,
+    )
+
+
+def _chart(used: MeterUsage, month: Month, today: int) -> dict[str, Any]:
+    """A bar for each day so far; what came late of another month stands in the table alone."""
+    days = [date(month.year, month.month, number) for number in range(1, today + 1)]
+    values = [used.days.get(day, Decimal(0)) for day in days]
+    rows = [
+        {"label": str(day.day), "value": float(value), "text": quantities.text(value)}
+        for day, value in zip(days, values, strict=True)
+    ]
+    return {"meter": used.meter, "rows": rows, "total": quantities.text(used.quantity)}
