@@ -50,7 +50,7 @@ class Metered(Answer):
     meter: str
     name: str
     quantity: Annotated[str, Field(description="Exact, as a decimal.", examples=["1204.5"])]
-    unit_price: Annotated[str, Field(description="In the currency's major unit, for `per` units.", examples=["0.01"])]
+    unit_price: Annotated[str, Field(description="For `per` units, in the major unit.", examples=["0.01"])]
     per: int
     amount: Annotated[int, Field(description="Minor units, as the bill has it.")]
 

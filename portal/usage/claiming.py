@@ -1,6 +1,5 @@
 """Claiming a month: what everyone used, added up by one statement, becomes a bill for each, once."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -57,11 +56,17 @@ def aggregate(month: Month) -> list[tuple[int, int, int, int]]:
     return [tuple(row) for row in connection.execute(AGGREGATE, {"month": month.number})]
 
 
-def drafts(month: Month) -> Iterator[Draft]:
-    """The month's bills, priced: rounded once a line, half up."""
+def drafts(month: Month) -> list[Draft]:
+    """The month's bills, priced: rounded once a line, half up. Commits, for it reads without the write lock."""
+    db.session.commit()
+    db.session.connection(execution_options={"sqlite_begin": "DEFERRED"})
     meters = {meter.id: meter for meter in db.session.execute(select(Meter)).scalars()}
-    for customer_id, rows in groupby(aggregate(month), key=itemgetter(0)):
-        yield Draft(customer_id, [line(meters[meter], units, nanos) for _, meter, units, nanos in rows])
+    found = aggregate(month)
+    db.session.commit()
+    return [
+        Draft(customer_id, [line(meters[meter], units, nanos) for _, meter, units, nanos in rows])
+        for customer_id, rows in groupby(found, key=itemgetter(0))
+    ]
 
 
 def line(meter: Meter, units: int, nanos: int) -> Line:
@@ -72,7 +77,7 @@ def line(meter: Meter, units: int, nanos: int) -> Line:
 
 def claim(month: Month) -> set[int]:
     """Write a bill for everyone who used something, unless one stands there; gives the new ones' ids. Commits."""
-    wanted = list(drafts(month))
+    wanted = drafts(month)
     modes = {row.id: row.mode for row in db.session.execute(select(Customer.id, Customer.mode))}
     db.session.commit()
     made: set[int] = set()

@@ -5,7 +5,7 @@ truth, and each step takes up what it finds.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -44,10 +44,12 @@ def ended(month: Month) -> Month:
     return month
 
 
-def preview(month: Month) -> Iterator[Draft]:
+def preview(month: Month) -> list[Draft]:
     """What a run would bill: every bill that does not stand there yet. Nothing is written, and no month closed."""
+    drafts = claiming.drafts(month)
     billed = set(db.session.execute(select(MonthlyBill.customer_id).filter_by(month=month.number)).scalars())
-    return (draft for draft in claiming.drafts(month) if draft.customer_id not in billed)
+    db.session.commit()
+    return [draft for draft in drafts if draft.customer_id not in billed]
 
 
 def run(app: Flask, month: Month, *, workers: int, begun: Progress, done: Progress) -> Summary:
@@ -88,7 +90,7 @@ def _waiting(month: Month) -> list[int]:
 def _totals(month: Month) -> dict[str, tuple[int, int]]:
     query = (
         select(MonthlyBill.currency, func.count(), func.sum(MonthlyBill.amount))
-        .filter_by(month=month.number)
+        .where(MonthlyBill.month == month.number)
         .group_by(MonthlyBill.currency)
     )
     return {currency: (count, int(amount)) for currency, count, amount in db.session.execute(query)}

@@ -3,21 +3,27 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import requests
+from flask import Flask
 from sqlalchemy import select
 
+from portal import clock
 from portal.extensions import db
 from portal.keys import minting
-from portal.models import Customer, Meter, UsageDay, UsageEvent, User
+from portal.models import Customer, Meter, MonthlyBill, StripeCustomer, UsageDay, UsageEvent, User
 from portal.purchases import customers
-from portal.usage import quantities
+from portal.usage import batches, metering, quantities
+from portal.usage.batches import Event
+from portal.usage.months import Month
 from tests.support.browsing import CARD, Browser
-from tests.support.world import World
+from tests.support.world import World, eventually
 
 Json = dict[str, Any]
+LAST = Month.of(clock.now()).previous
 
 
 def event(identifier: str, quantity: Any = 1, meter: str = "api_calls", **more: Any) -> Json:
@@ -76,8 +82,6 @@ def summed(model: type[UsageEvent] | type[UsageDay], customer_id: int) -> dict[s
 
 def suspend(customer_id: int) -> None:
     """As an admin would."""
-    from portal import clock
-
     customer = db.session.get_one(Customer, customer_id)
     customer.suspended_at = clock.now()
     db.session.commit()
@@ -94,3 +98,53 @@ def start(browser: Browser, *, back: bool = True) -> None:
 def save_card(here: World, stripe_customer: str, card: str = "pm_card_visa") -> str:
     """Attach a card to a customer at Stripe; gives its id."""
     return str(here.stripe().v1.payment_methods.attach(card, {"customer": stripe_customer}).id)
+
+
+def record(customer_id: int, *events: tuple[str, Any, str], at: datetime | None = None) -> None:
+    """As by the API, at a moment of the last month (its middle). Commits."""
+    moment = at or LAST.start + timedelta(days=14)
+    made = [
+        Event(meter=meter, quantity=Decimal(str(quantity)), identifier=name, timestamp=moment.isoformat())
+        for name, quantity, meter in events
+    ]
+    metering.record(customer_id, batches.read(made, moment))
+    db.session.commit()
+
+
+def run(app: Flask, *words: str) -> Any:
+    """`flask bill-month`: its exit code and output."""
+    return app.test_cli_runner().invoke(args=["bill-month", *words])
+
+
+def bill_of(customer_id: int) -> MonthlyBill:
+    """The customer's only bill, as it stands now."""
+    db.session.rollback()
+    query = select(MonthlyBill).filter_by(customer_id=customer_id).execution_options(populate_existing=True)
+    found = db.session.execute(query).scalar_one()
+    db.session.commit()
+    return found
+
+
+def becomes(here: World, customer_id: int, state: str) -> None:
+    """Wait until Stripe has charged the bill, and its webhooks have told of it."""
+
+    def told() -> bool:
+        here.flush()
+        return bill_of(customer_id).state == state
+
+    eventually(told)
+
+
+def invoices(here: World, customer_id: int) -> list[Any]:
+    """The customer's invoices at Stripe, the newest first."""
+    query = select(StripeCustomer.stripe_id).filter_by(customer_id=customer_id)
+    stripe_id = db.session.execute(query).scalar_one_or_none()
+    db.session.rollback()
+    if stripe_id is None:
+        return []
+    return list(here.stripe().v1.invoices.list({"customer": stripe_id}).data)
+
+
+def lines_of(invoice: Any) -> dict[str, tuple[int, str]]:
+    """Amount and words of our lines on an invoice, by name."""
+    return {line.metadata["line"]: (line.amount, line.description) for line in invoice.lines.data}
