@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser import credit_places, hosted_places, places, scene
+from tests.browser import credit_places, hosted_places, places, scene, usage_places
 from tests.browser.checks import SCHEMES
 from tests.browser.chromium import launched, open_window
 from tests.browser.places import Place
@@ -23,7 +23,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     with world(folder, f"sqlite:///{folder}/portal.db", "sqlite") as here, launched() as chromium:
         cast = scene.prepared(here)
-        for place in places.PORTAL + credit_places.PORTAL + hosted_places.PLACES:
+        for place in places.PORTAL + credit_places.PORTAL + usage_places.PORTAL + hosted_places.PLACES:
             if wanted in place.name:
                 shoot(chromium, cast, place, target)
 

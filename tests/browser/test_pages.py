@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import checks, credit_places, hosted_places, places, scene
+from tests.browser import checks, credit_places, hosted_places, places, scene, usage_places
 from tests.browser.chromium import Window, open_window
 from tests.browser.places import Place
 from tests.browser.scene import Scene
@@ -29,7 +29,10 @@ def visit(chromium: Browser, cast: Scene, place: Place) -> Window:
     return window
 
 
-@pytest.mark.parametrize("place", [*places.PORTAL, *credit_places.PORTAL], ids=lambda place: place.name)
+PORTAL = [*places.PORTAL, *credit_places.PORTAL, *usage_places.PORTAL]
+
+
+@pytest.mark.parametrize("place", PORTAL, ids=lambda place: place.name)
 def test_a_page_of_the_portal_keeps_its_promises(chromium: Browser, cast: Scene, place: Place) -> None:
     window = visit(chromium, cast, place)
     page = window.page

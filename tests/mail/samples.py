@@ -7,6 +7,7 @@ SOON = "2027-03-01T12:00:00+00:00"
 LATER = "2027-03-07T12:00:00+00:00"
 
 PAGE = {"page": "https://portal.test/billing"}
+USAGE = {"page": "https://portal.test/usage"}
 LINK = {"url": "https://portal.test/verify/t0ken", "expires": datetime(2027, 3, 1, 12, tzinfo=UTC)}
 MONEY = {"amount": 4999, "currency": "usd"}
 FAILED = {"plan": "Pro", "until": LATER, "ended": False, "again": SOON, **MONEY, **PAGE}
@@ -14,6 +15,8 @@ TRIAL = {"plan": "Pro", "ends_at": SOON, "interval": "month", "has_card": True, 
 CARD = {"plan": "Pro", "brand_of_card": "Visa", "last4": "4242", "exp_month": 3, "exp_year": 2027, **PAGE}
 CREDITS = {"credits": 5500, "balance": 6000, "order": "PO-7F3K9QXM2C", "auto": False, **MONEY, **PAGE}
 TAKEN = {"what": "refund", "credits": -5500, "balance": 500, **MONEY, **PAGE}
+
+LIMIT = {"percent": 75, "amount": 7512, "limit": 10000, "currency": "usd", "month": "November 2026", **USAGE}
 
 SAMPLES: dict[str, dict[str, Any]] = {
     "account_deleted": {},
@@ -36,15 +39,20 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "payment_failed": FAILED,
     "payment_failed-last": FAILED | {"again": None},
     "payment_failed-ended": FAILED | {"ended": True},
+    "reactivated": USAGE,
     "receipt": {"number": "ABC-0001", "paid_at": SOON, **MONEY, **PAGE},
     "reset": LINK,
     "second_factor_off": {},
     "second_factor_on": {},
+    "spend_limit": LIMIT | {"hard_stop": False},
+    "spend_limit-stop": LIMIT | {"hard_stop": True},
+    "suspended": {"why": "There is no payment method any more.", **USAGE},
     "top_up_failed": {"why": "Your card was declined. We try again later.", "paused": False, **PAGE},
     "top_up_failed-paused": {"why": "Your card was declined three times.", "paused": True, **PAGE},
     "trial_ended_early": TRIAL,
     "trial_ending": TRIAL,
     "trial_ending-no_card": TRIAL | {"has_card": False},
+    "usage_started": USAGE,
     "verify": LINK,
     "welcome": PAGE,
 }

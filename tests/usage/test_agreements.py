@@ -193,9 +193,9 @@ def test_an_ended_agreement_suspends_until_a_new_one(
     assert customer(here).suspended_for == "subscription_ended"
     for old in events.of_type(here, mark, "checkout.session.completed"):  # an old order starts nothing again
         with here.app.app_context():
-            from portal.webhooks import inbox
+            from portal.webhooks import reading, replaying
 
-            inbox.replay(inbox.by_id(old["id"]))
+            replaying.replay(reading.by_id(old["id"]))
     assert [one.status for one in subscriptions(here)] == ["canceled"]
     start(alice.browser)
     here.flush()
