@@ -1,18 +1,15 @@
 """What is told before it happens, by the customer's own clock: a trial that ends, a card that expires."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, or_, select
 
-from portal import clock, mail
-from portal.billing import words
+from portal import clock, mail, money
+from portal.billing import banners, words
 from portal.billing.banners import TRIAL_ENDS_SOON
 from portal.extensions import db
 from portal.models import Customer, Plan, Subscription
-
-BEFORE_A_CARD_EXPIRES = timedelta(days=30)
 
 Running = Row[Subscription, Customer]
 Due = dict[str, tuple[str, Running]]  # by the mail's key: its template, and whom it is for
@@ -31,16 +28,11 @@ def run() -> int:
     return len(unsaid)
 
 
-def expires_at(year: int, month: int) -> datetime:
-    """When a card stops to work: at the end of its last month."""
-    return datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-
-
 def _facts(subscription: Subscription) -> dict[str, Any]:
     return {
         "amount": subscription.amount,
         "currency": subscription.currency,
-        "interval": subscription.interval,
+        "how_often": money.every(subscription.interval, subscription.interval_count),
         "ends_at": subscription.trial_end.isoformat() if subscription.trial_end else None,
         "has_card": subscription.card is not None,
         "brand_of_card": (subscription.card_brand or "").capitalize(),
@@ -75,14 +67,10 @@ def _cards() -> Due:
     found = {}
     for row in _rows(_running().where(or_(soon, Customer.clock_at.is_not(None)))):
         card = row[0].card
-        if card and _expires_soon(expires_at(card.exp_year, card.exp_month), clock.now(row[1].clock_at)):
+        if card and banners.expires_soon(card, clock.now(row[1].clock_at)):
             name = f"{row[1].id}:{card.brand}:{card.last4}:{card.exp_year}-{card.exp_month}"
             found[f"card-expiring:{name}"] = ("card_expiring", row)
     return found
-
-
-def _expires_soon(end: datetime, now: datetime) -> bool:
-    return now < end <= now + BEFORE_A_CARD_EXPIRES
 
 
 def _running() -> Any:

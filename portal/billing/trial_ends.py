@@ -3,7 +3,7 @@
 import structlog
 from sqlalchemy import select
 
-from portal import clock, gateway, mail
+from portal import clock, gateway, mail, money
 from portal.billing import subscriptions, words
 from portal.errors import StripeRefused, StripeUnavailable
 from portal.extensions import db
@@ -50,6 +50,6 @@ def _tell(use: TrialUse) -> None:
         plan=words.name(subscription, plans),
         amount=subscription.amount,
         currency=subscription.currency,
-        interval=subscription.interval,
+        how_often=money.every(subscription.interval, subscription.interval_count),
         page=mail.external("billing.overview"),
     )

@@ -57,6 +57,12 @@ def test_without_an_invoice_there_is_nothing_to_press(app: Flask) -> None:
     assert (banner.action_url, banner.action_label) == (None, None)
 
 
+def test_a_card_in_its_last_month_is_named(app: Flask) -> None:
+    [banner] = told(status="active", **CARD | {"card_exp_month": 3, "card_exp_year": 2027})
+    assert (banner.kind, "ending in 4242 is good until 03/2027" in banner.text) == ("warning", True)
+    assert told(status="active", **CARD) == []
+
+
 @pytest.mark.parametrize(
     ("facts", "kind", "words"),
     [

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 
-from portal.billing import invoices, reminders
+from portal.billing import banners, invoices, reminders
 from portal.extensions import db
+from portal.models.card import SavedCard
 from tests.conftest import Person
 from tests.support.clocked import START, Clocked, mailed, on_a_clock
 from tests.support.world import World
@@ -33,7 +34,12 @@ def test_the_end_of_a_trial_is_told_three_days_ahead_and_once(carol: Clocked) ->
     assert [told("trial_ending") for _ in range(2)] == [1, 1]
     facts = mailed("trial_ending")[0].context
     assert facts["ends_at"] == (START + timedelta(days=14)).isoformat()
-    assert (facts["plan"], facts["amount"], facts["interval"], facts["has_card"]) == ("Pro", 4999, "month", True)
+    assert (facts["plan"], facts["amount"], facts["how_often"], facts["has_card"]) == (
+        "Pro",
+        4999,
+        "a month",
+        True,
+    )
     assert mailed("receipt") == []
     carol.advance(days=3, hours=2)
     [receipt] = mailed("receipt")
@@ -73,6 +79,7 @@ def test_an_invoice_that_is_read_long_after_it_was_paid_brings_no_receipt(carol:
     assert mailed("receipt") == []
 
 
-@pytest.mark.parametrize(("year", "month", "end"), [(2027, 3, (2027, 4)), (2027, 12, (2028, 1))])
-def test_a_card_is_good_until_its_month_is_over(year: int, month: int, end: tuple[int, int]) -> None:
-    assert reminders.expires_at(year, month) == datetime(*end, 1, tzinfo=UTC)
+@pytest.mark.parametrize(("now", "soon"), [((11, 30), False), ((12, 2), True), ((12, 31), True), ((1, 1), False)])
+def test_a_card_is_good_until_its_month_is_over(now: tuple[int, int], soon: bool) -> None:
+    card = SavedCard("visa", "4242", 12, 2027)
+    assert banners.expires_soon(card, datetime(2028 if now[0] == 1 else 2027, *now, tzinfo=UTC)) is soon

@@ -2,11 +2,12 @@
 
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser import credit_places, hosted_places, places, scene, usage_places
+from tests.browser import credit_places, hosted_places, places, scene, time_places, usage_places
 from tests.browser.checks import SCHEMES
 from tests.browser.chromium import launched, open_window
 from tests.browser.places import Place
@@ -23,7 +24,14 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     with world(folder, f"sqlite:///{folder}/portal.db", "sqlite") as here, launched() as chromium:
         cast = scene.prepared(here)
-        for place in places.PORTAL + credit_places.PORTAL + usage_places.PORTAL + hosted_places.PLACES:
+        rooms = (
+            places.PORTAL,
+            credit_places.PORTAL,
+            time_places.PORTAL,
+            usage_places.PORTAL,
+            hosted_places.PLACES,
+        )
+        for place in chain(*rooms):
             if wanted in place.name:
                 shoot(chromium, cast, place, target)
 

@@ -11,7 +11,7 @@ USAGE = {"page": "https://portal.test/usage"}
 LINK = {"url": "https://portal.test/verify/t0ken", "expires": datetime(2027, 3, 1, 12, tzinfo=UTC)}
 MONEY = {"amount": 4999, "currency": "usd"}
 FAILED = {"plan": "Pro", "until": LATER, "ended": False, "again": SOON, **MONEY, **PAGE}
-TRIAL = {"plan": "Pro", "ends_at": SOON, "interval": "month", "has_card": True, **MONEY, **PAGE}
+TRIAL = {"plan": "Pro", "ends_at": SOON, "how_often": "a month", "has_card": True, **MONEY, **PAGE}
 CARD = {"plan": "Pro", "brand_of_card": "Visa", "last4": "4242", "exp_month": 3, "exp_year": 2027, **PAGE}
 CREDITS = {"credits": 5500, "balance": 6000, "order": "PO-7F3K9QXM2C", "auto": False, **MONEY, **PAGE}
 TAKEN = {"what": "refund", "credits": -5500, "balance": 500, **MONEY, **PAGE}
