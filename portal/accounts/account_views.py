@@ -7,11 +7,12 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 from sqlalchemy import and_, func, select
 
-from portal import access
+from portal import access, clock
 from portal.accounts import sessions
 from portal.accounts.answers import SEE_OTHER, page
 from portal.accounts.forms import ProfileForm
 from portal.extensions import db
+from portal.keys import minting
 from portal.models import ApiKey, Customer, StripeCustomer, User
 from portal.models.card import SavedCard
 from portal.purchases import customers
@@ -62,7 +63,7 @@ class Known:
 
 def _known(user: User) -> Known:
     """In one statement: the page has others to ask."""
-    keys = select(func.count()).where(ApiKey.customer_id == Customer.id, ApiKey.revoked_at.is_(None))
+    keys = select(func.count()).where(ApiKey.customer_id == Customer.id, *minting.living_at(clock.now()))
     current = and_(StripeCustomer.customer_id == Customer.id, StripeCustomer.is_current)
     query = select(Customer, StripeCustomer, keys.scalar_subquery()).outerjoin(StripeCustomer, current)
     row = db.session.execute(query.where(Customer.user_id == user.id, Customer.mode == "live")).one_or_none()

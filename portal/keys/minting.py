@@ -1,49 +1,70 @@
-"""Making and revoking API keys."""
+"""Making, rotating and revoking API keys."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
-from portal import clock
+from portal import audit, clock, mail
+from portal.errors import Conflict
 from portal.extensions import db
 from portal.models import ApiKey, Customer
-from portal.models.key import digest, new_secret
+from portal.models.key import SCOPES, digest, new_secret
+from portal.pages import rfc3339
 
 log = structlog.get_logger()
 
+Facts = dict[str, Any]
 PREFIX_CHARACTERS = 8  # of the random part: enough to tell keys apart, useless for guessing
 
 
-def mint(customer: Customer, name: str) -> tuple[ApiKey, str]:
-    """A new key and its secret, which exists nowhere but in this return value. Flushes."""
-    secret = new_secret(customer.mode)
-    visible = len(f"key_{customer.mode}_") + PREFIX_CHARACTERS
-    key = ApiKey(
-        customer_id=customer.id,
-        name=name,
-        prefix=secret[:visible],
-        hash=digest(secret),
-        created_at=clock.now(),
-    )
-    db.session.add(key)
-    db.session.flush()
-    log.info("key_made", key=key.id, customer=customer.id)
+def mint(
+    customer: Customer, name: str, scopes: Sequence[str] = SCOPES, expires_at: datetime | None = None
+) -> tuple[ApiKey, str]:
+    """A new key and its secret, which exists nowhere but in this return value; its owner is mailed. Flushes.
+
+    Without `expires_at` it never ends.
+    """
+    key, secret = _new(customer, name, scopes, expires_at)
+    _tell(key, "made", after={"scopes": key.scopes, "expires_at": rfc3339(expires_at)})
     return key, secret
+
+
+def rotate(key: ApiKey, overlap: timedelta) -> tuple[ApiKey, str]:
+    """A key like this one, which itself works on for the overlap and no longer. Flushes.
+
+    The new one lasts as long as this one was meant to. Raises Conflict where this one is over, or was rotated.
+    """
+    now = clock.now()
+    ends_at = min(now + overlap, key.expires_at or now + overlap)
+    alive = (ApiKey.id == key.id, ApiKey.rotated_at.is_(None), *living_at(now))
+    statement = update(ApiKey).where(*alive).values(rotated_at=now, expires_at=ends_at)
+    lasts = key.expires_at and key.expires_at - key.created_at
+    if not db.session.execute(statement).rowcount:  # type: ignore[attr-defined]
+        raise Conflict("This key was rotated or revoked already. Take the newer one, or make another.")
+    made, secret = _new(key.customer, key.name, key.scopes, now + lasts if lasts else None)
+    _tell(made, "rotated", before={"key": key.id}, after={"old_ends_at": rfc3339(ends_at)})
+    return made, secret
 
 
 def revoke(key: ApiKey) -> None:
     """End a key at once; a second time changes nothing. Flushes."""
     statement = update(ApiKey).where(ApiKey.id == key.id, ApiKey.revoked_at.is_(None))
-    db.session.execute(statement.values(revoked_at=clock.now()))
-    log.info("key_revoked", key=key.id, customer=key.customer_id)
+    if db.session.execute(statement.values(revoked_at=clock.now())).rowcount:  # type: ignore[attr-defined]
+        _tell(key, "revoked")
 
 
 def living(customer: Customer) -> list[ApiKey]:
     """The customer's keys that work now, newest first."""
-    now = clock.now()
-    keys = db.session.execute(
-        select(ApiKey).filter_by(customer_id=customer.id, revoked_at=None).order_by(ApiKey.id.desc())
-    ).scalars()
-    return [key for key in keys if key.expires_at is None or key.expires_at > now]
+    query = select(ApiKey).where(ApiKey.customer_id == customer.id, *living_at(clock.now()))
+    return list(db.session.execute(query.order_by(ApiKey.id.desc())).scalars())
+
+
+def living_at(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """The conditions under which a key works."""
+    return (ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now))
 
 
 def all_of(customer: Customer) -> list[ApiKey]:
@@ -51,3 +72,28 @@ def all_of(customer: Customer) -> list[ApiKey]:
     order = (ApiKey.revoked_at.is_not(None), ApiKey.id.desc())
     query = select(ApiKey).filter_by(customer_id=customer.id).order_by(*order)
     return list(db.session.execute(query).scalars())
+
+
+def _new(customer: Customer, name: str, scopes: Sequence[str], expires_at: datetime | None) -> tuple[ApiKey, str]:
+    secret = new_secret(customer.mode)
+    visible = len(f"key_{customer.mode}_") + PREFIX_CHARACTERS
+    key = ApiKey(
+        customer=customer,
+        name=name,
+        scopes=list(scopes),
+        prefix=secret[:visible],
+        hash=digest(secret),
+        created_at=clock.now(),
+        expires_at=expires_at,
+    )
+    db.session.add(key)
+    db.session.flush()
+    return key, secret
+
+
+def _tell(key: ApiKey, what: str, before: Facts | None = None, after: Facts | None = None) -> None:
+    """Write down what became of a key, and mail its owner: it may have been somebody else."""
+    audit.record(f"key.{what}", customer_id=key.customer_id, subject=str(key.id), before=before, after=after)
+    context = {"what": what, "name": key.name, "prefix": key.prefix, "page": mail.external("keys.index")}
+    mail.queue(key.customer.user, "api_key", f"api_key:{what}:{key.id}", **context)
+    log.info(f"key_{what}", key=key.id, customer=key.customer_id)

@@ -62,6 +62,7 @@ class ApiKey(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]  # to the minute
     expires_at: Mapped[datetime | None]  # null: never
+    rotated_at: Mapped[datetime | None]  # when another took its place; it then lives until expires_at
     revoked_at: Mapped[datetime | None]
 
     customer: Mapped[Customer] = relationship(lazy="joined", innerjoin=True)

@@ -27,8 +27,14 @@ MOVING = """() => document.getAnimations().map(one => `moves: ${one.animationNam
         .filter(one => parseFloat(getComputedStyle(one).transitionDuration) > 0.01)
         .map(one => `would move: ${one.tagName}.${one.className}`))"""
 
-TABBABLE = """() => [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
-    .filter(one => one.checkVisibility() && !one.disabled && one.type !== "hidden" && one.tabIndex >= 0).length"""
+# Of the answers to one question Tab reaches the chosen one; the arrows choose.
+TABBABLE = """() => {
+    const named = (name, state) => document.querySelector(`[name="${name}"]${state}`);
+    const answer = name => named(name, ":checked") ?? named(name, "");
+    return [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+        .filter(one => one.checkVisibility() && !one.disabled && one.type !== "hidden" && one.tabIndex >= 0)
+        .filter(one => one.type !== "radio" || one === answer(one.name)).length;
+}"""
 
 # A date's field has a stop each for day, month, year and the calendar.
 FURTHER_STOPS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser import credit_places, hosted_places, places, scene, time_places, usage_places
+from tests.browser import credit_places, hosted_places, key_places, places, scene, time_places, usage_places
 from tests.browser.checks import SCHEMES
 from tests.browser.chromium import launched, open_window
 from tests.browser.places import Place
@@ -27,6 +27,7 @@ def main() -> None:
         rooms = (
             places.PORTAL,
             credit_places.PORTAL,
+            key_places.PORTAL,
             time_places.PORTAL,
             usage_places.PORTAL,
             hosted_places.PLACES,

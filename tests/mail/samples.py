@@ -15,11 +15,15 @@ TRIAL = {"plan": "Pro", "ends_at": SOON, "how_often": "a month", "has_card": Tru
 CARD = {"plan": "Pro", "brand_of_card": "Visa", "last4": "4242", "exp_month": 3, "exp_year": 2027, **PAGE}
 CREDITS = {"credits": 5500, "balance": 6000, "order": "PO-7F3K9QXM2C", "auto": False, **MONEY, **PAGE}
 TAKEN = {"what": "refund", "credits": -5500, "balance": 500, **MONEY, **PAGE}
+KEY = {"what": "made", "name": "Website", "prefix": "key_live_4fJq81Lz", **PAGE}
 
 LIMIT = {"percent": 75, "amount": 7512, "limit": 10000, "currency": "usd", "month": "November 2026", **USAGE}
 
 SAMPLES: dict[str, dict[str, Any]] = {
     "account_deleted": {},
+    "api_key-made": KEY,
+    "api_key-rotated": KEY | {"what": "rotated"},
+    "api_key-revoked": KEY | {"what": "revoked"},
     "card_expiring": CARD,
     "claim": LINK,
     "claim-moved": LINK | {"moved": True},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import requests
@@ -31,7 +31,7 @@ class Form:
 
     action: str
     method: str
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)  # a text, or the texts of ticked boxes of one name
     buttons: dict[str, tuple[str, str] | None] = field(default_factory=dict)
 
 
@@ -54,10 +54,17 @@ class _Forms(HTMLParser):
             return
         elif tag in ("input", "textarea", "select") and "name" in given:
             if given.get("type") not in ("checkbox", "radio") or "checked" in given:
-                self.forms[-1].fields.setdefault(given["name"], given.get("value", ""))
+                self._fill(given["name"], given.get("value", ""), several=given.get("type") == "checkbox")
         elif tag == "button":
             self._button = (given["name"], given.get("value", "")) if "name" in given else None
             self._label = []
+
+    def _fill(self, name: str, value: str, *, several: bool) -> None:
+        fields = self.forms[-1].fields
+        if several and name in fields:
+            fields[name] = [*([fields[name]] if isinstance(fields[name], str) else fields[name]), value]
+        else:
+            fields.setdefault(name, value)
 
     def handle_data(self, data: str) -> None:
         if self._label is not None:
@@ -101,7 +108,7 @@ class Browser:
         assert fitting, f"no button {button!r} on {self.page.url}: {self.text[:500]}"
         return fitting[0]
 
-    def press(self, button: str, *, follow: bool = True, **values: str) -> requests.Response:
+    def press(self, button: str, *, follow: bool = True, **values: Any) -> requests.Response:
         """Fill in and submit the form with this button. Field names as in the form, `_` for `-`."""
         form = self.form(button)
         label = next(label for label in form.buttons if label == button or button in label)

@@ -1,0 +1,82 @@
+"""The forms of the keys page."""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask_wtf import FlaskForm
+from wtforms import RadioField, SelectMultipleField, StringField
+from wtforms.fields import SelectChoice
+from wtforms.validators import DataRequired, Length, Optional, ValidationError
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from portal import clock
+from portal.forms import Date
+from portal.models.key import SCOPES
+from portal.pages import zone
+
+SCOPE_WORDS = {
+    "read": "Read: plan, entitlements, balance, history",
+    "spend": "Spend: take credits, begin purchases, change the plan",
+    "usage": "Usage: report what was used",
+}
+LIFETIMES = {"never": "Never", "30": "In 30 days", "90": "In 90 days", "date": "On a date"}
+OVERLAPS = {"0": "At once", "1": "In an hour", "24": "In a day", "168": "In 7 days"}  # hours
+LONGEST = timedelta(days=3660)
+
+
+def _choices(words: dict[str, str]) -> list[SelectChoice]:
+    return [SelectChoice(value, label) for value, label in words.items()]
+
+
+class KeyForm(FlaskForm):
+    """A name for a new key, what it may do, and until when."""
+
+    name = StringField("Name", validators=[DataRequired("Give the key a name."), Length(max=100)])
+    scopes = SelectMultipleField(
+        "It may",
+        choices=_choices(SCOPE_WORDS),
+        default=list(SCOPES),
+        option_widget=CheckboxInput(),
+        widget=ListWidget(),
+    )
+    lifetime = RadioField("It ends", choices=_choices(LIFETIMES), default="never")
+    last_day = Date("Last day", [Optional()])
+
+    def validate_scopes(self, field: SelectMultipleField) -> None:
+        """At least one. No validator of WTForms: browsers would want every box ticked."""
+        if not field.data:
+            raise ValidationError("Choose what the key may do.")
+
+    def validate_lifetime(self, field: RadioField) -> None:
+        """“On a date” needs the date."""
+        if field.data == "date" and not self.last_day.raw_data[0]:
+            raise ValidationError("Enter the last day too.")
+
+    def validate_last_day(self, field: Date) -> None:
+        """A day to come."""
+        today = clock.now().astimezone(ZoneInfo(zone())).date()
+        if field.data and not today <= field.data <= today + LONGEST:
+            raise ValidationError("Enter a day to come, within ten years.")
+
+    def expires_at(self) -> datetime | None:
+        """When the key ends; None: never. A day ends at the reader's own midnight."""
+        chosen: str = self.lifetime.data
+        if chosen == "never":
+            return None
+        return _end_of(self.last_day) if chosen == "date" else clock.now() + timedelta(days=int(chosen))
+
+
+class RotateForm(FlaskForm):
+    """How long the key of before goes on."""
+
+    overlap = RadioField("The old key ends", choices=_choices(OVERLAPS), default="24")
+
+    def hours(self) -> timedelta:
+        """The same as a time."""
+        return timedelta(hours=int(self.overlap.data))
+
+
+def _end_of(field: Any) -> datetime:
+    following = field.data + timedelta(days=1)
+    return datetime.combine(following, time(), ZoneInfo(zone())).astimezone(UTC)
