@@ -111,6 +111,14 @@ def decide(
     )
 
 
+def deciding(
+    subscriptions: Sequence[Subscription], plans: Sequence[Plan], customer: Customer
+) -> Subscription | None:
+    """Which of the customer's subscriptions counts; None where none gives access now."""
+    now = clock.now(customer.clock_at)
+    return decide(subscriptions, plans, suspended=False, now=now, grace=_grace()).subscription
+
+
 def grants(subscription: Subscription, now: datetime, grace: timedelta) -> bool:
     """Whether a subscription gives its tier now: active and trialing do, past_due within the grace period."""
     if subscription.status == "past_due":

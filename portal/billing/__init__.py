@@ -10,6 +10,7 @@ def init_app(app: Flask) -> None:
         api,
         console_api,
         dunning,
+        plan_views,
         plans,
         reminders,
         success,
@@ -27,5 +28,6 @@ def init_app(app: Flask) -> None:
     }
     gives["plan"] = Give(read=plans.read_bought, write=plans.give)
     app.register_blueprint(views.blueprint)
+    app.register_blueprint(plan_views.blueprint)
     app.register_blueprint(success.blueprint)
     calls.register(app, api.blueprint, console_api.blueprint)

@@ -1,7 +1,9 @@
 """What a customer must not miss about a subscription."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from flask import url_for
 
 from portal import money
 from portal.billing import words
@@ -15,53 +17,74 @@ CARD_EXPIRES_SOON = timedelta(days=31)
 
 @dataclass(frozen=True)
 class Banner:
-    """A sentence and one thing to do; `kind` is info, warning or negative."""
+    """A sentence and one thing to do; `kind` is info, warning or negative. With `fields` it is a form's button."""
 
     kind: str
     text: str
     action_url: str | None = None
     action_label: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
 
 
-def of(subscription: Subscription, grace: timedelta, now: datetime, invoices: list[Invoice]) -> list[Banner]:
-    """The banners of one subscription: a payment failed or waits to be confirmed, a trial or a card ends soon.
+@dataclass(frozen=True)
+class Names:
+    """What people call the plan, and the one that is to come."""
 
-    `now` is by the customer's clock. What is to be paid leads to its open invoice.
-    """
-    if subscription.status == "trialing":
-        return _trial(subscription, now)
-    if subscription.status == "active":
-        return _card(subscription, now)
+    plan: str
+    coming: str
+
+
+def of(
+    subscription: Subscription, invoices: list[Invoice], names: Names, grace: timedelta, now: datetime
+) -> list[Banner]:
+    """The banners of one subscription, the most pressing first; `now` is by the customer's clock."""
+    found = (
+        _unpaid(subscription, invoices, grace, now),
+        _unconfirmed(subscription, invoices),
+        _trial(subscription, now),
+        _card(subscription, now),
+        _ending(subscription, names.plan),
+        _scheduled(subscription, names.coming),
+    )
+    return [banner for banner in found if banner]
+
+
+def _unpaid(subscription: Subscription, invoices: list[Invoice], grace: timedelta, now: datetime) -> Banner | None:
+    """A payment that failed or is to be confirmed leads to its open invoice."""
     if subscription.status not in ("past_due", "unpaid", "incomplete"):
-        return []
+        return None
     kind = "warning" if subscription.status == "incomplete" else "negative"
-    due = next((one for one in invoices if _is_due(one, subscription)), None)
+    due = _due(subscription, invoices)
     text = words.status(subscription, grace, now)
     if due is None or due.hosted_url is None:
-        return [Banner(kind, text)]
+        return Banner(kind, text)
     if due.needs_action:
         text = f"Your bank asks you to confirm the last payment. {text}"
-    return [Banner(kind, text, due.hosted_url, "Confirm payment" if due.needs_action else "Pay now")]
+    return Banner(kind, text, due.hosted_url, "Confirm payment" if due.needs_action else "Pay now")
 
 
-def _trial(subscription: Subscription, now: datetime) -> list[Banner]:
-    if subscription.trial_end is None or subscription.cancel_at or subscription.trial_end - now > TRIAL_ENDS_SOON:
-        return []
+def _trial(subscription: Subscription, now: datetime) -> Banner | None:
+    """A trial that ends soon, and what it costs then."""
+    if subscription.status != "trialing" or subscription.trial_end is None or subscription.cancel_at:
+        return None
+    if subscription.trial_end - now > TRIAL_ENDS_SOON:
+        return None
     cost = money.text(subscription.amount, subscription.currency, short=True)
     how_often = money.every(subscription.interval, subscription.interval_count)
     text = f"Your trial ends on {date_text(subscription.trial_end)}. Then it is {cost} {how_often}"
     if subscription.card is None:
-        return [Banner("warning", f"{text}, and there is no card to pay with: add one, or the plan ends.")]
-    return [Banner("info", f"{text}, unless you cancel before.")]
+        return Banner("warning", f"{text}, and there is no card to pay with: add one, or the plan ends.")
+    return Banner("info", f"{text}, unless you cancel before.")
 
 
-def _card(subscription: Subscription, now: datetime) -> list[Banner]:
+def _card(subscription: Subscription, now: datetime) -> Banner | None:
+    """A card that is about to expire."""
     card = subscription.card
-    if card is None or subscription.cancel_at or not expires_soon(card, now):
-        return []
+    if subscription.status != "active" or card is None or subscription.cancel_at or not expires_soon(card, now):
+        return None
     until = f"{card.exp_month:02}/{card.exp_year}"
     advice = "Put a newer one in its place, and no payment fails."
-    return [Banner("warning", f"The card ending in {card.last4} is good until {until}. {advice}")]
+    return Banner("warning", f"The card ending in {card.last4} is good until {until}. {advice}")
 
 
 def expires_soon(card: SavedCard, now: datetime) -> bool:
@@ -70,5 +93,40 @@ def expires_soon(card: SavedCard, now: datetime) -> bool:
     return now < end <= now + CARD_EXPIRES_SOON
 
 
-def _is_due(invoice: Invoice, subscription: Subscription) -> bool:
-    return invoice.status == "open" and invoice.subscription_id == subscription.stripe_id
+def _unconfirmed(subscription: Subscription, invoices: list[Invoice]) -> Banner | None:
+    """A change that its payer's bank wants confirmed."""
+    if subscription.pending_until is None:
+        return None
+    text = (
+        "Your bank asks you to confirm the payment for your new plan. Until then everything stays as it is; after "
+        f"{date_text(subscription.pending_until)} the change lapses."
+    )
+    due = _due(subscription, invoices)
+    page = due.hosted_url if due else None
+    return Banner("warning", text, page, "Confirm payment" if page else None)
+
+
+def _ending(subscription: Subscription, plan: str) -> Banner | None:
+    """Cancelled, here or elsewhere, and not over yet."""
+    if subscription.cancel_at is None or subscription.ended_at:
+        return None
+    text = f"Your {plan} plan ends on {date_text(subscription.cancel_at)}. You keep everything until then."
+    fields = {"subscription": subscription.stripe_id}
+    return Banner("warning", text, url_for("plan.resume"), "Resume plan", fields)
+
+
+def _scheduled(subscription: Subscription, coming: str) -> Banner | None:
+    """Another plan from the next renewal on."""
+    if subscription.next_at is None or subscription.cancel_at:
+        return None
+    cost = money.text(subscription.next_amount or 0, subscription.currency)
+    how_often = money.every(subscription.next_interval or "month", subscription.next_interval_count or 1)
+    text = f"Your plan changes to {coming}, {cost} {how_often}, on {date_text(subscription.next_at)}."
+    fields = {"subscription": subscription.stripe_id}
+    return Banner("info", text, url_for("plan.keep"), "Keep current plan", fields)
+
+
+def _due(subscription: Subscription, invoices: list[Invoice]) -> Invoice | None:
+    """The newest open invoice of the subscription."""
+    mine = (one for one in invoices if one.subscription_id == subscription.stripe_id)
+    return next((one for one in mine if one.status == "open"), None)

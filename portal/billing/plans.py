@@ -8,7 +8,7 @@ from sqlalchemy.orm import selectinload
 from portal import access, gateway, money
 from portal.billing import invoices, subscriptions
 from portal.extensions import db
-from portal.models import Plan, Price, Purchase
+from portal.models import Plan, Price, Purchase, Subscription
 from portal.purchases import items
 
 CYCLES = ("month", "year")
@@ -27,8 +27,8 @@ class Offer:
     price: Price | None
     saving: int | None
     is_current: bool
-    verb: str
     trial_days: int  # free before the price is due; 0 for who had a trial
+    note: str  # what choosing it means for who has a plan already
     action: str  # "buy" (strangers sign up on the way), or "change" for who has a plan already
 
 
@@ -103,11 +103,8 @@ def in_words(item: items.Item) -> str:
 def _offer(
     plan: Plan, price: Price, mine: access.Access | None, positions: dict[str, int], has_trial: bool
 ) -> Offer:
-    subscribed = mine is not None and mine.subscription is not None
-    is_current = mine is not None and mine.tier == plan.tier
-    verb = "Choose"
-    if subscribed and mine is not None:
-        verb = "Upgrade to" if plan.position > positions.get(mine.tier, -1) else "Switch to"
+    held = mine.subscription if mine else None
+    is_same = mine is not None and mine.tier == plan.tier
     return Offer(
         key=plan.key,
         name=plan.name,
@@ -116,11 +113,20 @@ def _offer(
         recommended=plan.recommended,
         price=price,
         saving=_saving(plan, price),
-        is_current=is_current,
-        verb=verb,
-        trial_days=plan.trial_days if has_trial and price.amount and not subscribed else 0,
-        action="change" if subscribed else "buy",
+        is_current=is_same and (held is None or held.interval == price.interval),
+        trial_days=plan.trial_days if has_trial and price.amount and held is None else 0,
+        note=_note(plan, price, held, positions) if held else "",
+        action="change" if held else "buy",
     )
+
+
+def _note(plan: Plan, price: Price, held: Subscription, positions: dict[str, int]) -> str:
+    now = positions.get(held.tier or "", -1)
+    if plan.position > now:
+        return "An upgrade: begins at once."
+    if plan.position == now and price.interval == "year":
+        return "The same by the year: begins at once."
+    return "Begins when what you have is over." if price.amount == 0 else "Begins with your next renewal."
 
 
 def _saving(plan: Plan, price: Price) -> int | None:

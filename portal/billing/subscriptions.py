@@ -1,5 +1,6 @@
 """Subscriptions: one sync that everything calls, and what they mean in words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,9 +9,9 @@ import structlog
 from sqlalchemy import Row, and_, bindparam, select
 
 from portal import access, clock, gateway
-from portal.billing import trials
+from portal.billing import telling, trials
 from portal.extensions import db
-from portal.models import StripeCustomer, Subscription
+from portal.models import Customer, Plan, StripeCustomer, Subscription
 from portal.purchases import clocks, copies, items, tickets
 from portal.usage import agreements
 
@@ -18,7 +19,11 @@ log = structlog.get_logger()
 
 # Whose a subscription is, and what was last known of it (null: nothing yet), in one statement, built once.
 KNOWN = (
-    select(StripeCustomer.customer_id, Subscription.status, Subscription.tier, Subscription.past_due_since)
+    select(
+        StripeCustomer.customer_id,
+        Subscription.past_due_since,
+        *(getattr(Subscription, name) for name in telling.WATCHED),
+    )
     .outerjoin(
         Subscription,
         and_(
@@ -28,7 +33,16 @@ KNOWN = (
     )
     .where(StripeCustomer.mode == bindparam("of_mode"), StripeCustomer.stripe_id == bindparam("of_customer"))
 )
-Known = Row[int, str, str | None, datetime | None]
+Known = Row[Any]
+
+
+@dataclass(frozen=True)
+class Coming:
+    """What a schedule will turn a subscription into."""
+
+    price: gateway.Price
+    quantity: int
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class Snapshot:
     facts: gateway.Subscription
     past_due_since: datetime | None
     clock: gateway.Clock | None = None
+    coming: Coming | None = None
 
 
 def sync(mode: str, subscription_id: str) -> Subscription | None:
@@ -50,8 +65,20 @@ def sync(mode: str, subscription_id: str) -> Subscription | None:
     return by_stripe_id(mode, subscription_id) if is_ours else None
 
 
+def current(subscription: Subscription) -> gateway.Subscription:
+    """What Stripe says of it now; our copy is brought there where it is behind. Commits."""
+    facts = gateway.of(subscription.mode).subscription(subscription.stripe_id)
+    prices = [item.price.id for item in facts.items]
+    known = (subscription.status, subscription.cancel_at, subscription.schedule_id)
+    if subscription.price_id not in prices or known != (facts.status, facts.ends_at, facts.schedule):
+        sync(subscription.mode, subscription.stripe_id)
+        db.session.refresh(subscription)
+        db.session.commit()
+    return facts
+
+
 def read(mode: str, subscription_id: str) -> Snapshot:
-    """Take a number and fetch; for one past due also since when, from its open invoices; and its test clock."""
+    """Take a number and fetch; for one past due also since when; its test clock; and what is scheduled."""
     number = tickets.take(mode, subscription_id)
     lane = gateway.of(mode)
     facts = lane.subscription(subscription_id)
@@ -59,7 +86,22 @@ def read(mode: str, subscription_id: str) -> Snapshot:
     if facts.status == "past_due":
         attempted = [invoice.created for invoice in lane.open_invoices(subscription_id) if invoice.attempted]
         since = min(attempted, default=None)
-    return Snapshot(mode, number, facts, since, lane.test_clock(facts.test_clock) if facts.test_clock else None)
+    test_clock = lane.test_clock(facts.test_clock) if facts.test_clock else None
+    return Snapshot(mode, number, facts, since, test_clock, _coming(lane, facts))
+
+
+def read_by_schedule(mode: str, schedule_id: str) -> Snapshot | None:
+    """The same by the id of its schedule; None for a schedule that never had a subscription."""
+    subscription_id = gateway.of(mode).schedule(schedule_id).subscription
+    return read(mode, subscription_id) if subscription_id else None
+
+
+def _coming(lane: gateway.Lane, facts: gateway.Subscription) -> Coming | None:
+    phase = lane.schedule(facts.schedule).coming if facts.schedule else None
+    if phase is None:
+        return None
+    item = phase.items[0]
+    return Coming(lane.price(item["price"]), item.get("quantity", 1), phase.starts)
 
 
 def apply(snapshot: Snapshot) -> int | None:
@@ -79,7 +121,7 @@ def apply(snapshot: Snapshot) -> int | None:
         access.changed(customer_id)
         if facts.is_metered and values["tier"] is None:
             agreements.follow(customer_id, snapshot.mode, facts)
-        _tell(facts, known)
+        telling.tell(customer_id, facts, known._mapping, values)
     return customer_id
 
 
@@ -105,14 +147,32 @@ def _values(snapshot: Snapshot, known: Known) -> dict[str, Any]:
         "current_period_end": facts.period_end,
         "trial_end": facts.trial_end,
         "cancel_at": facts.ends_at,
+        "canceled_at": facts.canceled_at,
         "ended_at": facts.ended_at,
         "past_due_since": _past_due_since(snapshot, known),
+        "pending_until": facts.pending_until,
+        **_next(snapshot),
         "card_brand": card.brand if card else None,
         "card_last4": card.last4 if card else None,
         "card_exp_month": card.exp_month if card else None,
         "card_exp_year": card.exp_year if card else None,
         "started_at": facts.created,
         "synced_at": clock.now(),
+    }
+
+
+def _next(snapshot: Snapshot) -> dict[str, Any]:
+    """What is scheduled, for the row."""
+    coming = snapshot.coming
+    price = coming.price if coming else None
+    return {
+        "schedule_id": snapshot.facts.schedule,
+        "next_price_id": price.id if price else None,
+        "next_tier": items.tier_of(price, snapshot.mode) if price else None,
+        "next_amount": (price.amount or 0) * coming.quantity if price and coming else None,
+        "next_interval": price.interval if price else None,
+        "next_interval_count": price.interval_count if price else None,
+        "next_at": coming.at if coming else None,
     }
 
 
@@ -137,13 +197,6 @@ def _deciding_item(snapshot: Snapshot, known: Known) -> tuple[gateway.Subscripti
     return first, known.tier
 
 
-def _tell(facts: gateway.Subscription, known: Known) -> None:
-    name = "subscription_updated"
-    if facts.status in ("active", "trialing") and known.status not in ("active", "trialing"):
-        name = "subscription_activated"
-    log.info(name, subscription=facts.id, status=facts.status, customer=known.customer_id)
-
-
 def of_customer(customer_id: int, *, ended: bool = False) -> list[Subscription]:
     """The customer's subscriptions, newest first; with `ended` also those that are over."""
     query = select(Subscription).filter_by(customer_id=customer_id)
@@ -151,3 +204,17 @@ def of_customer(customer_id: int, *, ended: bool = False) -> list[Subscription]:
         query = query.where(Subscription.status.not_in(("canceled", "incomplete_expired")))
     newest_first = query.order_by(Subscription.started_at.desc(), Subscription.id.desc())
     return list(db.session.execute(newest_first).scalars())
+
+
+def chosen(customer: Customer | None, plans: Sequence[Plan], stripe_id: str = "") -> Subscription | None:
+    """The subscription that is named, else the one that decides about access, else the newest that is not over.
+
+    Raises NotFound for another customer's.
+    """
+    if stripe_id:
+        named = by_stripe_id(customer.mode, stripe_id) if customer else None
+        return access.own_or_404(named, customer)
+    if customer is None:
+        return None
+    running = of_customer(customer.id)
+    return access.deciding(running, plans, customer) or next(iter(running), None)

@@ -1,6 +1,6 @@
 """Pricing, checkout, and the billing page."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -8,10 +8,10 @@ from flask_login import current_user, login_required
 from sqlalchemy import select
 
 from portal import access, clock, mail
-from portal.billing import banners, buying, invoices, plans, subscriptions, trials, words
+from portal.billing import buying, invoices, overviews, plans, subscriptions, trials
 from portal.errors import InvalidInput
 from portal.extensions import db, limiter, writes
-from portal.models import Customer, Plan, Subscription
+from portal.models import Customer, Plan
 from portal.purchases import customers, items
 from portal.settings import current_settings
 
@@ -97,19 +97,15 @@ def overview() -> ResponseReturnValue:
     everything = subscriptions.of_customer(customer.id) if customer else []
     mine = access.of(customer, plans=all_plans, subscriptions=everything)
     newest = invoices.latest(customer.id) if customer else []
-    by_tier = {plan.tier: plan for plan in all_plans}
-    shown = mine.subscription or next(iter(everything), None)
     now = clock.now(customer.clock_at if customer else None)
+    described = [overviews.of(one, newest, all_plans, grace(), now) for one in everything]
+    shown = next((one for one in described if one.row is mine.subscription), next(iter(described), None))
     return render_template(
         "billing/overview.html",
         plan_name=mine.plan_name,
-        subscription=shown and _described(shown, by_tier, now),
-        others=[_described(one, by_tier, now) for one in everything if one is not shown],
-        banners=[
-            banner
-            for one in everything
-            for banner in (*banners.of(one, grace(), now, newest), *trials.refusal(one, now))
-        ],
+        shown=shown,
+        others=[one for one in described if one is not shown],
+        banners=[banner for one in described for banner in one.banners],
         invoices=newest,
     )
 
@@ -124,8 +120,9 @@ def portal() -> ResponseReturnValue:
     """
     customer = customers.of(current_user.user)
     stripe_customer = _payer_of(customer, request.form.get("subscription", ""))
-    to_card = request.form.get("flow") == "payment_method_update"
-    back = mail.external("billing.overview")
+    then = request.form.get("then", "")  # the plan whose change waits for a card
+    to_card = bool(then) or request.form.get("flow") == "payment_method_update"
+    back = mail.external("plan.choose", price=then) if then else mail.external("billing.overview")
     return redirect(customers.portal_url(customer, stripe_customer, back, to_card=to_card), 303)
 
 
@@ -145,23 +142,3 @@ def mine_or_none() -> Customer | None:
 def grace() -> timedelta:
     """How long a failed payment leaves the plan."""
     return timedelta(days=current_settings().grace_days)
-
-
-def _described(subscription: Subscription, by_tier: dict[str, Plan], now: datetime) -> dict[str, object]:
-    """What the page says of a subscription."""
-    renews = subscription.status in ("active", "trialing") and subscription.cancel_at is None
-    return {
-        "id": subscription.stripe_id,
-        "plan_name": words.name(subscription, by_tier),
-        "status": subscription.status,
-        "status_words": words.status(subscription, grace(), now),
-        "amount": subscription.amount,
-        "currency": subscription.currency,
-        "interval": subscription.interval,
-        "interval_count": subscription.interval_count,
-        "next_payment_at": subscription.current_period_end if renews else None,
-        "next_payment_amount": subscription.amount,
-        "cancel_at": subscription.cancel_at,
-        "access_until": subscription.cancel_at,
-        "card": subscription.card,
-    }

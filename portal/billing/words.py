@@ -34,6 +34,10 @@ OTHERS = {
 
 
 def name(subscription: Subscription, plans: dict[str, Plan]) -> str:
-    """The plan's name."""
-    plan = plans.get(subscription.tier or "")
-    return plan.name if plan else (subscription.tier or "Pay as you go").capitalize()
+    """The name of a subscription's plan."""
+    return plan_name(subscription.tier, plans.get(subscription.tier or ""))
+
+
+def plan_name(tier: str | None, plan: Plan | None) -> str:
+    """What people call a tier; its plan may have left the catalogue."""
+    return plan.name if plan else (tier or "Pay as you go").capitalize()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from flask import Flask, current_app
 
+from portal.gateway.calls import Params
 from portal.gateway.customers import Clock, Customer, PortalConfiguration
 from portal.gateway.lane import Lane
 from portal.gateway.payments import Charge, PaymentIntent, Reversal, SavedMethod
@@ -16,10 +17,9 @@ from portal.gateway.shapes import (
     Invoice,
     Price,
     Product,
-    Subscription,
-    SubscriptionItem,
 )
 from portal.gateway.signatures import BadSignature, verify
+from portal.gateway.subscription import Line, Phase, Preview, Schedule, Subscription, SubscriptionItem
 from portal.gateway.usage import InvoiceItem
 from portal.settings import Settings
 
@@ -33,13 +33,18 @@ __all__ = [
     "Invoice",
     "InvoiceItem",
     "Lane",
+    "Line",
+    "Params",
     "PaymentIntent",
     "PaymentLink",
+    "Phase",
     "PortalConfiguration",
+    "Preview",
     "Price",
     "Product",
     "Reversal",
     "SavedMethod",
+    "Schedule",
     "Session",
     "Subscription",
     "SubscriptionItem",

@@ -1,9 +1,14 @@
-"""The calls about subscriptions and their invoices."""
+"""The calls about subscriptions: as they are, what changes them, and what a change would cost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 from portal.gateway.calls import PAGE, Calls, Params, quoted
-from portal.gateway.shapes import Invoice, Subscription
+from portal.gateway.shapes import Invoice
+from portal.gateway.subscription import Preview, Schedule, Subscription
+
+AT_ONCE = 8  # previews; Stripe takes 25 calls a second in test mode, 100 in live mode
 
 
 class Subscriptions(Calls):
@@ -29,6 +34,41 @@ class Subscriptions(Calls):
         """POST /v1/subscriptions/{id}."""
         path = f"/v1/subscriptions/{quoted(subscription_id)}"
         return Subscription.read(self._ask("post", path, params, idempotency_key))
+
+    # What is scheduled
+
+    def schedule(self, schedule_id: str) -> Schedule:
+        """The schedule as it is now."""
+        return Schedule.read(self._ask("get", f"/v1/subscription_schedules/{quoted(schedule_id)}"))
+
+    def create_schedule(self, subscription_id: str, idempotency_key: str) -> Schedule:
+        """A schedule that goes on with the subscription as it is. StripeRefused where it has one."""
+        params = {"from_subscription": subscription_id}
+        return Schedule.read(self._ask("post", "/v1/subscription_schedules", params, idempotency_key))
+
+    def update_schedule(self, schedule_id: str, params: Params, idempotency_key: str) -> Schedule:
+        """POST /v1/subscription_schedules/{id}."""
+        path = f"/v1/subscription_schedules/{quoted(schedule_id)}"
+        return Schedule.read(self._ask("post", path, params, idempotency_key))
+
+    def release_schedule(self, schedule_id: str, idempotency_key: str) -> Schedule:
+        """Let the subscription go on as it is. StripeRefused for a schedule that is over."""
+        path = f"/v1/subscription_schedules/{quoted(schedule_id)}/release"
+        return Schedule.read(self._ask("post", path, {}, idempotency_key))
+
+    # What a change would cost
+
+    def preview(self, params: Params) -> Preview:
+        """POST /v1/invoices/create_preview: nothing is changed by it."""
+        return Preview.read(self._ask("post", "/v1/invoices/create_preview", params))
+
+    def previews(self, wanted: Sequence[Params]) -> list[Preview]:
+        """Several at once, for a page that compares them."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            asked = [pool.submit(copy_context().run, self.preview, params) for params in wanted]
+        return [one.result() for one in asked]
+
+    # Invoices
 
     def invoice(self, invoice_id: str) -> Invoice:
         """The invoice as it is now, and whether its payment waits for the payer."""

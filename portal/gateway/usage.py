@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from portal.gateway.calls import PAGE, Calls, Params, quoted
-from portal.gateway.shapes import Invoice, Subscription, id_of
+from portal.gateway.shapes import Invoice, id_of
+from portal.gateway.subscription import Subscription
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from portal.models.audit import AuditEntry
 from portal.models.base import Base
+from portal.models.change import SubscriptionChange
 from portal.models.credit import CreditEntry, CreditGrant, CreditPackage, Payment, Reversal, TopUpRule
 from portal.models.customer import Customer, StripeCustomer
 from portal.models.email_change import EmailChange
@@ -55,6 +56,7 @@ __all__ = [
     "StripeCustomer",
     "StripeEvent",
     "Subscription",
+    "SubscriptionChange",
     "SyncTicket",
     "TopUpRule",
     "TrialUse",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, amount, currency, mode, pk, stripe_id
@@ -33,7 +33,17 @@ class Subscription(ShowsCard, Base):
     current_period_end: Mapped[datetime | None]
     trial_end: Mapped[datetime | None]
     cancel_at: Mapped[datetime | None]  # when it will end, whichever way that was scheduled
+    canceled_at: Mapped[datetime | None]  # when that end was asked for
     ended_at: Mapped[datetime | None]
+    # What a schedule at Stripe will turn it into, and when; all null where nothing is scheduled.
+    schedule_id: Mapped[str | None] = mapped_column(String(255))
+    next_price_id: Mapped[str | None] = mapped_column(String(255))
+    next_tier: Mapped[str | None] = mapped_column(String(64))
+    next_amount: Mapped[int | None] = mapped_column(BigInteger)  # of one cycle then, in minor units of `currency`
+    next_interval: Mapped[str | None] = mapped_column(String(5))
+    next_interval_count: Mapped[int | None]
+    next_at: Mapped[datetime | None]
+    pending_until: Mapped[datetime | None]  # a change waits for its payment, and lapses then
     past_due_since: Mapped[datetime | None]  # `created` of its oldest open, attempted invoice
     started_at: Mapped[datetime]
     synced_at: Mapped[datetime]

@@ -10,13 +10,23 @@ from portal.models import (
     PaymentLink,
     Purchase,
     StripeCustomer,
+    SubscriptionChange,
     TrialUse,
     UsageAgreement,
     Voiding,
 )
 
 Answer = TypeVar("Answer")
-Claim = Purchase | StripeCustomer | PaymentLink | TrialUse | Voiding | UsageAgreement | MonthlyBill
+Claim = (
+    Purchase
+    | StripeCustomer
+    | PaymentLink
+    | SubscriptionChange
+    | TrialUse
+    | Voiding
+    | UsageAgreement
+    | MonthlyBill
+)
 
 
 def call(claim: Claim, ask: Callable[[str], Answer]) -> Answer:

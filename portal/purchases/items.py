@@ -48,7 +48,7 @@ def find(word: str, mode: str, field: str = "price") -> Item:
     A price outside the catalogue is read from Stripe, so no transaction may be open; this one is committed.
     """
     price = _in_catalogue(word, mode)
-    item = _from_catalogue(price, mode) if price else _from_stripe(word, mode) if _may_sell(word) else None
+    item = of_price(price, mode) if price else _from_stripe(word, mode) if _may_sell(word) else None
     if item is None:
         words = "This is not on sale."
         raise InvalidInput(words, errors={field: words}, money="You were not charged.")
@@ -72,6 +72,11 @@ def known_tier(price: gateway.Price, mode: str) -> str | None:
     return tier or current_settings().price_map.get(price.id)
 
 
+def plan_of(tier: str | None) -> Plan | None:
+    """The plan of a tier, on sale or not; None for a tier outside the catalogue."""
+    return db.session.execute(select(Plan).filter_by(tier=tier)).scalar_one_or_none()
+
+
 def _in_catalogue(word: str, mode: str) -> Price | None:
     column = Price.live_price_id if mode == "live" else Price.test_price_id
     query = (
@@ -82,7 +87,8 @@ def _in_catalogue(word: str, mode: str) -> Price | None:
     return db.session.execute(query).scalar_one_or_none()
 
 
-def _from_catalogue(price: Price, mode: str) -> Item | None:
+def of_price(price: Price, mode: str) -> Item | None:
+    """A price of the catalogue as it is sold; None where the settings forbid it. Raises StripeUnavailable."""
     stripe_id = price.stripe_id(mode)
     if not is_allowed(stripe_id):
         return None

@@ -39,6 +39,12 @@ def _subscription(snapshot: subscriptions.Snapshot) -> None:
         raise Parked(f"{snapshot.facts.customer} is no customer of ours")
 
 
+def _scheduled(snapshot: subscriptions.Snapshot | None) -> None:
+    if snapshot is None:
+        raise Parked("it has no subscription yet")
+    _subscription(snapshot)
+
+
 def _invoice(snapshot: invoices.Snapshot) -> None:
     if not invoices.apply(snapshot):
         raise Parked(f"{snapshot.facts.customer} is no customer of ours")
@@ -72,6 +78,7 @@ def _methods(snapshot: methods.Snapshot) -> None:
 
 SESSION = Handler(fulfilment.read, _session)
 SUBSCRIPTION = Handler(subscriptions.read, _subscription)
+SCHEDULE = Handler(subscriptions.read_by_schedule, _scheduled)
 INVOICE = Handler(invoices.read, _invoice)
 CUSTOMER = Handler(customers.read, _customer)
 CARDS = Handler(cards.read, _cards, of_customer=True)
@@ -93,6 +100,10 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "customer.subscription.paused": (SUBSCRIPTION,),
     "customer.subscription.resumed": (SUBSCRIPTION,),
     "customer.subscription.trial_will_end": (SUBSCRIPTION,),
+    "subscription_schedule.created": (SCHEDULE,),
+    "subscription_schedule.updated": (SCHEDULE,),
+    "subscription_schedule.released": (SCHEDULE,),
+    "subscription_schedule.canceled": (SCHEDULE,),
     "invoice.paid": (INVOICE,),
     "invoice.payment_succeeded": (INVOICE,),
     "invoice.payment_failed": (INVOICE,),

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 
 from portal.billing import banners
 from portal.models import Invoice, Subscription
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
 GRACE = timedelta(days=7)
+NAMES = banners.Names("Pro", "Starter")
 CARD = {"card_brand": "visa", "card_last4": "4242", "card_exp_month": 12, "card_exp_year": 2034}
 
 
@@ -22,7 +23,8 @@ def told(invoices: list[Invoice] | None = None, **facts: object) -> list[banners
         "interval_count": 1,
         **facts,
     }
-    return banners.of(Subscription(**given), GRACE, NOW, invoices or [])
+    with current_app.test_request_context():
+        return banners.of(Subscription(**given), invoices or [], NAMES, GRACE, NOW)
 
 
 def invoice(**facts: object) -> Invoice:
@@ -69,7 +71,7 @@ def test_a_card_in_its_last_month_is_named(app: Flask) -> None:
         (CARD, "info", "Your trial ends on 3 March 2027. Then it is $49.99 a month, unless you cancel before."),
         ({}, "warning", "there is no card to pay with"),
         (CARD | {"trial_end": NOW + timedelta(days=4)}, "", ""),
-        (CARD | {"cancel_at": NOW + timedelta(days=2)}, "", ""),
+        (CARD | {"cancel_at": NOW + timedelta(days=2)}, "warning", "Your Pro plan ends on 3 March 2027."),
         (CARD | {"status": "active"}, "", ""),
     ],
 )

@@ -174,7 +174,7 @@ def test_the_way_to_stripe_s_portal_and_a_cancellation_there_shows_here(here: Wo
     )
     here.flush()
     bob.browser.open("/billing")
-    assert "Ends on" in bob.browser.text
+    assert "Your Pro plan ends on" in bob.browser.text
 
 
 @pytest.mark.parametrize(

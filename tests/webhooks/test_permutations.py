@@ -1,27 +1,22 @@
 """Order, duplicates and late delivery do not matter: one purchase's events in any order end in the same state."""
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from portal import access
-from portal.extensions import db, limiter
-from portal.models import ApiKey, Customer, Invoice, Purchase, StripeEvent, Subscription
+from portal.extensions import db
+from portal.models import ApiKey, Purchase
 from tests.conftest import Person
 from tests.support import events
-from tests.support.events import Json, Photograph
+from tests.support.stories import Story, in_order, shuffled, told
 from tests.support.world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 AT_ONCE = 4
-PASSING = {"id", "synced_at", "completed_at", "paid_at", "revealed_at"}  # when, not what
 EXAMPLES = settings(
     max_examples=20,
     deadline=None,
@@ -29,15 +24,6 @@ EXAMPLES = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@dataclass(frozen=True)
-class Story:
-    """What happened at Stripe, and the portal as it was before it heard of any of it."""
-
-    raised: list[Json]
-    before: Photograph
-    expected: Json = field(default_factory=dict)  # the state when they are told in order, once
 
 
 @pytest.fixture
@@ -58,42 +44,6 @@ def purchase_and_end(here: World, purchase: Story) -> Story:
     created = next(one for one in purchase.raised if one["type"] == "customer.subscription.created")
     here.stripe().v1.subscriptions.cancel(created["data"]["object"]["id"])
     return in_order(here, Story([*purchase.raised, *events.since(here, mark)], purchase.before))
-
-
-def in_order(here: World, story: Story) -> Story:
-    return replace(story, expected=told(here, story, story.raised))
-
-
-def shuffled(story: Story, chance: Random) -> list[Json]:
-    """Every event at least once, some twice, in any order."""
-    order = story.raised + chance.choices(story.raised, k=chance.randrange(5))
-    chance.shuffle(order)
-    return order
-
-
-def told(here: World, story: Story, order: list[Json], *, at_once: int = 1) -> dict[str, Any]:
-    """The portal's state after it was told these events, from before on."""
-    limiter.reset()
-    with here.app.app_context():
-        events.restore(story.before)
-        db.session.remove()
-    with ThreadPoolExecutor(at_once) as pool:
-        answers = list(pool.map(lambda event: events.deliver(here, event), order))
-    assert not [answer.text for answer in answers if answer.status_code != 200]
-    with here.app.app_context():
-        return state()
-
-
-def state() -> dict[str, Any]:
-    found: dict[str, Any] = {model.__name__: rows(model) for model in (Purchase, Subscription, Invoice)}
-    found["tier"] = access.of(db.session.execute(select(Customer)).scalar_one()).tier
-    found["events"] = set(db.session.execute(select(StripeEvent.state)).scalars())
-    return found
-
-
-def rows(model: Any) -> list[Json]:
-    found = db.session.execute(select(model.__table__)).mappings()
-    return [{name: value for name, value in row.items() if name not in PASSING} for row in found]
 
 
 def one_key_is_revealed(here: World, alice: Person) -> None:
