@@ -1,55 +1,28 @@
-"""Webhook deliveries: signed, in the background, tried again with growing pauses, across restarts."""
+"""Webhook deliveries: in the background, tried again with growing pauses, across restarts."""
 
-import hashlib
-import hmac
-import http.client
+import contextlib
 import json
 import logging
+import math
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from portal.sandbox import clockwork
 from portal.sandbox.account import Account
 from portal.sandbox.config import Config
 from portal.sandbox.controls import Controls
 from portal.sandbox.events import public
+from portal.sandbox.line import Line
 from portal.sandbox.store import Store
 
-Json = dict[str, Any]
+Due = tuple[int, str, int]  # a delivery's number, its event, and how often it was tried
 log = logging.getLogger(__name__)
 PAUSE = 0.05  # seconds between looks at what is due
-QUIET_ATTEMPTS = 2  # an endpoint that is just starting is no news
-TIMEOUT = 20.0  # seconds that an endpoint may take
+STARTING = 30.0  # seconds that an endpoint may take to start before it is news that nobody listens there
 WAIT = 50.0  # seconds that a flush waits for deliveries
-
-
-def signature(payload: bytes, secret: str, moment: int) -> str:
-    """The Stripe-Signature header for a body sent at a moment (seconds since 1970)."""
-    signed = hmac.new(secret.encode(), f"{moment}.".encode() + payload, hashlib.sha256).hexdigest()
-    return f"t={moment},v1={signed}"
-
-
-def send(url: str, payload: bytes, secret: str) -> int:
-    """Deliver once; the status of the answer, 0 for none."""
-    headers = {
-        "Content-Type": "application/json; charset=utf-8",
-        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-        "Stripe-Signature": signature(payload, secret, int(time.time())),
-    }
-    request = urllib.request.Request(url, payload, headers, method="POST")  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
-            return int(answer.status)
-    except urllib.error.HTTPError as refusal:
-        return refusal.code
-    except (OSError, http.client.HTTPException):
-        return 0
 
 
 class Deliverer(threading.Thread):
@@ -61,6 +34,7 @@ class Deliverer(threading.Thread):
         self.stopping, self.nudge = threading.Event(), threading.Event()
         # An endpoint in here is being served; its rows stay due, so that a crash loses none of them.
         self.busy: set[str] = set()
+        self.missed: dict[str, float] = {}  # since when nobody listens at a URL; infinity once that was said
 
     def run(self) -> None:
         with ThreadPoolExecutor(4) as pool:
@@ -79,7 +53,7 @@ class Deliverer(threading.Thread):
             self.busy.add(endpoint)
             pool.submit(self.deliver_all, endpoint, batch)
 
-    def due(self) -> dict[str, list[tuple[int, str, int]]]:
+    def due(self) -> dict[str, list[Due]]:
         """What is to be sent now, by endpoint; an endpoint that is being served waits."""
         switches, now = self.controls.deliveries, time.time()
         order = "DESC" if switches.reorder else "ASC"
@@ -89,47 +63,64 @@ class Deliverer(threading.Thread):
             now - switches.delay,
             int(switches.hold),
         )
-        batches: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
+        batches: dict[str, list[Due]] = defaultdict(list)
         for seq, event, endpoint, attempts in found:
             if endpoint not in self.busy:
                 batches[endpoint].append((seq, event, attempts))
         return batches
 
-    def deliver_all(self, endpoint: str, batch: list[tuple[int, str, int]]) -> None:
-        """Send an endpoint its events, one after the other."""
+    def deliver_all(self, endpoint: str, batch: list[Due]) -> None:
+        """Send an endpoint its events, one after the other, over one connection."""
         try:
-            for seq, event, attempts in batch:
-                self.deliver(endpoint, seq, event, attempts)
+            account = Account(
+                self.store, self.config, "live" if self.store.mode_of(endpoint) == "live" else "test"
+            )
+            if target := account.get(endpoint):
+                with contextlib.closing(Line(target["url"], target["_"]["secret"])) as line:
+                    self.send(line, account, batch)
+            else:
+                for seq, event, _attempts in batch:
+                    self.finish(seq, event)
         except Exception:
             log.exception("delivery failed")
         finally:
             self.busy.discard(endpoint)
             self.nudge.set()
 
-    def deliver(self, endpoint: str, seq: int, event: str, attempts: int) -> None:
-        """Send one event to one endpoint and write down what came of it."""
+    def send(self, line: Line, account: Account, batch: list[Due]) -> None:
+        """Send them all; where nobody listens, the others need not be tried and wait too."""
+        for number, (seq, event, attempts) in enumerate(batch):
+            try:
+                self.deliver(line, account, seq, event, attempts)
+            except ConnectionRefusedError:
+                self.postpone(batch[number:])
+                self.miss(line.url)
+                return
+        self.missed.pop(line.url, None)
+
+    def deliver(self, line: Line, account: Account, seq: int, event: str, attempts: int) -> None:
+        """Send one event and write down what came of it. Raises ConnectionRefusedError."""
         if not self.store.rows("SELECT 1 FROM deliveries WHERE seq = ?", seq):
             return  # discarded meanwhile
-        target, payload = self.addressed(endpoint, event)
-        if target is None or self.controls.drops():
+        if self.controls.drops():
             self.finish(seq, event)
             return
-        status = send(target["url"], payload, target["_"]["secret"])
+        payload = json.dumps(public(account.get(event)), indent=2).encode()
+        status = line.send(payload)
         if self.controls.duplicates():
-            status = send(target["url"], payload, target["_"]["secret"])
-        arrived, starting = 200 <= status < 300, attempts < QUIET_ATTEMPTS
-        level = logging.DEBUG if arrived or starting else logging.WARNING
-        log.log(level, "%s to %s: %s", event, target["url"], status or "no answer")
+            status = line.send(payload)
         if 200 <= status < 300:
             self.finish(seq, event)
         else:
-            self.postpone(seq, attempts)
+            log.warning("%s to %s: %s", event, line.url, status or "no answer")
+            self.postpone([(seq, event, attempts)])
 
-    def addressed(self, endpoint: str, event: str) -> tuple[Json | None, bytes]:
-        """The endpoint, if it still exists, and the body that it gets."""
-        account = Account(self.store, self.config, "live" if self.store.mode_of(event) == "live" else "test")
-        body = json.dumps(public(account.get(event)), indent=2).encode()
-        return account.get(endpoint), body
+    def miss(self, url: str) -> None:
+        """Say once that nobody listens there, if it lasts: a portal that is just starting is no news."""
+        now = time.monotonic()
+        if now - self.missed.setdefault(url, now) > STARTING:
+            log.warning("Nobody listens at %s; its events are tried again, ever more slowly", url)
+            self.missed[url] = math.inf
 
     def finish(self, seq: int, event: str) -> None:
         """A delivery that is done; the event counts those that are still to come."""
@@ -140,13 +131,14 @@ class Deliverer(threading.Thread):
                 "UPDATE objects SET json = json_set(json, '$.pending_webhooks', ?) WHERE id = ?", (left, event)
             )
 
-    def postpone(self, seq: int, attempts: int) -> None:
+    def postpone(self, batch: list[Due]) -> None:
         """Another try later; after the last of the schedule there is none."""
-        schedule = self.config.retry_schedule
-        due = time.time() + schedule[attempts] if attempts < len(schedule) else None
+        pauses = dict(enumerate(self.config.retry_schedule))
+        now = time.time()
+        later = [(now + pauses[tried] if tried in pauses else None, seq) for seq, _event, tried in batch]
         with self.store.transaction():
-            self.store.db.execute(
-                "UPDATE deliveries SET attempts = attempts + 1, due = ?, released = 0 WHERE seq = ?", (due, seq)
+            self.store.db.executemany(
+                "UPDATE deliveries SET attempts = attempts + 1, due = ?, released = 0 WHERE seq = ?", later
             )
 
     def flush(self) -> None:

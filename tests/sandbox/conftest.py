@@ -1,5 +1,6 @@
 """A sandbox as a process of its own, an endpoint that its webhooks go to, and a buyer with cards."""
 
+import contextlib
 import html
 import http.server
 import json
@@ -32,8 +33,8 @@ class Hook(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Catch)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Catch)
         self.got: list[tuple[bytes, str]] = []
         self.answers: list[int] = []
 
@@ -180,14 +181,21 @@ def eventually(check: Callable[[], Any], seconds: float = 10) -> Any:
     return found
 
 
-@pytest.fixture(scope="module")
-def hook() -> Iterator[Hook]:
-    with Hook() as server:
+@contextlib.contextmanager
+def hooked(port: int = 0) -> Iterator[Hook]:
+    """A Hook that listens."""
+    with Hook(port) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Hook]:
+    with hooked() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

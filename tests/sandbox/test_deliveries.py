@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.conftest import SECRET, Hook, Sandbox, eventually
+from tests.sandbox.conftest import SECRET, Hook, Sandbox, eventually, hooked
+from tests.support.servers import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,21 @@ def test_deliveries_survive_a_crash(hook: Hook, tmp_path: Path) -> None:
     assert event["data"]["object"]["id"] == made.id
     assert crashing.client().customers.retrieve(made.id).name == "Kept"
     assert crashing.stop() == 0
+
+
+def test_an_endpoint_that_is_only_starting_gets_its_events_and_no_line_in_the_log(tmp_path: Path) -> None:
+    port = free_port()
+    alone = Sandbox(tmp_path, f"http://127.0.0.1:{port}/hook")
+    alone.start()
+    names = [alone.client().customers.create({"name": name}).name for name in ("one", "two", "three")]
+    alone.config("deliveries/flush")
+    with hooked(port) as hook:
+        eventually(lambda: len(hook.got) == 3)
+        assert [event["data"]["object"]["name"] for event in hook.events()] == names
+    alone.stop()
+    log = (tmp_path / "log").read_text()
+    assert "evt_" not in log
+    assert "Nobody listens" not in log
 
 
 def test_held_deliveries_wait_for_the_flush(sandbox: Sandbox, api: Any, hook: Hook) -> None:
