@@ -81,11 +81,14 @@ OF_TOKEN = (
 )
 
 
-def caller_required(scope: str = "read", *, limit: str = OFTEN) -> Callable[[View[Params]], View[Params]]:
+def caller_required(
+    scope: str = "read", *, limit: str = OFTEN, even_suspended: bool = False
+) -> Callable[[View[Params]], View[Params]]:
     """For JSON views: `Authorization: Bearer` with a key that has this scope or an access token, in `g.caller`.
 
-    401 for none, an unknown, expired or revoked one; 402 where the customer is suspended (a person with a token is
-    kept from spending alone); 403 where the scope is missing; 429 beyond `limit` calls of one customer.
+    401 for none, an unknown, expired or revoked one; 402 where the customer is suspended (a person with a token
+    may still read, and do what is `even_suspended`: see to the payment, or leave); 403 where the scope is missing;
+    429 beyond `limit` calls of one customer.
     """
 
     def decorate(view: View[Params]) -> View[Params]:
@@ -94,7 +97,7 @@ def caller_required(scope: str = "read", *, limit: str = OFTEN) -> Callable[[Vie
         @wraps(view)
         def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
             caller = g.caller = _known_caller()
-            _check(caller, scope)
+            _check(caller, scope, even_suspended or scope == "read")
             answer: ResponseReturnValue = limited(*args, **kwargs)
             _touch(caller)
             return answer
@@ -148,9 +151,9 @@ def _of_token(token: str) -> Caller | None:
     return row and Caller(*row)
 
 
-def _check(caller: Caller, scope: str) -> None:
-    """Raise what keeps this caller from a call of this scope. A suspended person may still see to the payment."""
-    if caller.suspended_at is not None and (caller.key_id or scope != "read"):
+def _check(caller: Caller, scope: str, even_suspended: bool) -> None:
+    """Raise what keeps this caller from a call of this scope."""
+    if caller.suspended_at is not None and (caller.key_id or not even_suspended):
         raise Suspended("This account is suspended. Add a payment method on the billing page to lift it.")
     if scope not in caller.scopes:
         raise ScopeMissing(scope)

@@ -15,6 +15,8 @@ from flask_mailman import Mail
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy import Connection, Engine, Executable, event
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
@@ -40,6 +42,12 @@ limiter = Limiter(key_func=get_remote_address)
 mail = Mail()
 jwt = JWTManager()
 
+# Redis answers at once or not at all: whoever waits for it waits in front of a customer.
+REDIS_OPTIONS: dict[str, Any] = {
+    "socket_connect_timeout": 0.25,
+    "socket_timeout": 0.25,
+    "retry": Retry(NoBackoff(), 0),
+}
 SQLITE_PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -93,6 +101,7 @@ def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None
     app.config.from_mapping(
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
         WTF_CSRF_TIME_LIMIT=None,  # a form stays good as long as its session
+        RATELIMIT_STORAGE_OPTIONS=REDIS_OPTIONS if settings.redis_url else {},
         # The Referer check would refuse forms of our no-referrer pages; the token and SameSite decide.
         WTF_CSRF_SSL_STRICT=False,
     )

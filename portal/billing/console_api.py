@@ -43,7 +43,7 @@ class Subscriptions(RootModel[list[facts.Listed]]):
 
 
 @blueprint.post("/stripe/checkout")
-@caller_required("spend", limit="10/minute")
+@caller_required("spend", limit="10/minute", even_suspended=True)
 @takes(PriceWanted)
 @answers(Address, AlreadySubscribed, Conflict, StripeRefused, StripeUnavailable)
 def checkout(body: PriceWanted) -> Address:
@@ -55,7 +55,7 @@ def checkout(body: PriceWanted) -> Address:
 
 
 @blueprint.post("/stripe/portal")
-@caller_required("spend", limit="10/minute")
+@caller_required("spend", limit="10/minute", even_suspended=True)
 @takes(Nothing)
 @answers(Address, PortalRefused, StripeUnavailable)
 def portal(_body: Nothing) -> Address:

@@ -53,7 +53,7 @@ class Standing(Success):
 
 
 @blueprint.post("/purchase")
-@caller_required("spend", limit="10/minute")
+@caller_required("spend", limit="10/minute", even_suspended=True)
 @takes(PackageWanted)
 @calls.reads("Idempotency-Key", "Your own name of this purchase: sent again, it gives the same checkout.")
 @answers(Begun, NonceReused, StripeRefused, StripeUnavailable)

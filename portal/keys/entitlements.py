@@ -1,47 +1,39 @@
-"""What a customer may use, answered from memory while nothing changed.
+"""What a customer may use, answered from a cache while nothing changed.
 
 The customer's row carries a version that is raised in the transaction that changes access. The one statement
 that finds a key reads it too, so what is remembered never outlives a commit.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-
-from flask import current_app
 
 from portal import access, clock
 from portal.callers import Caller
 from portal.extensions import db
+from portal.keys import cache
+from portal.keys.cache import Remembered
 from portal.models import Customer
-
-MOST = 50_000  # customers remembered in one process, some 1 KB each
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """Facts, the version they belong to, and when time alone ends them (grace, a scheduled end)."""
-
-    version: int
-    until: datetime | None
-    facts: dict[str, Any]
-
-
-def memory() -> dict[int, Remembered]:
-    """What this process remembers, by customer id."""
-    kept: dict[int, Remembered] = current_app.extensions.setdefault("entitlements", {})
-    return kept
 
 
 def of(caller: Caller) -> dict[str, Any]:
     """`customer`, `mode`, `status`, `tier`, `entitlements` and `credits` of a caller (contract §4)."""
-    known = memory().get(caller.customer_id)
-    if known is None or known.version != caller.access_version or (known.until and known.until <= clock.now()):
-        known = _remember(caller)
+    key, kept = _key(caller), cache.of_app()
+    known = kept.get(key)
+    if known is None or not _holds(known, caller):
+        known = _found(caller)
+        kept.put(key, known)
     return {**known.facts, "credits": caller.credit_balance}
 
 
-def _remember(caller: Caller) -> Remembered:
+def _key(caller: Caller) -> str:
+    """`entitlements:42`, which an operator may delete (seed 2); test mode has its own."""
+    return f"entitlements:{caller.user_id}" + ("" if caller.mode == "live" else f":{caller.mode}")
+
+
+def _holds(known: Remembered, caller: Caller) -> bool:
+    return known.version == caller.access_version and (known.until is None or known.until > clock.now())
+
+
+def _found(caller: Caller) -> Remembered:
     customer = db.session.get_one(Customer, caller.customer_id)
     mine = access.of(customer)
     facts = {
@@ -51,10 +43,5 @@ def _remember(caller: Caller) -> Remembered:
         "tier": mine.tier,
         "entitlements": mine.entitlements,
     }
-    kept = memory()
-    if len(kept) >= MOST:
-        kept.clear()
     # A test clock stands still until an event moves it, and that raises the version.
-    until = None if customer.clock_at else mine.until
-    known = kept[caller.customer_id] = Remembered(caller.access_version, until, facts)
-    return known
+    return Remembered(caller.access_version, None if customer.clock_at else mine.until, facts)

@@ -72,7 +72,7 @@ GET /password/forgot · POST /password/forgot · GET /password/reset/t · POST /
 POST /billing/checkout · GET /billing/success · GET /billing · GET /keys · POST /keys · GET /account
 GET /healthz · GET /readyz · GET /v1/receipt · GET /api/v1/entitlements
 POST /api/v1/billing/checkout · GET /api/v1/billing/subscription · POST /api/v1/billing/portal
-POST /api/auth/token · POST /api/auth/refresh · GET /api/openapi.json · GET /api/docs
+POST /api/v1/billing/cancel · POST /api/auth/token · POST /api/auth/refresh · GET /api/openapi.json · GET /api/docs
 GET /usage · POST /api/v1/usage · GET /api/v1/usage
 POST /api/auth/stripe/checkout · POST /api/auth/stripe/portal · GET /api/auth/subscriptions
 POST /api/webhooks/stripe · POST /api/webhooks/stripe-test · POST /stripe/webhook

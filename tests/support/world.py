@@ -17,7 +17,6 @@ from portal import catalogue, create_app
 from portal import settings as settings_module
 from portal.billing import pushing, seeding
 from portal.extensions import db
-from portal.keys import entitlements
 from portal.models import Base
 from tests.support import servers
 
@@ -175,7 +174,6 @@ def changes_allowed(table: str) -> Iterator[None]:
 
 def empty(app: Flask) -> None:
     """Every table empty again, but for the catalogue, loaded and known to Stripe. Inside an app context."""
-    entitlements.memory().clear()  # ids begin anew, which they never do in a portal that lives
     app.extensions.pop("entitlements", None)  # SQLite gives ids of deleted rows again, which no portal does
     _delete_everything()
     first = app.extensions.get(FIRST)
