@@ -48,13 +48,13 @@ def apply(snapshot: Snapshot) -> Purchase | None:
     """Write what it says, a failure too. Flushes. None for a payment that is no order's. Raises Mismatch."""
     if snapshot.session is not None:
         purchase = fulfilment.apply(snapshot.session)
-        if purchase is not None and purchase.kind == "credits":
+        if purchase is not None and purchase.kind == "credits" and _is_newest(snapshot):
             purchasing.record(purchase, snapshot.intent)
         return purchase
     purchase = find(snapshot.mode, snapshot.intent)
     if purchase is None or not purchase.off_session:
         return purchase
-    newest = tickets.use(snapshot.mode, snapshot.intent.id, snapshot.number)
+    newest = _is_newest(snapshot)
     db.session.refresh(purchase, with_for_update=True)
     if newest:
         _settle(purchase, snapshot.intent)
@@ -73,6 +73,10 @@ def find(mode: str, intent: gateway.PaymentIntent) -> Purchase | None:
 def is_customers(snapshot: Snapshot) -> bool:
     """Whether a customer of ours paid, be it for something else than credits."""
     return customers.by_stripe_id(snapshot.mode, snapshot.intent.customer) is not None
+
+
+def _is_newest(snapshot: Snapshot) -> bool:
+    return tickets.use(snapshot.mode, snapshot.intent.id, snapshot.number)
 
 
 def _settle(purchase: Purchase, intent: gateway.PaymentIntent) -> None:

@@ -110,6 +110,7 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "invoice.payment_action_required": (INVOICE,),
     "invoice.voided": (INVOICE,),
     "invoice.marked_uncollectible": (INVOICE,),
+    "payment_intent.processing": (PAYMENT,),
     "payment_intent.succeeded": (PAYMENT,),
     "payment_intent.payment_failed": (PAYMENT,),
     "charge.refunded": (CHARGE,),

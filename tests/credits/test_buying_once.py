@@ -13,7 +13,7 @@ from portal.purchases import fulfilment
 from tests.conftest import Person
 from tests.support import browsing, events
 from tests.support.credits import BASIC, balance, begin, entries, session_id
-from tests.support.world import World, eventually
+from tests.support.world import World
 
 DEBIT = "DE89370400440532013000"
 
@@ -54,12 +54,13 @@ def test_a_session_that_costs_something_else_is_parked_and_never_credited(here: 
 
 
 def test_a_bank_debit_is_credited_when_the_money_arrives(here: World, alice: Person) -> None:
+    here.hold_settlements()
     begin(alice)
-    order = session_id(here)
-    alice.browser.pay(follow=False, iban=DEBIT, method="sepa_debit", number="")
+    alice.browser.pay(iban=DEBIT, method="sepa_debit", number="")
+    here.flush()
     assert entries(here) == []
-    alice.browser.open(f"/credits/success?session_id={order}")
-    eventually(lambda: (here.flush(), entries(here))[1])
+    here.settle()
+    here.flush()
     assert entries(here) == [BASIC]
 
 

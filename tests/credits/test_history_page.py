@@ -12,9 +12,9 @@ from tests.conftest import Person
 from tests.support import browsing
 from tests.support.credits import begin
 from tests.support.transactions import add, entry
-from tests.support.world import World, eventually
+from tests.support.world import World
 
-BAD_IBAN = "AT861904300235473202"  # takes the debit, and fails some seconds later
+BAD_IBAN = "AT861904300235473202"  # takes the debit, and fails when it is settled
 
 
 def test_days_are_the_reader_s_own(here: World, alice: Person, mine: Customer) -> None:
@@ -97,12 +97,17 @@ def test_a_declined_card_stands_as_declined_until_another_one_pays(here: World, 
     assert "Credits bought 5,500 credits" in alice.browser.text
 
 
-def test_a_bank_debit_that_comes_to_nothing_stands_as_declined(here: World, alice: Person) -> None:
+def test_a_bank_debit_stands_as_processing_and_then_as_what_came_of_it(here: World, alice: Person) -> None:
+    here.hold_settlements()
     begin(alice)
-    alice.browser.pay(follow=False, iban=BAD_IBAN, method="sepa_debit", number="")
-
-    def history() -> bool:
-        here.flush()
-        return "Declined" in alice.browser.open("/history").text
-
-    assert eventually(history)
+    alice.browser.pay(iban=BAD_IBAN, method="sepa_debit", number="")
+    assert "Payment Processing" in alice.browser.text
+    here.flush()
+    alice.browser.open("/history")
+    assert "Payment 5,500 credits" in alice.browser.text
+    assert "Processing" in alice.browser.text
+    here.settle()
+    here.flush()
+    alice.browser.open("/history")
+    assert "Declined" in alice.browser.text
+    assert "Processing" not in alice.browser.text
