@@ -2,12 +2,11 @@
 
 import sys
 import tempfile
-from itertools import chain
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser import credit_places, hosted_places, key_places, places, scene, time_places, usage_places
+from tests.browser import hosted_places, scene, tour
 from tests.browser.checks import SCHEMES
 from tests.browser.chromium import launched, open_window
 from tests.browser.places import Place
@@ -24,15 +23,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     with world(folder, f"sqlite:///{folder}/portal.db", "sqlite") as here, launched() as chromium:
         cast = scene.prepared(here)
-        rooms = (
-            places.PORTAL,
-            credit_places.PORTAL,
-            key_places.PORTAL,
-            time_places.PORTAL,
-            usage_places.PORTAL,
-            hosted_places.PLACES,
-        )
-        for place in chain(*rooms):
+        for place in [*tour.PORTAL, *hosted_places.PLACES]:
             if wanted in place.name:
                 shoot(chromium, cast, place, target)
 

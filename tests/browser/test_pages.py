@@ -5,16 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import (
-    checks,
-    credit_places,
-    hosted_places,
-    key_places,
-    places,
-    scene,
-    time_places,
-    usage_places,
-)
+from tests.browser import checks, hosted_places, scene, tour
 from tests.browser.chromium import Window, open_window
 from tests.browser.places import Place
 from tests.browser.scene import Scene
@@ -38,10 +29,7 @@ def visit(chromium: Browser, cast: Scene, place: Place) -> Window:
     return window
 
 
-PORTAL = [*places.PORTAL, *credit_places.PORTAL, *key_places.PORTAL, *time_places.PORTAL, *usage_places.PORTAL]
-
-
-@pytest.mark.parametrize("place", PORTAL, ids=lambda place: place.name)
+@pytest.mark.parametrize("place", tour.PORTAL, ids=lambda place: place.name)
 def test_a_page_of_the_portal_keeps_its_promises(chromium: Browser, cast: Scene, place: Place) -> None:
     window = visit(chromium, cast, place)
     page = window.page
