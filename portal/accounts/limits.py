@@ -3,7 +3,9 @@
 Back-off instead of a lockout: whoever knows a mail can slow its owner's sign-in down, but not stop it for long.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 
 from flask import Flask, current_app, request
@@ -26,6 +28,7 @@ DOORS = frozenset(
 )
 PER_ADDRESS = "6/minute"
 PER_MAIL = "10/15 minutes"
+TAKEN_PER_ADDRESS = "10/hour"
 PER_USER = "10/15 minutes"  # of a million codes, of which three are right: years of guessing
 
 
@@ -52,6 +55,24 @@ def count(user: User, secret: str) -> None:
         return
     with limiter.shared_limit(PER_USER, scope=secret, key_func=lambda: f"user:{user.id}"):
         pass
+
+
+def count_taken() -> None:
+    """Raise 429 where somebody learns too often that a mail has an account: signing up cannot but tell.
+
+    It signs in at once, in the middle of a purchase, so it has no second answer to hide behind.
+    """
+    if current_app.config["RATELIMIT_ENABLED"]:
+        with limiter.limit(TAKEN_PER_ADDRESS):
+            pass
+
+
+@contextmanager
+def at_least(seconds: float) -> Iterator[None]:
+    """Take this long for what may be done sooner, so that nobody learns from the time which way it went."""
+    begun = time.monotonic()
+    yield
+    time.sleep(max(0.0, seconds - (time.monotonic() - begun)))
 
 
 def _mail() -> str:

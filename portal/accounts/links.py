@@ -2,7 +2,7 @@
 
 import structlog
 
-from portal import clock, mail, tokens
+from portal import audit, clock, mail, tokens
 from portal.accounts import passwords, people
 from portal.errors import PortalError
 from portal.extensions import db
@@ -55,6 +55,8 @@ def mail_claim(user: User) -> None:
 def mail_reset(email: str) -> None:
     """Mail a link for a new password where the mail has an account; never says whether it has."""
     user = people.find(email)
+    # Written for nobody too: an address that has an account is told by the time no more than by the words.
+    audit.record("password_reset.asked", user_id=user.id if user else None)
     log.info("reset_asked", user_id=user.id if user else None)
     if user is not None:
         _mail(user, "reset" if user.is_claimed else "claim")

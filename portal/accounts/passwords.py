@@ -1,5 +1,6 @@
 """Passwords: which are good enough, how they are stored, and checking them in equal time."""
 
+import re
 import secrets
 from functools import cache
 from pathlib import Path
@@ -27,8 +28,8 @@ def check(password: str, email: str) -> None:
         raise _refused(f"Use at least {MIN_LENGTH} characters. A few words in a row are easy to remember.")
     if len(password) > MAX_LENGTH:
         raise _refused(f"Use at most {MAX_LENGTH} characters.")
-    if password.casefold() == email.casefold():
-        raise _refused("Use something else than your email address.")
+    if password.casefold() == email.casefold() or _letters(password) in _context(email):
+        raise _refused("Use something else than your email address or our name, digits behind it or not.")
     if password.lower() in _common():
         raise _refused("This password is among the most used ones and is guessed at once. Choose another.")
 
@@ -55,6 +56,15 @@ def is_outdated(stored: str) -> bool:
 def generate() -> str:
     """A random password of 96 bits, for the accounts of the first start."""
     return secrets.token_urlsafe(12)
+
+
+def _context(email: str) -> set[str]:
+    """What somebody tries first for this account (ASVS 6.2.11): the parts of its address, and our name."""
+    return {_letters(part) for part in re.split(r"[@.+_-]", email)} | {"portal", _letters(email)}
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalpha())
 
 
 def _refused(words: str) -> InvalidInput:

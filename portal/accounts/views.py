@@ -8,12 +8,14 @@ from portal import pages
 from portal.accounts import limits, links, people, recovery, second_factor, sessions
 from portal.accounts.answers import SEE_OTHER, go_on, next_path, page, refused
 from portal.accounts.forms import CodeForm, ForgotForm, NewPasswordForm, SignInForm, SignUpForm
-from portal.accounts.signup import Unclaimed, sign_up
+from portal.accounts.signup import EmailTaken, Unclaimed, sign_up
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db
 from portal.models import User
 
 blueprint = Blueprint("accounts", __name__)
+
+FORGOT_SECONDS = 0.1
 
 # What /mail-sent/<kind> says: the same whether the mail has an account or not.
 SENT = {
@@ -46,6 +48,9 @@ def signup() -> ResponseReturnValue:
         return page("accounts/signup.html", form, plan_name=bought)
     try:
         user = sign_up(form.email.data, form.password.data, form.name.data)
+    except EmailTaken as error:
+        limits.count_taken()
+        return refused("accounts/signup.html", form, error, plan_name=bought)
     except InvalidInput as error:
         return refused("accounts/signup.html", form, error, plan_name=bought)
     except Unclaimed as found:
@@ -106,8 +111,9 @@ def forgot() -> ResponseReturnValue:
     form = ForgotForm()
     if not form.validate_on_submit():
         return page("accounts/forgot.html", form)
-    links.mail_reset(form.email.data)
-    db.session.commit()
+    with limits.at_least(FORGOT_SECONDS):  # whether there was a mail to write or not
+        links.mail_reset(form.email.data)
+        db.session.commit()
     return redirect(url_for("accounts.mail_sent", kind="reset"), SEE_OTHER)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal import clock, tokens
 from portal.accounts import people
 from portal.extensions import db
-from portal.models import MailToken, User
+from portal.models import AuditEntry, MailToken, User
 
 from .conftest import PASSWORD, Browser, mailed_path, mails
 
@@ -65,6 +65,8 @@ def test_asking_for_a_reset_says_the_same_of_a_mail_that_nobody_has(house, alice
     known = browser.post("/password/forgot", email="alice@example.com")
     unknown = browser.post("/password/forgot", email="nobody@example.com")
     assert known.location == unknown.location
+    with house.app_context():
+        assert db.session.execute(select(AuditEntry.user_id)).scalars().all() == [alice, None]
     mailed_path(house)
     assert [mail["To"] for mail in mails(house.extensions["settings"])] == ["alice@example.com"]
 

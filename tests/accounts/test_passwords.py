@@ -11,7 +11,20 @@ from portal.models import User
 from .conftest import PASSWORD
 
 GOOD = ["correct horse battery", "  spaces kept  ", "密码密码密码密码", "x" * 128 + "y", "😀" * 8, "kein-Zwang"]
-BAD = ["", "short", "7 chars", "password", "PASSWORD", "iloveyou", "12345678", "Alice@Example.com", "x" * 1025]
+BAD = [
+    "",
+    "short",
+    "7 chars",
+    "password",
+    "PASSWORD",
+    "iloveyou",
+    "12345678",
+    "Alice@Example.com",
+    "alice-2026",
+    "Portal123!",
+    "1234example",
+    "x" * 1025,
+]
 
 
 @pytest.mark.parametrize("password", GOOD)

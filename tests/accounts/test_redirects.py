@@ -4,6 +4,8 @@ import pytest
 
 from portal.accounts.redirects import local_path
 
+from .conftest import PASSWORD
+
 BAD = [
     None,
     "",
@@ -60,6 +62,18 @@ def test_anything_but_a_local_path_leads_to_the_default(value):
 @pytest.mark.parametrize("value", GOOD)
 def test_a_local_path_is_kept(value):
     assert local_path(value, "/account") == value
+
+
+def test_no_page_follows_or_shows_a_next_that_leads_elsewhere(house, alice, browser):
+    browser.sign_in()
+    for value in filter(None, BAD):
+        for door in ("/login", "/signup"):
+            assert browser.get(door, query_string={"next": value}).location == "/account", value
+        page = browser.get("/account/second-factor", query_string={"next": value}).text
+        assert "evil" not in page
+        assert "next=" not in page
+    for value in BAD[::6]:
+        assert browser.post("/account/confirm", password=PASSWORD, next=value or "").location == "/account"
 
 
 def test_sign_in_follows_a_local_next_only(house, alice, browser):

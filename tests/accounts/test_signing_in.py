@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 import time_machine
 from sqlalchemy import select
+from werkzeug.exceptions import TooManyRequests
 
 from portal import clock
-from portal.accounts import passwords, people, sessions
+from portal.accounts import limits, passwords, people, sessions
 from portal.extensions import db, limiter
 from portal.models import User, UserSession
 
@@ -147,6 +148,17 @@ class TestLimits:
         assert answer.status_code == 429
         assert int(answer.headers["Retry-After"]) > 0
         assert browser.get("/login").status_code == 200
+
+    def test_who_asks_by_signing_up_which_mails_have_an_account_is_soon_stopped(self, house, alice):
+        def ask(address):
+            with house.test_request_context("/signup", environ_base={"REMOTE_ADDR": address}):
+                limits.count_taken()
+
+        for _ in range(10):
+            ask("192.0.2.1")
+        ask("192.0.2.2")
+        with pytest.raises(TooManyRequests):
+            ask("192.0.2.1")
 
     def test_a_mail_is_tried_ten_times_in_fifteen_minutes_wherever_from(self, house, alice):
         def try_from(address):
