@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, delete, event, or_, select, update
 
 from portal import clock, extensions, jobs, tokens
 from portal.extensions import db
-from portal.models import OutboxMail, User
+from portal.models import Customer, OutboxMail, User
 from portal.settings import Settings, current_settings
 
 log = structlog.get_logger()
@@ -69,6 +69,15 @@ def queue(user: User, template: str, key: str, *, to: str | None = None, **conte
     db.session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
     # Once it is committed it goes out at once, rather than within the minute.
     event.listen(db.session(), "after_commit", lambda _session: jobs.ring(), once=True)
+
+
+def tell(customer: Customer, template: str, key: str, **context: Any) -> None:
+    """The same about what a customer buys or owes. What happens in test mode is no news to the customer, who
+    never sees it: it goes to ADMIN_EMAIL, with "[Test]" before its subject."""
+    if customer.mode == "live":
+        queue(customer.user, template, key, **context)
+    else:
+        queue(customer.user, template, key, to=current_settings().admin_email, test=True, **context)
 
 
 def unsaid(keys: Iterable[str]) -> list[str]:
@@ -188,8 +197,9 @@ def _compose(letter: Letter) -> EmailMultiAlternatives:
         del g.zone
     subject, _, body = text.partition("\n")
     settings = current_settings()
+    mark = "[Test] " if letter.context.get("test") else ""
     message = EmailMultiAlternatives(
-        subject.removeprefix("Subject:").strip(),
+        mark + subject.removeprefix("Subject:").strip(),
         body.lstrip("\n"),
         sender(settings),
         [letter.to],

@@ -65,8 +65,8 @@ def _mail(key: str, owed: Owed, grace: timedelta, plans: dict[str, Plan]) -> Non
     subscription, invoice, customer = owed
     until, now = invoice.created_at + grace, clock.now(customer.clock_at)
     again = invoice.next_attempt_at
-    mail.queue(
-        customer.user,
+    mail.tell(
+        customer,
         "confirm_payment" if invoice.needs_action else "payment_failed",
         key,
         plan=words.name(subscription, plans),

@@ -109,8 +109,8 @@ def _mail_receipt(facts: gateway.Invoice, customer: Customer) -> None:
     """Once an invoice, for what was paid just now: an invoice that is read years later was told of then."""
     paid_at, now = facts.paid_at, clock.now(customer.clock_at)
     if facts.amount_paid and paid_at and facts.hosted_url and paid_at > now - STILL_NEWS:
-        mail.queue(
-            customer.user,
+        mail.tell(
+            customer,
             "receipt",
             f"receipt:{facts.id}",
             amount=facts.amount_paid,

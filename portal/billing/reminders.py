@@ -23,7 +23,7 @@ def run() -> int:
     for key in unsaid:
         template, (subscription, customer) = due[key]
         facts = _facts(subscription) | {"plan": words.name(subscription, plans)}
-        mail.queue(customer.user, template, key, page=mail.external("billing.overview"), **facts)
+        mail.tell(customer, template, key, page=mail.external("billing.overview"), **facts)
     db.session.commit()
     return len(unsaid)
 

@@ -97,13 +97,13 @@ def _next_price(after: Facts) -> Facts:
 def _queue(
     customer_id: int, template: str, key: str, at: datetime | None, *, tier: str | None, **facts: Any
 ) -> None:
-    user = db.session.get_one(Customer, customer_id).user
+    customer = db.session.get_one(Customer, customer_id)
     context = {
         "plan_name": words.plan_name(tier, items.plan_of(tier)),
         "at": rfc3339(at),
         "page": mail.external("billing.overview"),
     }
-    mail.queue(user, template, key, **context, **facts)
+    mail.tell(customer, template, key, **context, **facts)
 
 
 def _plain(value: Any) -> Any:

@@ -43,8 +43,8 @@ def _tell(use: TrialUse) -> None:
     if subscription is None:
         return
     plans = {plan.tier: plan for plan in db.session.execute(select(Plan)).scalars()}
-    mail.queue(
-        use.customer.user,
+    mail.tell(
+        use.customer,
         "trial_ended_early",
         f"trial-ended-early:{use.subscription_id}",
         plan=words.name(subscription, plans),

@@ -33,8 +33,8 @@ def run() -> int:
     )
     found = db.session.execute(query).all()
     for customer, threshold, name in found:
-        mail.queue(
-            customer.user,
+        mail.tell(
+            customer,
             "low_balance",
             name,
             balance=customer.credit_balance,

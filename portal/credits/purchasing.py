@@ -87,26 +87,24 @@ def _stands(customer_id: int, reference: str) -> bool:
 
 
 def _tell(purchase: Purchase, entry: CreditEntry) -> None:
-    user = purchase.customer.user
     log.info(
         "successfully_added_credits",
         credits=entry.amount,
-        user=user.id,
+        user=purchase.customer.user_id,
         payment=purchase.payment_intent,
         balance=entry.balance_after,
         order=purchase.number,
         mode=purchase.mode,
     )
-    if purchase.mode == "live":
-        mail.queue(
-            user,
-            "credits_added",
-            f"credits-added:{purchase.number}",
-            credits=entry.amount,
-            balance=entry.balance_after,
-            amount=purchase.amount,
-            currency=purchase.currency,
-            order=purchase.number,
-            auto=purchase.auto,
-            page=mail.external("credits.index"),
-        )
+    mail.tell(
+        purchase.customer,
+        "credits_added",
+        f"credits-added:{purchase.number}",
+        credits=entry.amount,
+        balance=entry.balance_after,
+        amount=purchase.amount,
+        currency=purchase.currency,
+        order=purchase.number,
+        auto=purchase.auto,
+        page=mail.external("credits.index"),
+    )

@@ -177,8 +177,8 @@ def _reference(payment: Payment, reason: str, stripe_id: str) -> str:
 def _tell(payment: Payment, row: Reversal, entry: CreditEntry) -> None:
     customer = db.session.get(Customer, payment.customer_id)
     assert customer is not None
-    mail.queue(
-        customer.user,
+    mail.tell(
+        customer,
         "credits_reversed",
         f"credits-reversed:{entry.reason}:{entry.reference}",
         what=row.kind,

@@ -157,4 +157,4 @@ def _pause(customer: Customer, reason: str, key: str) -> None:
 
 def _mail(customer: Customer, key: str, why: str, *, paused: bool) -> None:
     page = mail.external("credits.index")
-    mail.queue(customer.user, "top_up_failed", f"top-up-failed:{key}", why=why, paused=paused, page=page)
+    mail.tell(customer, "top_up_failed", f"top-up-failed:{key}", why=why, paused=paused, page=page)

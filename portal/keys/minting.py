@@ -95,5 +95,5 @@ def _tell(key: ApiKey, what: str, before: Facts | None = None, after: Facts | No
     """Write down what became of a key, and mail its owner: it may have been somebody else."""
     audit.record(f"key.{what}", customer_id=key.customer_id, subject=str(key.id), before=before, after=after)
     context = {"what": what, "name": key.name, "prefix": key.prefix, "page": mail.external("keys.index")}
-    mail.queue(key.customer.user, "api_key", f"api_key:{what}:{key.id}", **context)
+    mail.tell(key.customer, "api_key", f"api_key:{what}:{key.id}", **context)
     log.info(f"key_{what}", key=key.id, customer=key.customer_id)

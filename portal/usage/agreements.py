@@ -130,7 +130,7 @@ def give(purchase: Purchase, bought: Agreed) -> None:
         key=f"usage.started:{purchase.number}",
     )
     key = f"usage-started:{purchase.number}"
-    mail.queue(purchase.customer.user, "usage_started", key, page=mail.external("usage.index"))
+    mail.tell(purchase.customer, "usage_started", key, page=mail.external("usage.index"))
     bills.reactivate(purchase.customer_id, purchase.number)
 
 

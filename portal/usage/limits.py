@@ -85,8 +85,8 @@ def run() -> int:
 def _tell(customer: Customer, month: Month, amount: int, limit: int, step: int, *, stop: bool) -> None:
     """Once for each step of a limit and month; a changed limit has steps of its own."""
     currency = db.session.execute(select(Meter.currency).limit(1)).scalar_one()
-    mail.queue(
-        customer.user,
+    mail.tell(
+        customer,
         "spend_limit",
         f"spend-limit:{customer.id}:{month}:{limit}:{step}",
         percent=step,

@@ -36,8 +36,8 @@ def suspend(customer_id: int, why: str, about: str) -> bool:
         return False
     _tell(customer_id, "suspended", about, {"why": why})
     page = mail.external("usage.index")
-    user = db.session.get_one(Customer, customer_id).user
-    mail.queue(user, "suspended", f"suspended:{customer_id}:{now.isoformat()}", why=REASONS[why], page=page)
+    customer = db.session.get_one(Customer, customer_id)
+    mail.tell(customer, "suspended", f"suspended:{customer_id}:{now.isoformat()}", why=REASONS[why], page=page)
     return True
 
 
@@ -47,9 +47,9 @@ def reactivate(customer_id: int, *reasons: str, about: str) -> bool:
     if not db.session.execute(statement.values(suspended_at=None, suspended_for=None)).rowcount:  # type: ignore[attr-defined]
         return False
     _tell(customer_id, "reactivated", about, {})
-    user = db.session.get_one(Customer, customer_id).user
+    customer = db.session.get_one(Customer, customer_id)
     key = f"reactivated:{customer_id}:{clock.now().isoformat()}"
-    mail.queue(user, "reactivated", key, page=mail.external("usage.index"))
+    mail.tell(customer, "reactivated", key, page=mail.external("usage.index"))
     return True
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 
 from portal import clock, mail
 from portal.extensions import db
-from portal.models import OutboxMail, User
+from portal.models import Customer, OutboxMail, User
 from portal.settings import load
 
 from .conftest import ENVIRON, build, mails
@@ -53,6 +53,20 @@ def test_the_outbox_file_is_a_mail_for_its_owner_alone(house, alice, settings):
     assert "http://portal.test:9250/verify/" in message.get_body(("html",)).get_content()
     [file] = (Path(settings.instance_path) / "outbox").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_what_happens_in_test_mode_is_mailed_to_the_admin_and_marked(house, alice, settings):
+    with house.app_context():
+        for mode in ("live", "test"):
+            customer = Customer(user_id=alice, mode=mode, created_at=clock.now())
+            db.session.add(customer)
+            db.session.flush()
+            mail.tell(customer, "usage_started", f"usage-started:{mode}", page="http://portal.test/usage")
+        db.session.commit()
+        assert mail.send_due() == 2
+    by_reader = {message["To"]: message["Subject"] for message in mails(settings)}
+    live = by_reader["alice@example.com"]
+    assert by_reader == {"alice@example.com": live, settings.admin_email: f"[Test] {live}"}
 
 
 def test_the_token_of_a_mailed_link_stands_nowhere_in_the_database(house, alice, settings):
