@@ -23,22 +23,21 @@ def of(user: User, mode: str = "live") -> Customer:
         .values(user_id=user.id, mode=mode, credit_balance=0, created_at=clock.now())
         .on_conflict_do_nothing(index_elements=["user_id", "mode"])
     )
-    return db.session.execute(select(Customer).filter_by(user_id=user.id, mode=mode)).scalar_one()
+    return remember(db.session.execute(select(Customer).filter_by(user_id=user.id, mode=mode)).scalar_one())
 
 
 def find(user: User, mode: str = "live") -> Customer | None:
     """The user's customer in this mode; None before their first purchase or key. Asked once a request."""
-    known: dict[tuple[int, str], Customer] = g.get("customers", {})
-    if (user.id, mode) in known:
-        return known[user.id, mode]
-    query = select(Customer).filter_by(user_id=user.id, mode=mode)
-    return remember(db.session.execute(query).scalar_one_or_none())
+    known: dict[tuple[int, str], Customer | None] = g.setdefault("customers", {})
+    if (user.id, mode) not in known:
+        query = select(Customer).filter_by(user_id=user.id, mode=mode)
+        known[user.id, mode] = db.session.execute(query).scalar_one_or_none()
+    return known[user.id, mode]
 
 
-def remember(customer: Customer | None) -> Customer | None:
+def remember(customer: Customer) -> Customer:
     """Let `find` know a customer that was read otherwise, for the rest of the request."""
-    if customer is not None:
-        g.setdefault("customers", {})[customer.user_id, customer.mode] = customer
+    g.setdefault("customers", {})[customer.user_id, customer.mode] = customer
     return customer
 
 
