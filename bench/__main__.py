@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import contests, databases, history, pages, peers, reconciling, schema, spending
+from bench import contests, databases, history, pages, peers, reconciling, schema, spending, usage
 from bench.databases import Fresh
 from bench.table import Line
 
@@ -38,6 +38,7 @@ def _lines(kind: str, fresh: Fresh, folder: Path, *, with_peers: bool) -> Iterat
     yield from schema.lines(kind, fresh, folder)
     yield from pages.lines(kind, fresh, folder)
     yield from spending.lines(kind, fresh, folder)
+    yield from usage.lines(kind, fresh, folder)
     yield from reconciling.lines(kind, fresh, folder)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, ValidationError
@@ -103,7 +104,8 @@ def read(events: Sequence[Event], now: datetime) -> Batch:
     for row in late:
         billed = closing.billed_with(Month.of_number(row.month), closed)
         once[row.identifier] = row._replace(month=billed.number)
-    return Batch(sorted(once.values()), len(events), len(late), closing.billed_with(Month.of(now), closed))
+    rows = sorted(once.values(), key=itemgetter(0))
+    return Batch(rows, len(events), len(late), closing.billed_with(Month.of(now), closed))
 
 
 def _row(index: int, event: Event, ids: Mapping[str, int], bounds: tuple[datetime, datetime, datetime]) -> Row:
@@ -125,6 +127,8 @@ def _moment(written: str) -> datetime | None:
     """A time in UTC; None for what is no time, or has no zone."""
     try:
         moment = datetime.fromisoformat(written)
+        if moment.tzinfo is UTC:
+            return moment
         return moment.astimezone(UTC) if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 
 from portal import clock
 from portal.extensions import db, insert
-from portal.models import Customer, Meter, MonthlyBill, MonthlyBillLine
+from portal.models import Customer, Meter, MonthlyBill, MonthlyBillLine, UsageSettings
 from portal.usage import quantities
 from portal.usage.months import Month
 
@@ -78,19 +78,21 @@ def line(meter: Meter, units: int, nanos: int) -> Line:
 def claim(month: Month) -> set[int]:
     """Write a bill for everyone who used something, unless one stands there; gives the new ones' ids. Commits."""
     wanted = drafts(month)
-    modes = {row.id: row.mode for row in db.session.execute(select(Customer.id, Customer.mode))}
+    query = select(Customer.id, Customer.mode, UsageSettings.credits_first)
+    query = query.outerjoin(UsageSettings, UsageSettings.customer_id == Customer.id)
+    owners = {row.id: row for row in db.session.execute(query)}
     db.session.commit()
     made: set[int] = set()
     for start in range(0, len(wanted), TOGETHER):
-        made |= _write(month, wanted[start : start + TOGETHER], modes)
+        made |= _write(month, wanted[start : start + TOGETHER], owners)
         db.session.commit()
     return made
 
 
-def _write(month: Month, some: list[Draft], modes: dict[int, str]) -> set[int]:
+def _write(month: Month, some: list[Draft], owners: dict[int, Any]) -> set[int]:
     """Bills and their lines together: one that is claimed has all of them."""
     statement = insert(MonthlyBill).on_conflict_do_nothing(index_elements=["customer_id", "month"])
-    rows = [_bill(month, draft, modes[draft.customer_id]) for draft in some]
+    rows = [_bill(month, draft, owners[draft.customer_id]) for draft in some]
     made = db.session.execute(statement.returning(MonthlyBill.customer_id, MonthlyBill.id), rows)
     ids: dict[int, int] = {row[0]: row[1] for row in made}
     lines = [
@@ -101,13 +103,14 @@ def _write(month: Month, some: list[Draft], modes: dict[int, str]) -> set[int]:
     return set(ids.values())
 
 
-def _bill(month: Month, draft: Draft, mode: str) -> dict[str, Any]:
+def _bill(month: Month, draft: Draft, owner: Any) -> dict[str, Any]:
     return {
         "customer_id": draft.customer_id,
-        "mode": mode,
+        "mode": owner.mode,
         "month": month.number,
         "amount": draft.amount,
         "currency": draft.currency,
+        "credits": None if owner.credits_first else 0,  # null: to be decided before Stripe is asked
         "credits_amount": 0,
         "state": "claimed" if draft.amount else "nothing",
         "attempt": 1,

@@ -80,7 +80,8 @@ def _in_turn(connection: Connection, customer_id: int, rows: list[Row]) -> int:
     known = set(connection.execute(KNOWN, {"customer": customer_id, "identifiers": identifiers}).scalars())
     fresh = [row for row in rows if row.identifier not in known] if known else rows
     if fresh:
-        stored = [(customer_id, *row[:4], _stored(row.occurred_at), row.month) for row in fresh]
+        times = {moment: _stored(moment) for moment in {row.occurred_at for row in fresh}}
+        stored = [(customer_id, *row[:4], times[row.occurred_at], row.month) for row in fresh]
         connection.exec_driver_sql(INSERT, stored)
         connection.execute(ADD, [{"customer": customer_id, **day} for day in _days(fresh)])
     return len(fresh)
@@ -101,4 +102,4 @@ def _days(rows: list[Row]) -> list[dict[str, Any]]:
 
 def _stored(moment: datetime) -> str:
     """As SQLAlchemy writes times on SQLite: in UTC, without a zone."""
-    return moment.isoformat(" ", "microseconds")[:26]
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")

@@ -1,27 +1,23 @@
 """Credits that pay usage first, where the customer chose so: spent from the ledger, the rest invoiced."""
 
-from sqlalchemy import select
-
 from portal import money
 from portal.credits import ledger, packages
 from portal.extensions import db
-from portal.models import MonthlyBill, UsageSettings
+from portal.models import MonthlyBill
 from portal.usage.months import Month
 
 
 def pay_first(bill: MonthlyBill) -> None:
-    """Decide, once, how much of a bill credits pay, and spend them in the same transaction. Commits."""
-    if bill.credits is not None:
-        return
-    chosen = select(UsageSettings.credits_first).filter_by(customer_id=bill.customer_id)
-    bill.credits = 0
-    if db.session.execute(chosen).scalar_one_or_none():
+    """Decide, once, how much of a bill credits pay, and spend them in the same transaction. Commits.
+
+    As many as there are, and no more than the bill needs; nothing where the customer did not choose so.
+    """
+    if bill.credits is None:
         _spend(bill)
-    db.session.commit()
+        db.session.commit()
 
 
 def _spend(bill: MonthlyBill) -> None:
-    """As many as there are, and no more than the bill needs."""
     limits = packages.limits()
     unit, per_unit = 10 ** money.exponent(bill.currency), limits.credits_per_unit
     most = -(-bill.amount * per_unit // unit)

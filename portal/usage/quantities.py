@@ -11,7 +11,7 @@ MOST = 10**15  # units of one event
 
 def split(quantity: Decimal) -> tuple[int, int]:
     """Whole units and billionths of a quantity with at most nine decimals."""
-    nanos = int(quantity.scaleb(DECIMALS))
+    nanos = int(quantity * NANO)
     return nanos // NANO, nanos % NANO
 
 
