@@ -1,7 +1,5 @@
 """The sandbox as a Flask app."""
 
-import logging
-
 from flask import Flask, Response
 
 from portal.sandbox import resources
@@ -46,8 +44,3 @@ def install(store: Store, config: Config, endpoint: Endpoint) -> None:
             return
         more = {"enabled_events": ["*"], "status": "enabled", "metadata": {}, "api_version": API_VERSION}
         account.add("webhook_endpoint", fields | more)
-
-
-def quiet() -> None:
-    """Keep werkzeug from printing every request."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)

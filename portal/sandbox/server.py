@@ -6,15 +6,15 @@ from types import FrameType
 
 from werkzeug.serving import make_server
 
-from portal.sandbox.app import create_app, quiet
+from portal.sandbox.app import create_app
 from portal.sandbox.config import Config
+from portal.sandbox.connections import KeptOpen
 
 
 def serve(config: Config) -> None:
     """Serve until SIGTERM or SIGINT."""
-    quiet()
     app = create_app(config)
-    server = make_server("127.0.0.1", config.port, app, threaded=True)
+    server = make_server("127.0.0.1", config.port, app, threaded=True, request_handler=KeptOpen)
     app.extensions["deliverer"].start()
 
     def stop(number: int, frame: FrameType | None) -> None:

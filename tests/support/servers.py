@@ -17,6 +17,8 @@ import requests
 from flask import Flask
 from werkzeug.serving import make_server
 
+from portal.sandbox.connections import KeptOpen
+
 ROOT = Path(__file__).parent.parent.parent
 LIVE_KEY = "sk_live_sandboxForTests0123456789"
 TEST_KEY = "sk_test_sandboxForTests0123456789"
@@ -79,7 +81,7 @@ def sandbox(folder: Path, portal_port: int, port: int) -> Iterator[str]:
 @contextlib.contextmanager
 def served(app: Flask, port: int) -> Iterator[None]:
     """The app over HTTP in a thread, so that webhooks reach it."""
-    server = make_server("127.0.0.1", port, app, threaded=True)
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=KeptOpen)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,36 +32,41 @@ class World:
     base: str
     sandbox: str
     database: str
+    wire: requests.Session = field(default_factory=requests.Session, repr=False)
 
     def stripe(self, mode: str = "live") -> stripe.StripeClient:
         """The official SDK against the sandbox."""
         key = servers.LIVE_KEY if mode == "live" else servers.TEST_KEY
         return stripe.StripeClient(key, base_addresses={"api": self.sandbox}, max_network_retries=0)
 
+    def control(self, what: str, **switches: Any) -> None:
+        """Set the sandbox's own switches, or have it do something."""
+        self.wire.post(f"{self.sandbox}/_config/{what}", json=switches, timeout=60).raise_for_status()
+
     def deliveries(self, **switches: Any) -> None:
         """Hold, drop, double, delay or reorder webhooks."""
-        requests.post(f"{self.sandbox}/_config/deliveries", json=switches, timeout=10).raise_for_status()
+        self.control("deliveries", **switches)
 
     def flush(self) -> None:
         """Send what is held, and wait until it is delivered."""
-        requests.post(f"{self.sandbox}/_config/deliveries/flush", timeout=60).raise_for_status()
+        self.control("deliveries/flush")
 
     def hold_settlements(self) -> None:
         """Have banks answer debits and refunds only when `settle` says so."""
-        requests.post(f"{self.sandbox}/_config/settlements", json={"hold": True}, timeout=10).raise_for_status()
+        self.control("settlements", hold=True)
 
     def settle(self) -> None:
         """Have the banks answer now; what Stripe says of it waits to be flushed."""
-        requests.post(f"{self.sandbox}/_config/settlements/flush", timeout=60).raise_for_status()
+        self.control("settlements/flush")
 
     def fail(self, **plan: Any) -> None:
         """Make the next calls to Stripe fail, hang, or lose their answers."""
-        requests.post(f"{self.sandbox}/_config/failures", json=plan, timeout=10).raise_for_status()
+        self.control("failures", **plan)
 
     def calm(self) -> None:
         """No faults any more, and nothing left to deliver."""
-        for control in ("reset", "deliveries/discard"):
-            requests.post(f"{self.sandbox}/_config/{control}", timeout=10).raise_for_status()
+        self.control("reset")
+        self.control("deliveries/discard")
 
 
 def eventually(check: Callable[[], Any], seconds: float = 10) -> Any:

@@ -1,0 +1,45 @@
+"""HTTP connections that stay open from one request to the next, as Stripe's do; Werkzeug's server closes each."""
+
+import io
+import logging
+from typing import Any
+
+from werkzeug import Response
+from werkzeug.serving import WSGIRequestHandler
+
+log = logging.getLogger(__name__)
+BODILESS = (204, 304)
+
+
+class KeptOpen(WSGIRequestHandler):
+    """Reads the whole request and writes the whole answer, so that the next one begins where this one ends."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # otherwise each answer waits for the client to acknowledge the one before
+    wbufsize = -1  # head and body leave together
+
+    def run_wsgi(self) -> None:
+        """Answer one request."""
+        environ = self.make_environ()
+        environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        answer = self.answer(environ)
+        self.send_response(answer.status_code, answer.status.partition(" ")[2])
+        if answer.status_code not in BODILESS:
+            answer.headers.setdefault("Content-Length", str(len(answer.data)))
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.data)
+        self.wfile.flush()
+
+    def answer(self, environ: dict[str, Any]) -> Response:
+        """What the application says; a fault that it does not handle itself is logged."""
+        try:
+            return Response.from_app(self.server.app, environ, buffered=True)
+        except Exception:
+            log.exception("%s %s failed", self.command, environ["PATH_INFO"])
+            return Response("Internal Server Error", 500)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nobody reads it."""
