@@ -1,0 +1,81 @@
+"""What nobody would think of sending, by schemathesis: no error of ours, and no answer that was not declared."""
+
+from collections.abc import Iterator
+from itertools import cycle
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import SearchStrategy
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from portal.extensions import db
+from portal.keys import minting
+from portal.purchases import customers
+from portal.webhooks.views import LIVE_PATHS
+from tests.conftest import PASSWORD, Person
+from tests.support.world import World
+
+pytestmark = pytest.mark.sqlite_only
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+EXAMPLES = 6  # of each call that fit, and as many that do not
+MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+
+
+@pytest.fixture
+def proofs(here: World, alice: Person) -> Iterator[dict[str, str]]:
+    """Who calls, in turn: a key, an access token, nobody."""
+    with here.app.app_context():
+        _, key = minting.mint(customers.of(alice.user), "Server")
+        db.session.commit()
+    sent = {"email": alice.email, "password": PASSWORD}
+    token = here.app.test_client().post("/api/auth/token", json=sent).json["access_token"]
+    return cycle([bearer(key), bearer(token), {}])
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def test_no_input_brings_an_error_of_ours_or_an_undeclared_answer(
+    here: World, proofs: Iterator[dict[str, str]]
+) -> None:
+    schema = schemathesis.openapi.from_wsgi("/api/openapi.json", here.app)
+    schema = schema.exclude(path=list(LIVE_PATHS[1:]))  # other addresses of the first
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        for mode in MODES if operation.body or any(operation.iter_parameters()) else MODES[:1]:
+            attempt(operation.as_strategy(generation_mode=mode), proofs)
+
+
+def attempt(cases: SearchStrategy[Case], proofs: Iterator[dict[str, str]]) -> None:
+    """Send some of these, always the same ones, by one caller after the other."""
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases)
+    def send(case: Case) -> None:
+        case.call_and_validate(headers=next(proofs), checks=CHECKS)
+
+    send()
