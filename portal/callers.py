@@ -13,9 +13,9 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import PyJWTError
 from sqlalchemy import bindparam, select, update
 
-from portal import calls, clock
+from portal import calls, clock, rates
 from portal.errors import ScopeMissing, Suspended, Unauthorised
-from portal.extensions import db, limiter, write_aside
+from portal.extensions import db, write_aside
 from portal.models import ApiKey, Customer, UserSession
 from portal.models.key import SCOPES, digest, is_well_formed
 
@@ -92,19 +92,17 @@ def caller_required(
     """
 
     def decorate(view: View[Params]) -> View[Params]:
-        limited = limiter.limit(limit, key_func=key)(view)
-
         @wraps(view)
         def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
             caller = g.caller = _known_caller()
+            rates.count(limit, f"{request.endpoint}:{caller.customer_id}")
             _check(caller, scope, even_suspended or scope == "read")
-            answer: ResponseReturnValue = limited(*args, **kwargs)
+            answer = view(*args, **kwargs)
             _touch(caller)
             return answer
 
-        calls.note(
-            guarded, by=("bearer",), scope=scope, refusals=(Unauthorised, Suspended, ScopeMissing, TOO_MANY)
-        )
+        refusals = (Unauthorised, Suspended, ScopeMissing, TOO_MANY)
+        calls.note(guarded, by=("bearer",), scope=scope, is_counted=True, refusals=refusals)
         return guarded
 
     return decorate
@@ -115,8 +113,8 @@ def _known_caller() -> Caller:
     try:
         return authenticate(request.headers.get("Authorization", ""))
     except Unauthorised:
-        with limiter.limit(BAD_KEYS):
-            raise
+        rates.count(BAD_KEYS, f"bad-key:{request.remote_addr}")
+        raise
 
 
 def authenticate(header: str) -> Caller:
@@ -164,11 +162,6 @@ def customer() -> Customer:
     found = db.session.get(Customer, g.caller.customer_id)
     assert found is not None
     return found
-
-
-def key() -> str:
-    """The limiter's key of a caller."""
-    return f"customer:{g.caller.customer_id}"
 
 
 def _touch(caller: Caller) -> None:

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, current_app, request
 from pydantic import BaseModel
 
 from portal.errors import PortalError
-from portal.extensions import csrf
+from portal.extensions import csrf, limiter
 from portal.settings import Settings
 
 CONTRACT_PREFIX = "/api/v1"
@@ -38,6 +38,7 @@ class Call:
 
     by: tuple[Proof, ...] = ()
     scope: str | None = None
+    is_counted: bool = False  # by portal.rates; Flask-Limiter has nothing to do with it
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     headers: tuple[tuple[str, str], ...] = ()  # name and meaning of those that may be sent
@@ -64,6 +65,12 @@ def reads(header: str, words: str) -> Callable[[T], T]:
 def of(view: View | None) -> Call | None:
     """What is known of a view's call; None for a view that is a page."""
     return getattr(view, "call", None)
+
+
+@limiter.request_filter
+def _is_counted() -> bool:
+    call = of(current_app.view_functions.get(request.endpoint or ""))
+    return call is not None and call.is_counted
 
 
 def register(app: Flask, *blueprints: Blueprint) -> None:

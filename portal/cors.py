@@ -8,7 +8,7 @@ from flask_cors import CORS
 from portal.settings import Settings
 
 NOT_WEBHOOKS = "(?!.*webhook)"  # they are Stripe's, which is no browser
-READABLE = ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id")
+READABLE = ("Retry-After", "X-Request-Id")
 
 
 def init_app(app: Flask, settings: Settings) -> None:

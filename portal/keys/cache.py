@@ -3,24 +3,20 @@
 What is remembered carries the version of its customer's row, so nothing here is ever believed for being here.
 """
 
-import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
-import structlog
 from flask import current_app
-from redis import Redis, RedisError
+from redis import Redis
 
+from portal.breaker import Breaker
 from portal.extensions import REDIS_OPTIONS
 from portal.settings import current_settings
 
-log = structlog.get_logger()
-
 MOST = 50_000  # customers remembered in one process, some 1 KB each
 KEPT_SECONDS = 24 * 3600  # in Redis
-PAUSE_SECONDS = 5  # after Redis failed: nobody waits for it meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +56,15 @@ class InProcess:
 
 
 class InRedis:
-    """Redis, left alone for a while once it fails: nobody is to wait for it in vain again and again."""
+    """Redis; nothing is known while it is down."""
 
     def __init__(self, url: str) -> None:
         self._redis = Redis.from_url(url, **REDIS_OPTIONS)
-        self._again_at = 0.0
+        self._breaker = Breaker()
 
     def get(self, key: str) -> Remembered | None:
         """What is known under this key; what somebody else has written there is nothing."""
-        found = self._ask("get", key)
+        found: Any = self._breaker.ask(lambda: self._redis.get(key), lambda: None)
         try:
             return _read(orjson.loads(found)) if found else None
         except (KeyError, TypeError, ValueError):
@@ -76,17 +72,8 @@ class InRedis:
 
     def put(self, key: str, known: Remembered) -> None:
         """Remember it for a day."""
-        self._ask("set", key, orjson.dumps(asdict(known)), ex=KEPT_SECONDS)
-
-    def _ask(self, command: str, *args: Any, **kwargs: Any) -> Any:
-        if time.monotonic() < self._again_at:
-            return None
-        try:
-            return getattr(self._redis, command)(*args, **kwargs)
-        except RedisError as error:
-            self._again_at = time.monotonic() + PAUSE_SECONDS
-            log.error("redis_down", error=type(error).__name__, pause=PAUSE_SECONDS)
-            return None
+        stored = orjson.dumps(asdict(known))
+        self._breaker.ask(lambda: self._redis.set(key, stored, ex=KEPT_SECONDS), lambda: None)
 
 
 def _read(stored: dict[str, Any]) -> Remembered:

