@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -14,6 +14,7 @@ from portal import clock
 from portal.extensions import db
 from portal.models import Price, StripeCustomer
 from portal.purchases import customers
+from portal.webhooks.handlers import HANDLERS
 from tests.conftest import Person
 from tests.support import events
 from tests.support.stories import Story, in_order, shuffled, told
@@ -101,12 +102,13 @@ def year(here: World, alice: Person) -> Story:
     for _ in range(4):
         lived.month()
     lived.month(lambda: lived.move("pro-yearly"))
-    told_of = [one for one in lived.raised if "test_clock" not in one["type"]]
-    return in_order(here, Story(told_of, lived.before, "test"))
+    heard = [one for one in lived.raised if one["type"] in HANDLERS]  # the others are known to change nothing
+    return in_order(here, Story(heard, lived.before, "test"))
 
 
 @settings(
-    max_examples=4,
+    max_examples=3,
+    phases=[Phase.generate],
     deadline=None,
     derandomize=True,
     database=None,
