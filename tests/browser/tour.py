@@ -1,12 +1,13 @@
 """Every page of the portal, room by room. A room's new places are added here, and so are checked and pictured."""
 
-from tests.browser import account_places, credit_places, key_places, places, time_places, usage_places
+from tests.browser import account_places, credit_places, key_places, places, plan_places, time_places, usage_places
 
 PORTAL = [
     *places.PORTAL,
     *account_places.PORTAL,
     *credit_places.PORTAL,
     *key_places.PORTAL,
+    *plan_places.PORTAL,
     *time_places.PORTAL,
     *usage_places.PORTAL,
 ]
