@@ -110,7 +110,7 @@ def _ending(subscription: Subscription, plan: str) -> Banner | None:
     """Cancelled, here or elsewhere, and not over yet."""
     if subscription.cancel_at is None or subscription.ended_at:
         return None
-    text = f"Your {plan} plan ends on {date_text(subscription.cancel_at)}. You keep everything until then."
+    text = words.ending(subscription, f"Your {plan} plan ends")
     fields = {"subscription": subscription.stripe_id}
     return Banner("warning", text, url_for("plan.resume"), "Resume plan", fields)
 

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal import clock, gateway
-from portal.billing import subscriptions
+from portal.billing import invoices, subscriptions
 from portal.errors import Conflict, StripeRefused, StripeUnavailable
 from portal.extensions import db
 from portal.models import Subscription, SubscriptionChange
@@ -84,13 +84,15 @@ def apply(change: SubscriptionChange, key: str) -> gateway.Subscription:
     return gateway.of(change.mode).update_subscription(change.subscription_id, change.params["update"], key)
 
 
-def finish(change: SubscriptionChange, state: str = "done") -> None:
-    """Write what became of it, and bring our copy of the subscription to where Stripe is. Commits.
+def finish(change: SubscriptionChange, state: str = "done", *, invoice: str | None = None) -> None:
+    """Write what became of it, and bring our copies of subscription and invoice to where Stripe is. Commits.
 
     Where Stripe does not answer, the webhook brings what it did.
     """
     try:
         subscriptions.sync(change.mode, change.subscription_id)
+        if invoice:
+            invoices.sync(change.mode, invoice)
     except (StripeUnavailable, StripeRefused) as error:
         log.warning("change_not_synced", subscription=change.subscription_id, reason=type(error).__name__)
     change.state, change.finished_at = state, clock.now()  # last: whoever comes next reads what this one did

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from portal import gateway
-from portal.billing import changes, invoices, moves, plans, quotes, subscriptions
+from portal.billing import changes, moves, plans, quotes, subscriptions
 from portal.billing.quotes import Outdated, Outline, Quote
 from portal.errors import Conflict, PortalError, StripeRefused, StripeUnavailable
 from portal.extensions import db
@@ -107,13 +107,19 @@ def confirm(customer: Customer | None, word: str, digest: str, moment: datetime)
         raise changes.not_accepted() from refusal
 
 
-def keep(customer: Customer | None) -> Subscription:
-    """Drop the change that waits for the next renewal. Commits. Raises NothingScheduled, UnderWay."""
-    subscription = subscriptions.chosen(customer, plans.every_plan())
+def keep(customer: Customer | None, *, stripe_id: str = "") -> Subscription:
+    """Drop the change that waits for the next renewal of the plan, or of the subscription that is named. Commits.
+
+    Raises NothingScheduled, NotFound, UnderWay, StripeUnavailable.
+    """
+    subscription = subscriptions.chosen(customer, plans.every_plan(), stripe_id)
     if subscription is None or subscription.schedule_id is None:
         raise NothingScheduled("Your plan stays as it is already.", action=("/billing", "See your billing"))
     change = changes.claim(subscription, "unschedule", {"release": subscription.schedule_id})
-    changes.carry_out(change, lambda key: changes.release(change, key))
+    try:
+        changes.carry_out(change, lambda key: changes.release(change, key))
+    except StripeRefused as refusal:
+        raise changes.not_accepted() from refusal
     changes.finish(change)
     db.session.refresh(subscription)
     return subscription
@@ -128,26 +134,24 @@ def _now(subscription: Subscription, quote: Quote, facts: gateway.Subscription) 
         moment = int(quote.moment.timestamp())
         params |= {"proration_behavior": "always_invoice", "proration_date": moment}
         params |= {"payment_behavior": "pending_if_incomplete"}
-    change = changes.claim(subscription, "change", {"release": facts.schedule, "update": params})
+    told = {"release": facts.schedule, "update": params, "planned": _planned(subscription, facts)}
+    change = changes.claim(subscription, "change", told)
     updated = changes.carry_out(change, lambda key: changes.apply(change, key))
     url = _unpaid(change, updated) if updated.pending_until and updated.latest_invoice else None
-    changes.finish(change)
-    if updated.latest_invoice:
-        invoices.sync(change.mode, updated.latest_invoice)
+    changes.finish(change, invoice=updated.latest_invoice)
     db.session.refresh(subscription)
     return Outcome(quote, subscription, url)
 
 
 def _unpaid(change: SubscriptionChange, updated: gateway.Subscription) -> str | None:
     """Where the payer confirms the payment. A declined one ends the change: nobody pays that invoice later."""
-    lane = gateway.of(change.mode)
     assert updated.latest_invoice is not None
     invoice_id = updated.latest_invoice
-    invoice = lane.invoice(invoice_id)
+    invoice = gateway.of(change.mode).invoice(invoice_id)
     if invoice.needs_action:
         return invoice.hosted_url
-    changes.carry_out(change, lambda key: lane.void_invoice(invoice_id, f"{key}-void"))
-    changes.finish(change, "failed")
+    changes.carry_out(change, lambda key: _undo(change, invoice_id, key))
+    changes.finish(change, "failed", invoice=invoice_id)
     raise Declined(
         "Your card was declined. Your plan is as it was.",
         money="You were not charged.",
@@ -155,34 +159,59 @@ def _unpaid(change: SubscriptionChange, updated: gateway.Subscription) -> str | 
     )
 
 
+def _undo(change: SubscriptionChange, invoice_id: str, key: str) -> None:
+    """Nothing to pay, and what was planned before is planned again: it was let go of for this change alone."""
+    gateway.of(change.mode).void_invoice(invoice_id, f"{key}-void")
+    if change.params["planned"]:
+        _schedule(change, f"{key}-again")
+
+
+def _planned(subscription: Subscription, facts: gateway.Subscription) -> dict[str, Any] | None:
+    """What a schedule will bring, to be planned again from this alone."""
+    if facts.schedule is None or subscription.next_price_id is None:
+        return None
+    return {
+        "from": subscription.price_id,
+        "to": subscription.next_price_id,
+        "interval": subscription.next_interval,
+        "interval_count": subscription.next_interval_count,
+    }
+
+
 def _at_renewal(subscription: Subscription, quote: Quote, facts: gateway.Subscription) -> Outcome:
     """Less is given from the next renewal on; a schedule at Stripe brings it about."""
-    params = {
-        "release": facts.schedule,
+    item = quote.move.item
+    planned = {
         "from": subscription.price_id,
-        "to": quote.move.item.stripe_id,
-        "interval": quote.move.item.interval,
+        "to": item.stripe_id,
+        "interval": item.interval,
+        "interval_count": item.interval_count,
     }
-    change = changes.claim(subscription, "schedule", params)
-    changes.carry_out(change, lambda key: _schedule(change, key))
+    change = changes.claim(subscription, "schedule", {"release": facts.schedule, "planned": planned})
+    changes.carry_out(change, lambda key: _replaced(change, key))
     changes.finish(change)
     db.session.refresh(subscription)
     return Outcome(quote, subscription)
 
 
+def _replaced(change: SubscriptionChange, key: str) -> None:
+    changes.release(change, key)
+    _schedule(change, key)
+
+
 def _schedule(change: SubscriptionChange, key: str) -> None:
     """What runs now, to its end; then the same with the other price, and no schedule any more."""
-    changes.release(change, key)
-    lane, params = gateway.of(change.mode), change.params
+    lane, params = gateway.of(change.mode), change.params["planned"]
     schedule = lane.create_schedule(change.subscription_id, f"{key}-create")
     now = schedule.phases[0]
     items = [item | {"price": params["to"]} if item["price"] == params["from"] else item for item in now.items]
+    cycle = {name: params[name] for name in ("interval", "interval_count")}
     phases = [
         {
             "items": list(now.items),
             "start_date": int(now.starts.timestamp()),
             "end_date": int(now.ends.timestamp()),
         },
-        {"items": items, "proration_behavior": "none", "duration": {"interval": params["interval"]}},
+        {"items": items, "proration_behavior": "none", "duration": cycle},
     ]
     lane.update_schedule(schedule.id, {"phases": phases, "end_behavior": "release"}, f"{key}-phases")

@@ -9,7 +9,7 @@ from portal.pages import date_text
 from portal.purchases import items
 from portal.purchases.items import Item
 
-CYCLES = ("month", "year")  # the longer is the higher
+DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}  # roughly: enough to tell the longer cycle
 
 
 class NotChangeable(Conflict):
@@ -97,6 +97,11 @@ def _refusal(subscription: Subscription, item: Item) -> str | None:
 def _move(subscription: Subscription, item: Item, plans: Sequence[Plan]) -> Move:
     positions = {plan.tier: plan.position for plan in plans}
     asked, held = (positions.get(tier or "", -1) for tier in (item.tier, subscription.tier))
-    longer = CYCLES.index(item.interval or "month") > CYCLES.index(subscription.interval)
+    longer = _days(item.interval, item.interval_count) > _days(subscription.interval, subscription.interval_count)
     is_now = subscription.status == "trialing" or (asked, longer) > (held, False)
     return Move(item, is_now=is_now, is_higher=asked > held)
+
+
+def _days(interval: str | None, count: int) -> int:
+    """About how long a cycle is: an adopted subscription, or a price of the operator's own, may have any."""
+    return DAYS[interval or "month"] * count

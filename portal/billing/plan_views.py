@@ -62,7 +62,7 @@ def change() -> ResponseReturnValue:
 @limiter.limit(PER_CUSTOMER, key_func=user_key)
 def keep() -> ResponseReturnValue:
     """Drop the change that waits for the next renewal."""
-    changing.keep(mine_or_none())
+    changing.keep(mine_or_none(), stripe_id=_named())
     flash("Your plan stays as it is.", "positive")
     return redirect(url_for("billing.overview"), 303)
 
@@ -84,8 +84,7 @@ def cancel() -> ResponseReturnValue:
         return _asking(form), 400
     reason, comment = form.reason.data or "", (form.comment.data or "").strip()
     ending = cancelling.cancel(mine_or_none(), reason, comment, stripe_id=_named())
-    until = f" You keep everything until {date_text(ending.cancel_at)}." if ending.cancel_at else ""
-    flash(f"Your plan is cancelled.{until}", "positive")
+    flash(f"Your plan is cancelled. {words.ending(ending, 'It ends')}", "positive")
     return redirect(url_for("billing.overview"), 303)
 
 
@@ -113,6 +112,7 @@ def _asking(form: CancelForm) -> str:
         plan_name=words.plan_name(subscription.tier, items.plan_of(subscription.tier)),
         until=subscription.trial_end if subscription.status == "trialing" else subscription.current_period_end,
         is_trial=subscription.status == "trialing",
+        is_owing=subscription.status in ("past_due", "unpaid"),
         next_at=subscription.next_at,
     )
 

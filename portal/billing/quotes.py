@@ -44,6 +44,7 @@ class Quote:
     next_at: datetime
     needs_card: bool
     digest: str
+    replaces_at: datetime | None = None  # when what it takes the place of was planned for
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def of(
     if move.is_now and subscription.status != "trialing":
         today = lane.preview(_params(facts, subscription, move, moment))
     period_end = subscription.current_period_end or now
-    same_cycle = move.item.interval == subscription.interval
+    asked, held = ((one.interval, one.interval_count) for one in (move.item, subscription))
+    same_cycle = asked == held
     next_at = period_end if today is None or same_cycle else today.period_end
     next_amount = move.item.amount * subscription.quantity
     if same_cycle:
@@ -118,7 +120,10 @@ def _quote(
     lines = today.lines if today else ()
     is_now = move.is_now
     agreed = (subscription.stripe_id, subscription.price_id, subscription.quantity, move.item.stripe_id, is_now)
-    costs = (due, [line.amount for line in lines], next_amount, next_at.isoformat(), moment.isoformat())
+    # Not `next_at`: of a cycle that begins anew it moves on with each second that the customer thinks it over.
+    period_end = subscription.current_period_end
+    dates = (moment.isoformat(), period_end and period_end.isoformat())
+    costs = (due, [line.amount for line in lines], next_amount, dates)
     return Quote(
         move=move,
         moment=moment,
@@ -132,6 +137,7 @@ def _quote(
         next_at=next_at,
         needs_card=due > 0 and not _can_pay(facts, moment),
         digest=hashlib.sha256(json.dumps([agreed, costs]).encode()).hexdigest(),
+        replaces_at=subscription.next_at,
     )
 
 

@@ -76,7 +76,8 @@ def _mail(what: str, customer_id: int, facts: gateway.Subscription, before: Fact
         # At the end there is no second mail: Stripe keeps when it was asked for.
         key = f"cancelled:{facts.id}:{rfc3339(after['canceled_at'])}"
         until = after["cancel_at"] if what == "cancelled" else None
-        _queue(customer_id, "cancelled", key, until, tier=after["tier"])
+        owing = after["status"] not in GRANTING
+        _queue(customer_id, "cancelled", key, until, tier=after["tier"], owing=owing)
     elif what == "plan_changed" and after["status"] in RUNNING:
         key = f"plan-changed:{facts.id}:{after['price_id']}:{facts.latest_invoice}"
         _queue(customer_id, "plan_changed", key, None, **_price(after))

@@ -9,7 +9,7 @@ from portal.pages import date_text
 def status(subscription: Subscription, grace: timedelta, now: datetime) -> str:
     """One sentence about where the subscription stands; `now` by the customer's clock."""
     if subscription.cancel_at and subscription.status in ("active", "trialing"):
-        return f"Ends on {date_text(subscription.cancel_at)}. You keep everything until then."
+        return ending(subscription, "Ends")
     if subscription.status == "trialing" and subscription.trial_end:
         return f"Your trial runs until {date_text(subscription.trial_end)}."
     if subscription.status == "active" and subscription.current_period_end:
@@ -17,6 +17,14 @@ def status(subscription: Subscription, grace: timedelta, now: datetime) -> str:
     if subscription.status == "past_due" and subscription.past_due_since:
         return _past_due(subscription.past_due_since + grace, now)
     return OTHERS.get(subscription.status, "Its state at Stripe is being read.")
+
+
+def ending(subscription: Subscription, it_ends: str) -> str:
+    """When it ends, and that it is kept until then, where that is so: one that is not paid is kept for less."""
+    if subscription.cancel_at is None:
+        return ""
+    kept = " You keep everything until then." if subscription.status in ("active", "trialing") else ""
+    return f"{it_ends} on {date_text(subscription.cancel_at)}.{kept}"
 
 
 def _past_due(until: datetime, now: datetime) -> str:

@@ -130,8 +130,9 @@ class Preview:
 
     @property
     def period_end(self) -> datetime:
-        """The end of what it pays for."""
-        return max(line.period_end for line in self.lines)
+        """The end of what it pays for; what is given back was for a time of its own."""
+        paid = [line for line in self.lines if line.amount >= 0] or self.lines
+        return max(line.period_end for line in paid)
 
     @classmethod
     def read(cls, data: Json) -> Self:

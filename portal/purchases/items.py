@@ -48,7 +48,7 @@ def find(word: str, mode: str, field: str = "price") -> Item:
     A price outside the catalogue is read from Stripe, so no transaction may be open; this one is committed.
     """
     price = _in_catalogue(word, mode)
-    item = of_price(price, mode) if price else _from_stripe(word, mode) if _may_sell(word) else None
+    item = of_price(price, mode) if price else _from_stripe(word, mode) if _may_sell(word, mode) else None
     if item is None:
         words = "This is not on sale."
         raise InvalidInput(words, errors={field: words}, money="You were not charged.")
@@ -108,11 +108,15 @@ def of_price(price: Price, mode: str) -> Item | None:
     )
 
 
-def _may_sell(word: str) -> bool:
+def _may_sell(word: str, mode: str) -> bool:
+    """Whether the settings have a price sold that the catalogue does not show.
+
+    The price map says what a price gives, not that it is for sale: a hidden or withdrawn plan's is not.
+    """
     settings = current_settings()
     if settings.allowed_price_ids is not None:
         return word in settings.allowed_price_ids
-    return word in settings.price_map
+    return word in settings.price_map and db.session.execute(TIER[mode], {"price": word}).first() is None
 
 
 def _from_stripe(price_id: str, mode: str) -> Item | None:

@@ -13,7 +13,7 @@ MONEY = {"amount": 4999, "currency": "usd"}
 FAILED = {"plan": "Pro", "until": LATER, "ended": False, "again": SOON, **MONEY, **PAGE}
 TRIAL = {"plan": "Pro", "ends_at": SOON, "how_often": "a month", "has_card": True, **MONEY, **PAGE}
 CARD = {"plan": "Pro", "brand_of_card": "Visa", "last4": "4242", "exp_month": 3, "exp_year": 2027, **PAGE}
-ENDING = {"plan_name": "Pro", "at": SOON, **PAGE}
+ENDING = {"plan_name": "Pro", "at": SOON, "owing": False, **PAGE}
 CHANGED = {"plan_name": "Pro", "at": None, "interval": "year", "interval_count": 1, **MONEY, **PAGE}
 CREDITS = {"credits": 5500, "balance": 6000, "order": "PO-7F3K9QXM2C", "auto": False, **MONEY, **PAGE}
 TAKEN = {"what": "refund", "credits": -5500, "balance": 500, **MONEY, **PAGE}
@@ -27,6 +27,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "api_key-rotated": KEY | {"what": "rotated"},
     "api_key-revoked": KEY | {"what": "revoked"},
     "cancelled": ENDING,
+    "cancelled-owing": ENDING | {"owing": True},
     "cancelled-over": ENDING | {"at": None},
     "card_expiring": CARD,
     "claim": LINK,

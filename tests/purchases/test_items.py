@@ -138,3 +138,15 @@ def test_an_allowed_price_that_gives_nothing_or_is_archived_is_refused(
 def test_an_allowed_price_that_stripe_does_not_know_is_refused(app: Flask, setting: Callable[..., None]) -> None:
     setting(stripe_allowed_price_ids=frozenset({"price_never"}))
     refused("price_never")
+
+
+@pytest.mark.parametrize("kept_back", [{"hidden": True}, {"withdrawn": True}])
+def test_the_price_map_sells_nothing_that_the_catalogue_keeps_back(
+    app: Flask, setting: Callable[..., None], kept_back: dict[str, bool]
+) -> None:
+    plan = db.session.execute(select(Plan).filter_by(tier="enterprise")).scalar_one()
+    price = str(plan.prices[0].live_price_id)
+    db.session.execute(update(Plan).filter_by(id=plan.id).values(**kept_back))
+    db.session.commit()
+    setting(stripe_price_map={price: "enterprise"})
+    refused(price)
