@@ -6,7 +6,7 @@ stops after a page, so a page costs the same with ten rows and with millions.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -28,9 +28,10 @@ from portal.credits import sources
 from portal.credits.sources import Source
 from portal.errors import InvalidInput
 from portal.extensions import db
-from portal.models import Customer
+from portal.models import CreditEntry, Customer
 
 PAGE = 50  # rows
+SEARCHED = 200_000  # entries of the ledger that one page of a search reads at most
 EXPORTED = 1000  # rows that an export takes at a time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,10 +102,17 @@ class Row:
 def page(
     customer: Customer, wanted: Filter, before: Position | None = None, size: int = PAGE
 ) -> tuple[list[Row], Position | None]:
-    """The rows that follow this position, and the last one's position where there are more. One query."""
-    found = db.session.execute(*query(customer, wanted, before, size + 1))
+    """The rows that follow this position, and where to go on, if there may be more. One query, two for a search.
+
+    A search that has read enough gives what it has found, be it nothing, and where it stopped.
+    """
+    stop = _stop(customer, wanted, before)
+    looked_at = replace(wanted, since=stop) if stop else wanted
+    found = db.session.execute(*query(customer, looked_at, before, size + 1))
     rows = [Row(*row) for row in found]
-    return rows[:size], rows[size - 1].position if len(rows) > size else None
+    if len(rows) > size:
+        return rows[:size], rows[size - 1].position
+    return rows, Position(stop, sources.ENTRY, 0) if stop else None
 
 
 def everything(customer: Customer, wanted: Filter) -> Iterator[Row]:
@@ -118,6 +126,20 @@ def everything(customer: Customer, wanted: Filter) -> Iterator[Row]:
         yield from rows
         if before is None:
             return
+
+
+def _stop(customer: Customer, wanted: Filter, before: Position | None) -> datetime | None:
+    """How far back a search of the whole ledger looks at once; None where that is all of it."""
+    if not wanted.words or wanted.kind not in ("", "spends"):
+        return None
+    entry = CreditEntry
+    bounds = [entry.customer_id == customer.id]
+    bounds += [entry.created_at < before.created_at] if before else []
+    bounds += [entry.created_at < wanted.until] if wanted.until else []
+    bounds += [entry.created_at > wanted.since] if wanted.since else []
+    order = (entry.created_at.desc(), entry.id.desc())
+    last = select(entry.created_at).where(*bounds).order_by(*order).offset(SEARCHED).limit(1)
+    return db.session.execute(last).scalar_one_or_none()
 
 
 def query(

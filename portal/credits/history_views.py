@@ -44,8 +44,15 @@ def index() -> ResponseReturnValue:
     before = Position.read(request.args["before"]) if request.args.get("before") else None
     customer = customers.find(current_user.user)
     rows, onward = history.page(customer, form.wanted(), before) if customer else ([], None)
+    stopped = onward if len(rows) < history.PAGE else None  # a search that has read enough for one page
     return render_template(
-        "credits/history.html", form=form, rows=rows, chosen=form.chosen(), before=before, onward=onward
+        "credits/history.html",
+        form=form,
+        rows=rows,
+        chosen=form.chosen(),
+        before=before,
+        onward=onward,
+        stopped_at=stopped.created_at if stopped else None,
     )
 
 

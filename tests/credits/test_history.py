@@ -22,6 +22,21 @@ def walk(customer: Customer, wanted: Filter, size: int) -> Iterator[history.Row]
         before = history.Position.read(str(before))  # as a link carries it
 
 
+def test_a_search_reads_so_many_entries_for_a_page_and_goes_on_where_it_stopped(
+    mine: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "SEARCHED", 4)
+    for number in range(20):
+        moment = NOON + timedelta(minutes=number // 3)  # three at a time
+        add(entry(mine.id, number, created_at=moment, description="Rare" if number in (1, 4) else "Common"))
+    wanted = Filter(words="rare")
+    rows, stopped = history.page(mine, wanted)
+    assert (rows, stopped) == ([], history.Position(NOON + timedelta(minutes=5), sources.ENTRY, 0))
+    assert [row.created_at for row in walk(mine, wanted, 50)] == [NOON + timedelta(minutes=1), NOON]
+    assert history.page(mine, Filter(words="rare", since=NOON + timedelta(minutes=6))) == ([], None)
+    assert len(list(walk(mine, Filter(words="common"), 2))) == 18
+
+
 @pytest.mark.parametrize("size", [1, 3, 7, 50])
 def test_pages_show_every_row_once_in_one_order_also_where_moments_are_equal(mine: Customer, size: int) -> None:
     for number in range(12):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from flask import Flask
 
+from portal.credits import history
 from portal.extensions import db
 from portal.models import Customer
 from portal.purchases import customers
@@ -95,6 +96,20 @@ def test_a_declined_card_stands_as_declined_until_another_one_pays(here: World, 
     alice.browser.open("/history")
     assert "Declined" not in alice.browser.text
     assert "Credits bought 5,500 credits" in alice.browser.text
+
+
+@pytest.mark.sqlite_only
+def test_a_long_search_says_how_far_it_came_and_goes_on(
+    alice: Person, mine: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "SEARCHED", 1)
+    days = [datetime(2026, 11, day, tzinfo=UTC) for day in (1, 2, 3)]
+    add(*(entry(mine.id, day.day, created_at=day, description=f"Call {day.day}") for day in days))
+    alice.browser.open("/history?q=Call+1")
+    assert "Searched back to 2 November 2026" in alice.browser.text
+    alice.browser.open(alice.browser.link("Search further back"))
+    assert "Call 1" in alice.browser.text
+    assert "Searched back" not in alice.browser.text
 
 
 def test_a_bank_debit_stands_as_processing_and_then_as_what_came_of_it(here: World, alice: Person) -> None:
