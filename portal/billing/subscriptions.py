@@ -12,7 +12,7 @@ from portal import access, clock, gateway
 from portal.billing import telling, trials
 from portal.extensions import db
 from portal.models import Customer, Plan, StripeCustomer, Subscription
-from portal.purchases import clocks, copies, items, tickets
+from portal.purchases import clocks, copies, items, off_session, tickets
 from portal.usage import agreements
 
 log = structlog.get_logger()
@@ -118,6 +118,8 @@ def apply(snapshot: Snapshot) -> int | None:
         clocks.put(customer_id, snapshot.clock)
         if facts.status == "trialing":
             trials.note(snapshot.mode, customer_id, facts)
+        if "off_session" in facts.metadata:
+            off_session.settle(facts, customer_id)
         access.changed(customer_id)
         if facts.is_metered and values["tier"] is None:
             agreements.follow(customer_id, snapshot.mode, facts)

@@ -44,7 +44,8 @@ def note(mode: str, customer_id: int, facts: gateway.Subscription) -> None:
         return
     fingerprint = facts.card.fingerprint if facts.card else None
     first_of_card = use.fingerprint is not None or fingerprint is None or _claim_card(use, fingerprint)
-    if "purchase" in facts.metadata and not (first_of_card and _first_of_customer(use)):
+    by_hand = "purchase" not in facts.metadata or "off_session" in facts.metadata
+    if not by_hand and not (first_of_card and _first_of_customer(use)):
         use.state = "refused"
         db.session.flush()
         log.warning("trial_refused", subscription=facts.id, customer=customer_id)

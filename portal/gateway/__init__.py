@@ -18,7 +18,7 @@ from portal.gateway.shapes import (
     Price,
     Product,
 )
-from portal.gateway.signatures import BadSignature, verify
+from portal.gateway.signatures import BadSignature, sign, verify
 from portal.gateway.subscription import Line, Phase, Preview, Schedule, Subscription, SubscriptionItem
 from portal.gateway.usage import InvoiceItem
 from portal.settings import Settings
@@ -50,6 +50,7 @@ __all__ = [
     "SubscriptionItem",
     "init_app",
     "of",
+    "sign",
     "verify",
 ]
 

@@ -10,10 +10,11 @@ from portal.gateway.payments import Charge, PaymentIntent, Reversal
 from portal.gateway.sessions import PaymentLink, Session
 from portal.gateway.shapes import Price, Product
 from portal.gateway.subscriptions import Subscriptions
+from portal.gateway.testing import Testing
 from portal.gateway.usage import Usage
 
 
-class Lane(Customers, Subscriptions, Usage):
+class Lane(Customers, Subscriptions, Testing, Usage):
     """One mode's door, its calls by noun; the larger nouns stand in files of their own."""
 
     # Checkout
@@ -29,6 +30,11 @@ class Lane(Customers, Subscriptions, Usage):
         if data["status"] == "complete" and data["payment_status"] == "unpaid" and data["invoice"]:
             data["payment_intent"] = self._intent_of(data["invoice"])
         return Session.read(data)
+
+    def invoice_payment(self, invoice_id: str) -> str | None:
+        """The id of the payment intent that pays an invoice; None where none is needed."""
+        intent = self._intent_of(invoice_id)
+        return str(intent["id"]) if intent else None
 
     def _intent_of(self, invoice_id: str) -> Params | None:
         """What pays an invoice: a subscription's session names no intent of its own."""
@@ -70,6 +76,10 @@ class Lane(Customers, Subscriptions, Usage):
         """The customer's newest payment intents, without their charges."""
         page = self._ask("get", "/v1/payment_intents", {"customer": customer, "limit": PAGE})
         return [PaymentIntent.read(data) for data in page["data"]]
+
+    def create_refund(self, params: Params, idempotency_key: str) -> Reversal:
+        """POST /v1/refunds. StripeRefused where there is not so much left to give back."""
+        return Reversal.read(self._ask("post", "/v1/refunds", params, idempotency_key))
 
     def charge(self, charge_id: str) -> Charge:
         """The charge as it is now."""

@@ -34,3 +34,9 @@ def verify(body: bytes, header: str, secrets: tuple[str, ...], now: datetime) ->
         else:
             return
     raise BadSignature(max(reasons, default="no secret"))
+
+
+def sign(body: bytes, secret: str, now: datetime) -> str:
+    """The header that Stripe would send with this body."""
+    header = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, int(now.timestamp()))
+    return str(header)

@@ -35,6 +35,12 @@ class Subscriptions(Calls):
         path = f"/v1/subscriptions/{quoted(subscription_id)}"
         return Subscription.read(self._ask("post", path, params, idempotency_key))
 
+    def cancel_subscription(self, subscription_id: str, idempotency_key: str) -> Subscription:
+        """End a subscription now. StripeRefused where it has ended already."""
+        return Subscription.read(
+            self._ask("delete", f"/v1/subscriptions/{quoted(subscription_id)}", {}, idempotency_key)
+        )
+
     # What is scheduled
 
     def schedule(self, schedule_id: str) -> Schedule:

@@ -1,6 +1,6 @@
 """The one SQLAlchemy layer: a file per noun. It imports no room, calls no Stripe, commits nothing."""
 
-from portal.models.audit import AuditEntry
+from portal.models.audit import AuditEntry, AuditSeal
 from portal.models.base import Base
 from portal.models.change import SubscriptionChange
 from portal.models.credit import CreditEntry, CreditGrant, CreditPackage, Payment, Reversal, TopUpRule
@@ -14,6 +14,7 @@ from portal.models.mail import OutboxMail
 from portal.models.plan import Plan, Price
 from portal.models.portal_configuration import PortalConfiguration
 from portal.models.purchase import Purchase
+from portal.models.refund import RefundOrder
 from portal.models.subscription import Subscription, SyncTicket
 from portal.models.trial import TrialUse
 from portal.models.usage import (
@@ -31,6 +32,7 @@ from portal.models.user import MailToken, RecoveryCode, RefreshToken, User, User
 __all__ = [
     "ApiKey",
     "AuditEntry",
+    "AuditSeal",
     "Base",
     "BillingRun",
     "CreditEntry",
@@ -52,6 +54,7 @@ __all__ = [
     "Purchase",
     "RecoveryCode",
     "RefreshToken",
+    "RefundOrder",
     "Reversal",
     "StripeCustomer",
     "StripeEvent",

@@ -40,3 +40,16 @@ class AuditEntry(Base):
     event_id: Mapped[str | None] = mapped_column(String(255))  # Stripe's event that brought it; null: none did
     # What is reported, where the same may be reported again (a sync may step back and forth); else null.
     key: Mapped[str | None] = mapped_column(String(255), unique=True)
+
+
+class AuditSeal(Base):
+    """A hash over all entries since the seal before it, and over that seal: what is changed later does not fit."""
+
+    __tablename__ = "audit_seals"
+
+    id: Mapped[pk]
+    first_id: Mapped[int] = mapped_column(BigId)  # of the entries that it covers
+    last_id: Mapped[int] = mapped_column(BigId, unique=True)  # one seal ends there, however many seal at once
+    entries: Mapped[int]  # how many there were: ids have gaps, where a transaction was rolled back
+    digest: Mapped[str] = mapped_column(String(64))
+    sealed_at: Mapped[datetime]

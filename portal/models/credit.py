@@ -18,6 +18,7 @@ from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk, 
 
 REASONS = ("purchase", "spend", "usage", "refund", "dispute", "reinstatement", "grant", "adjustment", "expiry")
 OPEN_GRANT = text("remaining > 0")
+GIVEN = text("reason <> 'spend'")
 
 
 class CreditEntry(Base):
@@ -32,6 +33,15 @@ class CreditEntry(Base):
         CheckConstraint(one_of("reason", *REASONS), "reason"),
         Index(None, "customer_id", "id"),
         Index(None, "customer_id", "created_at", "id"),  # the history page's order
+        # For sums over everybody: what was spent follows from these few, and from the balances.
+        Index(
+            "ix_credit_entries_given",
+            "reason",
+            "customer_id",
+            "amount",
+            sqlite_where=GIVEN,
+            postgresql_where=GIVEN,
+        ),
     )
 
     id: Mapped[pk]

@@ -31,6 +31,7 @@ class Customer(Base):
     suspended_at: Mapped[datetime | None]  # null: not suspended
     suspended_for: Mapped[str | None] = mapped_column(String(30))  # why, one of usage.suspension's words
     cluster: Mapped[str | None] = mapped_column(String(100))  # where its metered work runs; null: not assigned
+    grace_until: Mapped[datetime | None]  # an admin's word: until then a failed payment takes nothing away
     test_clock: Mapped[str | None] = mapped_column(String(255))  # Stripe's id of the test clock it lives on
     clock_at: Mapped[datetime | None]  # that clock's time, which is this customer's now; null: the real time
     created_at: Mapped[datetime]

@@ -9,6 +9,7 @@ from portal.models import (
     MonthlyBill,
     PaymentLink,
     Purchase,
+    RefundOrder,
     StripeCustomer,
     SubscriptionChange,
     TrialUse,
@@ -21,6 +22,7 @@ Claim = (
     Purchase
     | StripeCustomer
     | PaymentLink
+    | RefundOrder
     | SubscriptionChange
     | TrialUse
     | Voiding

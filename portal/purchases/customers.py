@@ -89,20 +89,22 @@ def current(customer: Customer) -> StripeCustomer | None:
 
 def at_stripe(customer: Customer) -> str:
     """The customer's Stripe id, made at Stripe where there is none. Commits; call it outside transactions."""
-    name = current(customer) or _claim(customer)
+    name = current(customer) or claim(customer)
     if name.stripe_id is None:
-        params = {
-            "email": name.email,
-            "metadata": {"portal_mode": customer.mode, "portal_customer": str(customer.id)},
-        }
-        made = claims.call(name, lambda key: gateway.of(customer.mode).create_customer(params, key))
+        made = claims.call(name, lambda key: gateway.of(customer.mode).create_customer(params(name), key))
         name.stripe_id = made.id
     db.session.commit()
     assert name.stripe_id is not None
     return name.stripe_id
 
 
-def _claim(customer: Customer) -> StripeCustomer:
+def params(name: StripeCustomer) -> dict[str, Any]:
+    """What a customer is made with at Stripe."""
+    metadata = {"portal_mode": name.mode, "portal_customer": str(name.customer_id)}
+    return {"email": name.email, "metadata": metadata}
+
+
+def claim(customer: Customer) -> StripeCustomer:
     """A row for the name to be, unless another request wrote one a moment ago: the index lets one in."""
     db.session.execute(
         insert(StripeCustomer)

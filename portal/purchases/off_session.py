@@ -2,14 +2,25 @@
 
 from typing import Any
 
+from sqlalchemy import select
+
 from portal import clock, gateway
 from portal.extensions import db
 from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
-from portal.purchases import claims
+from portal.purchases import claims, standing
 from portal.purchases.items import Item
 
 Params = dict[str, Any]
+
+# How a card behaves, by Stripe's own test payment methods (https://docs.stripe.com/testing#cards).
+CARDS = {
+    "success": "pm_card_visa",
+    "decline": "pm_card_chargeDeclined",
+    "requires_auth": "pm_card_threeDSecure2Required",
+    "fails_later": "pm_card_chargeCustomerFail",
+    "dispute": "pm_card_createDispute",
+}
 
 
 def order(
@@ -67,3 +78,19 @@ def at_stripe(purchase: Purchase) -> gateway.PaymentIntent | None:
     """The order's payment, found by our own metadata: of a call whose answer was lost we have no id."""
     found = gateway.of(purchase.mode).payment_intents(str(purchase.params["customer"]))
     return next((one for one in found if one.metadata.get("purchase") == purchase.number), None)
+
+
+def settle(facts: gateway.Subscription, customer_id: int) -> None:
+    """Bring the order of such a subscription to where that is: its own metadata names it. Flushes."""
+    query = select(Purchase).filter_by(
+        number=facts.metadata.get("purchase"), customer_id=customer_id, off_session=True
+    )
+    purchase = db.session.execute(query).scalar_one_or_none()
+    if purchase is None:
+        return
+    purchase.subscription_id = facts.id
+    if facts.status in ("active", "trialing") and purchase.paid_at is None:
+        standing.move(purchase, "paid")
+        purchase.completed_at = purchase.paid_at
+    elif facts.status == "incomplete_expired" and purchase.state == "open":
+        standing.move(purchase, "expired")

@@ -1,0 +1,68 @@
+"""The forms of the admin's pages."""
+
+import secrets
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, HiddenField, SearchField, SelectField
+from wtforms.fields import SelectChoice
+from wtforms.validators import Length
+
+from portal import money
+from portal.billing.testing import Choice
+from portal.credits.packages import Offer
+from portal.models import Plan, Price
+
+CARDS = {
+    "success": "Succeeds",
+    "decline": "Is declined",
+    "requires_auth": "Needs authentication",
+    "fails_later": "Fails at renewal; for credits, when charged",
+    "dispute": "Succeeds, and is disputed",
+}
+TRIALS = {0: "None", 7: "7 days", 14: "14 days", 30: "30 days"}
+LONGEST = 255
+
+
+class SearchForm(FlaskForm):
+    """Whom to look for. It only reads, so it is sent by GET and needs no token."""
+
+    class Meta:
+        csrf = False
+
+    q = SearchField("Search", [Length(max=LONGEST)])
+
+
+class PurchaseForm(FlaskForm):
+    """What is bought in test mode, and how the card behaves."""
+
+    item = SelectField("What")
+    card = SelectField("Card", choices=[SelectChoice(*one) for one in CARDS.items()], default="success")
+    trial = SelectField("Trial", choices=[SelectChoice(*one) for one in TRIALS.items()], coerce=int, default=0)
+    on_clock = BooleanField("On a test clock, to travel in time")
+    nonce = HiddenField(validators=[Length(max=64)])
+
+    def __init__(self, plans: list[Plan], packages: list[Offer], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.item.choices = {
+            "Plans": [
+                SelectChoice(f"plan:{price.key}", f"{plan.name}, {_cost(price)} a {price.interval}")
+                for plan in plans
+                for price in plan.prices
+                if price.amount and price.test_price_id and not price.withdrawn and not plan.withdrawn
+            ],
+            "Credits": [
+                SelectChoice(f"credits:{one.key}", f"{one.credits:,} credits, {_cost(one)}") for one in packages
+            ],
+        }
+        if not self.nonce.data:
+            self.nonce.data = secrets.token_urlsafe(16)
+
+    def choice(self) -> Choice:
+        """The same as the verb takes it."""
+        kind, _, item = (self.item.data or "").partition(":")
+        return Choice(kind, item, self.card.data, self.trial.data, self.on_clock.data, self.nonce.data or None)
+
+
+def _cost(sold: Price | Offer) -> str:
+    return money.text(sold.amount, sold.currency, short=True)

@@ -1,0 +1,66 @@
+"""Finding users, by the hundred thousand: by mail, by any of Stripe's ids, by the beginning of an API key."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, or_, select
+
+from portal.errors import NotFound
+from portal.extensions import db
+from portal.models import ApiKey, Customer, Invoice, Payment, Purchase, StripeCustomer, Subscription, User
+
+PAGE = 50
+
+
+def page(words: str = "", before: int | None = None, size: int = PAGE) -> tuple[list[User], int | None]:
+    """The users that fit, the newest first, below the id `before`; and the last one's id where more follow."""
+    query = select(User)
+    if words := words.strip():
+        query = query.where(_fitting(words))
+    if before is not None:
+        query = query.where(User.id < before)
+    found = list(db.session.execute(query.order_by(User.id.desc()).limit(size + 1)).scalars())
+    return found[:size], found[size - 1].id if len(found) > size else None
+
+
+def by_id(user_id: int) -> User:
+    """The user of this id. Raises NotFound for one that is not there any more."""
+    user = db.session.get(User, user_id)
+    if user is None:
+        raise NotFound("There is no such user, or not any more.")
+    return user
+
+
+def _fitting(words: str) -> ColumnElement[bool]:
+    lookups = _lookups(words)
+    if not lookups:
+        return User.email.contains(words.lower(), autoescape=True)
+    owners = or_(*(Customer.id.in_(lookup) for lookup in lookups))
+    return User.id.in_(select(Customer.user_id).where(owners))
+
+
+def _lookups(words: str) -> list[Select[Any]]:
+    """Whose the id may be, as queries for customers; none for what looks like a mail address."""
+    modes = ("live", "test")
+    kind = words.split("_", 1)[0] if "_" in words and "@" not in words else ""
+    if kind == "cus":
+        return [_of(StripeCustomer, StripeCustomer.mode.in_(modes), StripeCustomer.stripe_id == words)]
+    if kind == "sub":
+        return [_of(Subscription, Subscription.mode.in_(modes), Subscription.stripe_id == words)]
+    if kind == "in":
+        return [_of(Invoice, Invoice.mode.in_(modes), Invoice.stripe_id == words)]
+    if kind == "pi":
+        return [_of(Purchase, Purchase.payment_intent == words)]
+    if kind == "ch":
+        return [_of(Payment, Payment.charge_id == words)]
+    if kind == "cs":
+        return [_of(Purchase, Purchase.mode.in_(modes), Purchase.session_id == words)]
+    if kind == "key":
+        return [_of(ApiKey, ApiKey.prefix == words[:PREFIX])]
+    return [_of(Purchase, Purchase.number == words)] if words.startswith("PO-") else []
+
+
+PREFIX = len("key_live_") + 8  # as much of a key as is kept
+
+
+def _of(model: Any, *conditions: ColumnElement[bool]) -> Select[Any]:
+    return select(model.customer_id).where(*conditions)

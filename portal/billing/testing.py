@@ -1,0 +1,146 @@
+"""Test purchases: an admin buys as any user in test mode, by the verbs that live purchases take."""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import select
+
+from portal import access, gateway
+from portal.billing import off_session as plans
+from portal.billing import subscriptions, time_travel
+from portal.credits import ledger, packages
+from portal.credits import off_session as credits
+from portal.errors import Conflict, InvalidInput
+from portal.extensions import db
+from portal.models import Customer, Purchase, StripeCustomer, User
+from portal.purchases import checkout, customers, items, off_session, standing
+from portal.purchases.checkout import Way
+from portal.purchases.items import Item
+
+KINDS = ("plan", "credits")
+MOST_TRIAL_DAYS = 90
+
+
+class LiveKey(Conflict):
+    """The test lane would charge somebody."""
+
+    code = "live_key_in_test_lane"
+    title = "The test lane has a live key"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is bought, and how the card behaves: one of off_session.CARDS."""
+
+    kind: str
+    item: str
+    card: str = "success"
+    trial_days: int = 0
+    on_clock: bool = False
+    nonce: str | None = None  # of the form: sent twice it buys once
+
+
+def buy(user: User, choice: Choice) -> Purchase:
+    """Buy off session; the order says how it went. Commits as it goes.
+
+    Raises InvalidInput by field, LiveKey, Conflict where a test plan runs already, StripeUnavailable.
+    """
+    customer = _customer(user, choice.on_clock)
+    item = _item(choice)
+    if earlier := _by_nonce(customer, choice.nonce):
+        return earlier
+    if choice.kind == "plan":
+        _refuse_second(customer)
+        return plans.buy(customer, item, choice.card, choice.nonce)
+    return credits.buy(customer, item, choice.card, choice.nonce)
+
+
+def checkout_link(user: User, choice: Choice, *, success_url: str, cancel_url: str) -> Purchase:
+    """The same as the customer would: an order with a checkout page in `session_url`. Commits as it goes."""
+    customer = _customer(user, choice.on_clock)
+    item = _item(choice)
+    if choice.kind == "plan":
+        _refuse_second(customer)
+    return checkout.start(customer, item, Way(success_url, cancel_url, choice.nonce))
+
+
+def pay_again(purchase: Purchase) -> None:
+    """Repeat the calls of an order that got no answer: under the same keys, so nothing happens twice. Commits."""
+    _refuse_live_key()
+    pay = plans.pay if purchase.kind == "plan" else credits.pay
+    pay(purchase)
+
+
+def cancel(customer: Customer, stripe_id: str) -> None:
+    """End one of the customer's test subscriptions now. Commits. Raises NotFound."""
+    plans.cancel(access.own_or_404(subscriptions.by_stripe_id(customer.mode, stripe_id), customer))
+
+
+def reset(customer: Customer, nonce: str) -> None:
+    """Back to nothing: subscriptions end, open orders close, the balance is zero, Stripe's names are forgotten.
+
+    The ledger keeps what happened. Commits as it goes; again does no harm.
+    """
+    _refuse_live_key()
+    for one in subscriptions.of_customer(customer.id):
+        plans.cancel(one)
+    if customer.test_clock:
+        time_travel.end(customer)
+    query = select(Purchase).filter_by(customer_id=customer.id, state="open")
+    for purchase in db.session.execute(query).scalars():
+        standing.move(purchase, "expired")
+    if left := ledger.balance(customer.id):
+        ledger.post(customer.id, -left, "adjustment", f"reset:{nonce}", description="Test data reset")
+    for name in db.session.execute(select(StripeCustomer).filter_by(customer_id=customer.id)).scalars():
+        name.is_current = False
+    db.session.commit()
+
+
+def _customer(user: User, on_clock: bool) -> Customer:
+    """The user's customer in test mode; on a test clock where that is asked for."""
+    _refuse_live_key()
+    customer = customers.of(user, "test")
+    db.session.commit()
+    if on_clock:
+        time_travel.begin(customer)
+    return customer
+
+
+def _refuse_live_key() -> None:
+    lane = gateway.of("test")
+    if lane.livemode:
+        raise LiveKey(
+            f"{lane.key_name} is a live key, so nothing is tried out with it. Set one that begins with sk_test_.",
+            money="Nobody was charged.",
+        )
+
+
+def _item(choice: Choice) -> Item:
+    """What is bought. Raises InvalidInput."""
+    if choice.kind not in KINDS:
+        raise InvalidInput("Choose a plan or credits.", errors={"kind": "not one of " + ", ".join(KINDS)})
+    if choice.card not in off_session.CARDS:
+        words = "not one of " + ", ".join(off_session.CARDS)
+        raise InvalidInput("Choose how the card behaves.", errors={"card": words})
+    if choice.kind == "credits":
+        return packages.find(choice.item, "test", field="item")
+    item = items.find(choice.item, "test", "item")
+    if item.stripe_id is None or item.interval is None:
+        raise InvalidInput("There is nothing to pay regularly.", errors={"item": "costs nothing, or is paid once"})
+    return replace(item, trial_days=choice.trial_days) if choice.trial_days else item
+
+
+def _refuse_second(customer: Customer) -> None:
+    running = [one for one in subscriptions.of_customer(customer.id) if one.tier and one.status != "incomplete"]
+    db.session.commit()
+    if running:
+        raise Conflict("A test plan runs already. Cancel it, or reset the test data, and buy again.")
+
+
+def _by_nonce(customer: Customer, nonce: str | None) -> Purchase | None:
+    if nonce is None:
+        return None
+    found = db.session.execute(
+        select(Purchase).filter_by(customer_id=customer.id, nonce=nonce)
+    ).scalar_one_or_none()
+    db.session.commit()
+    return found

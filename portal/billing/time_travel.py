@@ -1,0 +1,113 @@
+"""Time travel: a test customer's life on a test clock (https://docs.stripe.com/billing/testing/test-clocks)."""
+
+import calendar
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+
+from portal import gateway
+from portal.errors import Conflict, InvalidInput, StripeRefused
+from portal.extensions import db
+from portal.models import Customer, StripeCustomer, Subscription
+from portal.purchases import claims, clocks, customers
+
+SETTLED = timedelta(hours=2)  # Stripe finalises a renewal's invoice an hour after it made it
+RUNNING = ("active", "trialing", "past_due", "unpaid", "paused")
+
+
+def begin(customer: Customer) -> None:
+    """Let a test customer live on a clock from now on, under a new name at Stripe. Commits; again does nothing."""
+    if customer.test_clock:
+        return
+    old = update(StripeCustomer).where(StripeCustomer.customer_id == customer.id, StripeCustomer.is_current)
+    db.session.execute(old.values(is_current=False))
+    name = customers.claim(customer)
+    lane, begins = gateway.of(customer.mode), int(name.created_at.timestamp())
+    clock = claims.call(name, lambda key: lane.create_test_clock({"frozen_time": begins}, f"{key}-clock"))
+    params = customers.params(name) | {"test_clock": clock.id}
+    made = claims.call(name, lambda key: lane.create_customer(params, f"{key}-on-clock"))
+    name.stripe_id = made.id
+    clocks.put(customer.id, clock)
+    db.session.commit()
+    db.session.refresh(customer)
+    db.session.commit()
+
+
+def end(customer: Customer) -> None:
+    """Delete the customer's clock, and at Stripe everybody on it. Commits."""
+    assert customer.test_clock is not None
+    named = (customer.mode, customer.test_clock)
+    db.session.commit()
+    try:
+        gateway.of(customer.mode).delete_test_clock(customer.test_clock)
+    except StripeRefused as refused:
+        if refused.stripe_code != "resource_missing":
+            raise
+    clocks.stop(named)
+    db.session.commit()
+    db.session.refresh(customer)
+    db.session.commit()
+
+
+def advance(customer: Customer, step: str, seen: datetime) -> datetime:
+    """Let time pass until this step; what happens then comes as webhooks. Gives the clock's new time. Commits.
+
+    `seen` is the time that the page showed: of two who press at once one goes on. Raises InvalidInput, Conflict.
+    """
+    if customer.test_clock is None or customer.clock_at is None:
+        raise Conflict("This customer does not live on a test clock. Begin with a test purchase on one.")
+    if seen != customer.clock_at:
+        raise Conflict("The clock has moved since this page was opened, so nothing was done. Look again.")
+    if step not in STEPS:
+        raise InvalidInput("Choose how far.", errors={"step": "not one of " + ", ".join(STEPS)})
+    wanted = STEPS[step](customer)
+    if wanted is None or wanted <= customer.clock_at:
+        raise Conflict("There is nothing ahead to go to: a clock goes forward only.")
+    clock = _call(customer.mode, customer.test_clock, int(wanted.timestamp()))
+    clocks.apply((customer.mode, clock))
+    db.session.commit()
+    return clock.frozen_at
+
+
+def _call(mode: str, clock_id: str, to: int) -> gateway.Clock:
+    """Ask for a time that the row alone decides, so that asking twice is asking once."""
+    db.session.commit()
+    try:
+        return gateway.of(mode).advance_test_clock(clock_id, to, f"advance-{clock_id}-{to}")
+    except StripeRefused as refused:
+        words = "Stripe did not move the clock: it may still be moving, or that is too far at once."
+        raise Conflict(words) from refused
+
+
+def _after(**by: int) -> Callable[[Customer], datetime | None]:
+    return lambda customer: customer.clock_at and customer.clock_at + timedelta(**by)
+
+
+def _a_month_on(customer: Customer) -> datetime | None:
+    now = customer.clock_at
+    if now is None:
+        return None
+    year, month = (now.year + 1, 1) if now.month == 12 else (now.year, now.month + 1)
+    day = min(now.day, calendar.monthrange(year, month)[1])
+    return now.replace(year=year, month=month, day=day)
+
+
+def _next(column: str) -> Callable[[Customer], datetime | None]:
+    """The soonest such date of the customer's running subscriptions, and until what it brings is settled."""
+
+    def found(customer: Customer) -> datetime | None:
+        query = select(Subscription).filter_by(customer_id=customer.id).where(Subscription.status.in_(RUNNING))
+        dates = [getattr(one, column) for one in db.session.execute(query).scalars()]
+        ahead = [date for date in dates if date and customer.clock_at and date > customer.clock_at]
+        return min(ahead) + SETTLED if ahead else None
+
+    return found
+
+
+STEPS: dict[str, Callable[[Customer], datetime | None]] = {
+    "trial_end": _next("trial_end"),
+    "renewal": _next("current_period_end"),
+    "day": _after(days=1),
+    "month": _a_month_on,
+}

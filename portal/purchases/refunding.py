@@ -1,0 +1,123 @@
+"""Giving money back: an order for each refund, so that two at once refund once. Ledgers follow by webhook."""
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from portal import clock, gateway, money
+from portal.errors import Conflict, InvalidInput, NotFound, StripeRefused
+from portal.extensions import db
+from portal.models import Invoice, Payment, Purchase, RefundOrder
+from portal.purchases import claims
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Refundable:
+    """A payment at Stripe, and how much of it was given back already; minor units of `currency`."""
+
+    customer_id: int
+    mode: str
+    payment_intent: str
+    amount: int
+    refunded: int
+    currency: str
+
+
+def of_payment(payment: Payment) -> Refundable:
+    """What bought credits."""
+    refunded = max(payment.amount_refunded, _ordered(payment.payment_intent))
+    return Refundable(
+        payment.customer_id, payment.mode, payment.payment_intent, payment.amount, refunded, payment.currency
+    )
+
+
+def of_invoice(invoice: Invoice) -> Refundable:
+    """What paid an invoice. Asks Stripe; ends the transaction. Raises NotFound where nothing was paid."""
+    db.session.commit()
+    intent = gateway.of(invoice.mode).invoice_payment(invoice.stripe_id) if invoice.amount_paid else None
+    if intent is None:
+        raise NotFound("Nothing was paid by this invoice, so nothing can be given back.")
+    return Refundable(
+        invoice.customer_id, invoice.mode, intent, invoice.amount_paid, _ordered(intent), invoice.currency
+    )
+
+
+def of_purchase(purchase: Purchase) -> Refundable:
+    """What paid an order: its own payment, or its subscription's first invoice. Raises NotFound."""
+    payment = db.session.execute(select(Payment).filter_by(purchase_id=purchase.id)).scalars().first()
+    if payment is not None and payment.status == "succeeded":
+        return of_payment(payment)
+    query = select(Invoice).filter_by(customer_id=purchase.customer_id, subscription_id=purchase.subscription_id)
+    paid = query.where(Invoice.status == "paid", Invoice.amount_paid > 0).order_by(Invoice.id)
+    invoice = db.session.execute(paid).scalars().first() if purchase.subscription_id else None
+    if invoice is None:
+        raise NotFound("Nothing was paid for this order, so nothing can be given back.")
+    return of_invoice(invoice)
+
+
+def refund(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrder:
+    """Give so much back; `seen` is how much was refunded when the form was shown. Commits as it goes.
+
+    The same nonce again is the same refund. Raises Conflict where somebody was faster, or Stripe says no;
+    InvalidInput for more than is left; StripeUnavailable, after which the same form repeats the same call.
+    """
+    order = _by_nonce(nonce) or _claim(payment, amount, seen, nonce)
+    if order.state != "open":
+        return order
+    params = {
+        "payment_intent": order.payment_intent,
+        "amount": order.amount,
+        "metadata": {"portal_mode": order.mode, "refund_order": str(order.id)},
+    }
+    try:
+        made = claims.call(order, lambda key: gateway.of(order.mode).create_refund(params, key))
+    except StripeRefused as refused:
+        order.state = "failed"
+        db.session.commit()
+        words = "Stripe did not accept this refund: the payment may be refunded, disputed or too old."
+        raise Conflict(words, money="Nothing was given back.") from refused
+    order.state, order.stripe_id = "done", made.id
+    db.session.commit()
+    log.info("refund_ordered", payment=order.payment_intent, amount=order.amount, refund=made.id)
+    return order
+
+
+def _claim(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrder:
+    """The order's row. The index lets one in that is open; what was refunded meanwhile is said."""
+    if payment.refunded != seen:
+        raise Conflict("A part of this was refunded since the page was opened. Look again before you give more.")
+    if not 0 < amount <= payment.amount - payment.refunded or not nonce:
+        left = money.text(payment.amount - payment.refunded, payment.currency)
+        raise InvalidInput(f"At most {left} can be given back.", errors={"amount": f"at most {left}"})
+    order = RefundOrder(
+        mode=payment.mode,
+        customer_id=payment.customer_id,
+        payment_intent=payment.payment_intent,
+        amount=amount,
+        currency=payment.currency,
+        nonce=nonce,
+        created_at=clock.now(),
+    )
+    db.session.add(order)
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        raise Conflict("Somebody else is refunding this payment right now. Look again in a moment.") from None
+    return order
+
+
+def _by_nonce(nonce: str) -> RefundOrder | None:
+    found = db.session.execute(select(RefundOrder).filter_by(nonce=nonce)).scalar_one_or_none()
+    db.session.commit()
+    return found
+
+
+def _ordered(payment_intent: str) -> int:
+    """How much we have ordered back, which Stripe may not have told of yet."""
+    query = select(func.coalesce(func.sum(RefundOrder.amount), 0)).filter_by(payment_intent=payment_intent)
+    return int(db.session.execute(query.where(RefundOrder.state == "done")).scalar_one())
