@@ -6,6 +6,7 @@ from flask import Flask
 def init_app(app: Flask) -> None:
     """Register the document and the page."""
     from portal import calls
-    from portal.openapi import views
+    from portal.openapi import page, views
 
+    app.jinja_env.filters["code"] = page.code
     calls.register(app, views.blueprint)

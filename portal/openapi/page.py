@@ -1,10 +1,13 @@
 """The document laid out for the page: calls by room, each with its fields, answers, errors and an example."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from markupsafe import Markup, escape
 
 Schema = dict[str, Any]
 Definitions = dict[str, Schema]
@@ -96,13 +99,24 @@ def _fields(schema: Schema, definitions: Definitions, before: str = "") -> Itera
     for name, field in schema.get("properties", {}).items():
         label = before + name
         required = name in schema.get("required", ())
-        yield Field(label, type_of(_resolved(field, definitions)), required, field.get("description", ""))
         inner = _resolved(field, definitions)
+        yield Field(label, type_of(inner), required, _meaning(field))
         items = _resolved(inner.get("items", {}), definitions)
         if inner.get("properties"):
             yield from _fields(inner, definitions, f"{label}.")
         elif items.get("properties"):
             yield from _fields(items, definitions, f"{label}[].")
+
+
+def _meaning(field: Schema) -> str:
+    """A field's description; of one that may be null, its other side's."""
+    sides = (field, *field.get("anyOf", ()))
+    return next((side["description"] for side in sides if side.get("description")), "")
+
+
+def code(words: str) -> Markup:
+    """Words with `names` in them, as HTML."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(words))))  # noqa: S704 escaped before
 
 
 def type_of(schema: Schema) -> str:
