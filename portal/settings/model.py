@@ -17,7 +17,12 @@ DEFAULT_SECRET = "change-me: known to everyone, so for development alone"  # noq
 EXAMPLE_SECRET = "3b0e64d1f25c97a8" * 4
 EXAMPLE_KEY = "GJ7t4mGKJQ0S6nJq3mXn1y3wqXo0V5yG7h1zj0v3k1A="
 STRIPE_API = "https://api.stripe.com"
-STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://buy.stripe.com")
+STRIPE_PAGES = (
+    "https://checkout.stripe.com",
+    "https://billing.stripe.com",
+    "https://buy.stripe.com",
+    "https://invoice.stripe.com",  # a change of plan may lead on to where its payment is confirmed
+)
 CATALOGUE = Path(__file__).parent.parent / "catalogue.toml"
 PLANS = ("free", "starter", "pro", "enterprise", "beta")
 METERS = ("cpu_hour", "gpu_hour", "storage_gb_month", "api_calls", "credit")

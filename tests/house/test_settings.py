@@ -29,7 +29,8 @@ def test_with_a_stripe_key_the_portal_talks_to_stripe():
     settings = read(STRIPE_SECRET_KEY="sk_test_1")
     assert not settings.uses_sandbox
     assert settings.stripe_api_base == "https://api.stripe.com"
-    assert settings.checkout_origins[0] == "https://checkout.stripe.com"
+    pages = ("checkout", "billing", "buy", "invoice")  # the last: where a change's payment is confirmed
+    assert settings.checkout_origins == tuple(f"https://{page}.stripe.com" for page in pages)
     assert settings.secret_key_for("live") == "sk_test_1"
     assert settings.secret_key_for("test") is None
     assert settings.webhook_secrets("live") == ()
