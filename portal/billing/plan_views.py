@@ -83,8 +83,8 @@ def cancel() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _asking(form), 400
     reason, comment = form.reason.data or "", (form.comment.data or "").strip()
-    ending = cancelling.cancel(mine_or_none(), reason, comment, stripe_id=_named())
-    flash(f"Your plan is cancelled. {words.ending(ending, 'It ends')}", "positive")
+    cancelling.cancel(mine_or_none(), reason, comment, stripe_id=_named())
+    flash("Your plan is cancelled.", "positive")  # until when it is kept, the page says that follows
     return redirect(url_for("billing.overview"), 303)
 
 
