@@ -9,6 +9,7 @@ A call is written so, and is then in `/api/openapi.json` and on `/api/docs` by i
     def spend(body: Spend) -> Spent:
         \"\"\"Take credits. The first sentence is the call's title, the rest its description.\"\"\"
 
+Where something else proves who calls, note it: `calls.note(view, by=("session", "bearer"))`.
 Models, fields and docstrings are the documentation: describe a field with `Field(description=…, examples=[…])`.
 Its blueprint is registered by `calls.register`, and its path written as the contract has it: /api/v1 becomes
 API_PREFIX there.
