@@ -54,6 +54,7 @@ class PurchaseForm(FlaskForm):
             "Credits": [
                 SelectChoice(f"credits:{one.key}", f"{one.credits:,} credits, {_cost(one)}") for one in packages
             ],
+            "Usage": [SelectChoice("usage:usage", "Pay as you go")],
         }
         if not self.nonce.data:
             self.nonce.data = secrets.token_urlsafe(16)

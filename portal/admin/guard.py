@@ -7,14 +7,17 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
-from flask import Flask, flash, redirect, request, url_for
+from flask import Flask, flash, g, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from flask_wtf.csrf import generate_csrf
 
+from portal import callers, calls
 from portal.accounts import second_factor
 from portal.accounts.confirmation import recent_password_required
-from portal.errors import NotFound, PortalError
-from portal.extensions import csrf
+from portal.errors import NotFound, PortalError, Unauthorised
+from portal.extensions import csrf, db
+from portal.models import User
 
 Params = ParamSpec("Params")
 View = Callable[Params, ResponseReturnValue]
@@ -49,6 +52,36 @@ def _admit() -> ResponseReturnValue | None:
         return None
     flash("The admin pages need a second factor. Set it up once, here.", "warning")
     return redirect(url_for("security.factor"), SEE_OTHER)
+
+
+def admin_required(view: View[Params]) -> View[Params]:
+    """For JSON: an admin's access token, or session with its CSRF token in `X-CSRFToken`. Raises NotFound."""
+
+    @wraps(view)
+    def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
+        by_token = "Authorization" in request.headers
+        user = _token_s_user() if by_token else current_user.is_authenticated and current_user.user
+        if not (user and user.is_admin and second_factor.admin_ready(user)):
+            raise NotFound("There is nothing here, or it belongs to another account.")
+        if not by_token:
+            csrf.protect()
+        answer = make_response(view(*args, **kwargs))
+        if not by_token:
+            answer.headers["X-CSRFToken"] = generate_csrf()  # for the next call
+        return answer
+
+    calls.note(guarded, by=("bearer", "session"), refusals=(NotFound,))
+    return guarded
+
+
+def _token_s_user() -> User | None:
+    """Whose access token was sent; None for an API key and for what is neither."""
+    try:
+        caller = callers.authenticate(request.headers["Authorization"])
+    except Unauthorised:
+        return None
+    g.caller = caller
+    return None if caller.key_id else db.session.get(User, caller.user_id)
 
 
 def admins_only(view: View[Params]) -> View[Params]:

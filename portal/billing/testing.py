@@ -15,8 +15,12 @@ from portal.models import Customer, Purchase, StripeCustomer, User
 from portal.purchases import checkout, customers, items, off_session, standing
 from portal.purchases.checkout import Way
 from portal.purchases.items import Item
+from portal.usage import agreements
+from portal.usage import off_session as usage
 
-KINDS = ("plan", "credits")
+BUY = {"plan": plans.buy, "credits": credits.buy, "usage": usage.buy}
+PAY = {"plan": plans.pay, "credits": credits.pay, "usage": usage.pay}
+KINDS = tuple(BUY)
 MOST_TRIAL_DAYS = 90
 
 
@@ -50,14 +54,15 @@ def buy(user: User, choice: Choice) -> Purchase:
         return earlier
     if choice.kind == "plan":
         _refuse_second(customer)
-        return plans.buy(customer, item, choice.card, choice.nonce)
-    return credits.buy(customer, item, choice.card, choice.nonce)
+    return BUY[choice.kind](customer, item, choice.card, choice.nonce)
 
 
 def checkout_link(user: User, choice: Choice, *, success_url: str, cancel_url: str) -> Purchase:
     """The same as the customer would: an order with a checkout page in `session_url`. Commits as it goes."""
     customer = _customer(user, choice.on_clock)
     item = _item(choice)
+    if choice.kind == "usage":
+        return agreements.start(customer, success_url=success_url.partition("?")[0], cancel_url=cancel_url)
     if choice.kind == "plan":
         _refuse_second(customer)
     return checkout.start(customer, item, Way(success_url, cancel_url, choice.nonce))
@@ -66,8 +71,7 @@ def checkout_link(user: User, choice: Choice, *, success_url: str, cancel_url: s
 def pay_again(purchase: Purchase) -> None:
     """Repeat the calls of an order that got no answer: under the same keys, so nothing happens twice. Commits."""
     _refuse_live_key()
-    pay = plans.pay if purchase.kind == "plan" else credits.pay
-    pay(purchase)
+    PAY[purchase.kind](purchase)
 
 
 def cancel(customer: Customer, stripe_id: str) -> None:
@@ -117,10 +121,14 @@ def _refuse_live_key() -> None:
 def _item(choice: Choice) -> Item:
     """What is bought. Raises InvalidInput."""
     if choice.kind not in KINDS:
-        raise InvalidInput("Choose a plan or credits.", errors={"kind": "not one of " + ", ".join(KINDS)})
+        raise InvalidInput(
+            "Choose a plan, credits or pay as you go.", errors={"kind": "not one of " + ", ".join(KINDS)}
+        )
     if choice.card not in off_session.CARDS:
         words = "not one of " + ", ".join(off_session.CARDS)
         raise InvalidInput("Choose how the card behaves.", errors={"card": words})
+    if choice.kind == "usage":
+        return usage.item()
     if choice.kind == "credits":
         return packages.find(choice.item, "test", field="item")
     item = items.find(choice.item, "test", "item")

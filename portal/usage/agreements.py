@@ -44,8 +44,7 @@ def start(customer: Customer, *, success_url: str, cancel_url: str) -> Purchase:
 
     Raises AlreadyAgreed, and StripeUnavailable while the meters' prices are not at Stripe.
     """
-    if running(customer.id):
-        raise AlreadyAgreed("Usage is billed to your saved card.", action=("/usage", "See your usage"))
+    refuse_second(customer)
     _prices(customer.mode)
     before = select(func.count()).select_from(UsageAgreement).filter_by(customer_id=customer.id)
     nonce = f"usage:{db.session.execute(before).scalar_one()}"  # one open order for each agreement to be
@@ -83,10 +82,21 @@ def read_agreed(mode: str, session: gateway.Session) -> Agreed | None:
     if method is None:
         raise StripeUnavailable("The card is still being saved.")
     lane.set_default_method(session.customer, method)
-    agreement = _claim(customer_id, mode, session.customer)
+    return Agreed(agree(customer_id, mode, session.customer))
+
+
+def refuse_second(customer: Customer) -> None:
+    """Raise AlreadyAgreed where pay as you go is on."""
+    if running(customer.id):
+        raise AlreadyAgreed("Usage is billed to your saved card.", action=("/usage", "See your usage"))
+
+
+def agree(customer_id: int, mode: str, stripe_customer: str) -> UsageAgreement:
+    """The one agreement with its subscription at Stripe, made where there is none. Commits as it goes."""
+    agreement = _claim(customer_id, mode, stripe_customer)
     if agreement.subscription_id is None:
         _subscribe(agreement)
-    return Agreed(agreement)
+    return agreement
 
 
 def _claim(customer_id: int, mode: str, stripe_customer: str) -> UsageAgreement:

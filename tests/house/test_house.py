@@ -77,6 +77,8 @@ GET /usage · POST /api/v1/usage · GET /api/v1/usage
 POST /api/auth/stripe/checkout · POST /api/auth/stripe/portal · GET /api/auth/subscriptions
 POST /api/webhooks/stripe · POST /api/webhooks/stripe-test · POST /stripe/webhook
 POST /api/v1/billing/webhooks/stripe · POST /api/credits/webhook · POST /api/billing/stripe/webhook
+GET /admin · GET /admin/test-billing · GET /admin/events
+GET /api/admin/billing-test · POST /api/admin/billing-test
 """
 
 

@@ -25,8 +25,8 @@ def address(here: World, rule: Rule, **values: Any) -> str:
 
 
 def is_admin_s(here: World, rule: Rule) -> bool:
-    """Whether an address is one of the admin's pages: to everybody else they are not there (tests/admin)."""
-    return rule.rule.startswith(here.app.extensions["settings"].admin_path)
+    """Whether an address is the admin's: to everybody else it is not there (tests/admin)."""
+    return rule.rule.startswith((here.app.extensions["settings"].admin_path, "/api/admin/"))
 
 
 def is_exempt(here: World, rule: Rule) -> bool:
