@@ -48,7 +48,9 @@ def of(
 
 
 def _next_amount(subscription: Subscription) -> int:
-    """What is charged next, before taxes and discounts: what is scheduled by then counts."""
+    """What is charged next: with its discounts, where there are any; what is scheduled by then counts."""
+    if subscription.next_due is not None:
+        return subscription.next_due
     ends, changes = subscription.current_period_end, subscription.next_at
     if ends and changes and subscription.next_amount is not None and changes <= ends:
         return subscription.next_amount

@@ -10,6 +10,7 @@ from sqlalchemy import Row, and_, bindparam, select
 
 from portal import access, clock, gateway
 from portal.billing import telling, trials
+from portal.errors import StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Plan, StripeCustomer, Subscription
 from portal.purchases import clocks, copies, items, off_session, tickets
@@ -55,6 +56,7 @@ class Snapshot:
     past_due_since: datetime | None
     clock: gateway.Clock | None = None
     coming: Coming | None = None
+    due: int | None = None  # of the next invoice, where a discount lowers it
 
 
 def sync(mode: str, subscription_id: str) -> Subscription | None:
@@ -87,7 +89,7 @@ def read(mode: str, subscription_id: str) -> Snapshot:
         attempted = [invoice.created for invoice in lane.open_invoices(subscription_id) if invoice.attempted]
         since = min(attempted, default=None)
     test_clock = lane.test_clock(facts.test_clock) if facts.test_clock else None
-    return Snapshot(mode, number, facts, since, test_clock, _coming(lane, facts))
+    return Snapshot(mode, number, facts, since, test_clock, _coming(lane, facts), _due(lane, facts))
 
 
 def read_by_schedule(mode: str, schedule_id: str) -> Snapshot | None:
@@ -102,6 +104,18 @@ def _coming(lane: gateway.Lane, facts: gateway.Subscription) -> Coming | None:
         return None
     item = phase.items[0]
     return Coming(lane.price(item["price"]), item.get("quantity", 1), phase.starts)
+
+
+def _due(lane: gateway.Lane, facts: gateway.Subscription) -> int | None:
+    """What the next invoice asks for with its discounts: how long one lasts, Stripe alone reckons."""
+    renews = facts.status in ("active", "trialing") and facts.ends_at is None
+    if not (renews and facts.is_discounted):
+        return None
+    try:
+        return lane.preview({"subscription": facts.id}).amount_due
+    except StripeRefused as refused:  # the price before discounts is shown, and nothing else waits for it
+        log.warning("next_invoice_unknown", subscription=facts.id, code=refused.stripe_code)
+        return None
 
 
 def apply(snapshot: Snapshot) -> int | None:
@@ -154,6 +168,7 @@ def _values(snapshot: Snapshot, known: Known) -> dict[str, Any]:
         "past_due_since": _past_due_since(snapshot, known),
         "pending_until": facts.pending_until,
         **_next(snapshot),
+        "next_due": snapshot.due,
         "card_brand": card.brand if card else None,
         "card_last4": card.last4 if card else None,
         "card_exp_month": card.exp_month if card else None,

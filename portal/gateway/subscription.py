@@ -60,6 +60,7 @@ class Subscription:
     method: str | None
     card: Card | None
     test_clock: str | None
+    is_discounted: bool
 
     @property
     def is_metered(self) -> bool:
@@ -95,6 +96,7 @@ class Subscription:
             method=id_of(method),
             card=Card.read(method),
             test_clock=id_of(data.get("test_clock")),
+            is_discounted=bool(data.get("discounts")),
         )
 
 

@@ -43,6 +43,9 @@ class Subscription(ShowsCard, Base):
     next_interval: Mapped[str | None] = mapped_column(String(5))
     next_interval_count: Mapped[int | None]
     next_at: Mapped[datetime | None]
+    next_due: Mapped[int | None] = mapped_column(
+        BigInteger
+    )  # by Stripe's preview; null where no discount lowers it
     pending_until: Mapped[datetime | None]  # a change waits for its payment, and lapses then
     past_due_since: Mapped[datetime | None]  # `created` of its oldest open, attempted invoice
     started_at: Mapped[datetime]

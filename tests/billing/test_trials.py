@@ -123,6 +123,25 @@ def test_a_promotion_code_lowers_the_bill_and_the_order_is_fulfilled(
     assert [mail.context["amount"] for mail in mailed("receipt")] == [2499]
 
 
+@pytest.mark.parametrize(
+    ("percent", "duration", "first", "following"),
+    [(100, "forever", "$0.00", "$0.00"), (50, "forever", "$24.99", "$24.99"), (50, "once", "$24.99", "$49.99")],
+)
+def test_the_next_payment_is_shown_with_its_discount(
+    here: World, alice: Person, percent: int, duration: Any, first: str, following: str
+) -> None:
+    stripe, code = here.stripe().v1, f"FRIEND{percent}{duration.upper()}"
+    coupon = stripe.coupons.create({"percent_off": percent, "duration": duration}).id
+    stripe.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon}, "code": code})
+    alice.browser.choose("pro-monthly")
+    alice.browser.press("Apply", promotion_code=code)
+    alice.browser.pay()
+    here.flush()
+    alice.browser.open("/billing")
+    assert f"Next payment {following} on" in alice.browser.text
+    assert f"Paid {first}" in alice.browser.text
+
+
 def order(**facts: Any) -> Purchase:
     return Purchase(**{"amount": 4999, "currency": "usd", "params": {}, **facts})
 
