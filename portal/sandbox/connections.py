@@ -21,7 +21,7 @@ class KeptOpen(WSGIRequestHandler):
     def run_wsgi(self) -> None:
         """Answer one request."""
         environ = self.make_environ()
-        environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        environ["wsgi.input"] = io.BytesIO(self.body(environ))
         answer = self.answer(environ)
         self.send_response(answer.status_code, answer.status.partition(" ")[2])
         if answer.status_code not in BODILESS:
@@ -32,6 +32,13 @@ class KeptOpen(WSGIRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(answer.data)
         self.wfile.flush()
+
+    def body(self, environ: dict[str, Any]) -> bytes:
+        """All of the request's body, in chunks or of the length that it names."""
+        if environ.get("wsgi.input_terminated"):
+            sent: bytes = environ["wsgi.input"].read()
+            return sent
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def answer(self, environ: dict[str, Any]) -> Response:
         """What the application says; a fault that it does not handle itself is logged."""
