@@ -1,9 +1,7 @@
 """Stripe's own command line finds the sandbox convincing: `stripe trigger` succeeds and raises its event."""
 
 import os
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 
 from tests.conftest import leave_out
 from tests.sandbox.conftest import TEST_KEY, Sandbox, eventually
+from tests.support import npm
 
 PACKAGE = "@stripe/cli@1.52.0"
 TRIGGERS = [
@@ -44,27 +43,11 @@ TRIGGERS = [
 
 @pytest.fixture(scope="module")
 def stripe_cli() -> Path:
-    """The official CLI, installed by npm once and kept for the next run."""
-    kept = Path(tempfile.gettempdir()) / f"portal-tests-stripe-cli-{os.getuid()}"
-    program = kept / "node_modules" / ".bin" / "stripe"
-    if not program.exists():
-        install(kept)
-    if not program.exists():
+    """The official CLI."""
+    program = npm.program(PACKAGE, "stripe")
+    if program is None:
         leave_out("npm did not give the Stripe CLI, so its triggers were not tried on the sandbox")
     return program
-
-
-def install(kept: Path) -> None:
-    """Install beside and then rename, for another test process may be doing the same."""
-    npm = shutil.which("npm")
-    if npm is None:
-        return
-    beside = Path(tempfile.mkdtemp())
-    command = [npm, "install", "--silent", "--prefix", str(beside), PACKAGE]
-    installed = subprocess.run(command, capture_output=True, timeout=120, check=False)
-    if installed.returncode == 0:
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.move(beside, kept)
 
 
 @pytest.mark.parametrize("event", TRIGGERS)
