@@ -10,7 +10,6 @@ from portal.billing.quotes import Quote
 from portal.billing.views import PER_CUSTOMER, mine_or_none, user_key
 from portal.errors import InvalidInput
 from portal.extensions import limiter, writes
-from portal.pages import date_text
 from portal.purchases import items
 
 blueprint = Blueprint("plan", __name__, url_prefix="/billing")
@@ -130,5 +129,5 @@ def _quoted(quote: Quote, word: str, why: str = "") -> str:
 def _in_words(outcome: changing.Outcome) -> str:
     item = outcome.quote.move.item
     if not outcome.quote.move.is_now:
-        return f"Your plan changes to {item.name} on {date_text(outcome.quote.starts_at)}."
+        return "The change is planned."  # to what and when, the page says
     return f"Your plan is now {item.name}, paid by the {item.interval}."

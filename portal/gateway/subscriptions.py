@@ -81,6 +81,12 @@ class Subscriptions(Calls):
         expand = {"expand": ["payments.data.payment.payment_intent"]}
         return Invoice.read(self._ask("get", f"/v1/invoices/{quoted(invoice_id)}", expand))
 
+    def invoice_of(self, payment_intent: str) -> str | None:
+        """The id of the invoice that a payment was made for; None for other payments."""
+        payment = {"type": "payment_intent", "payment_intent": payment_intent}
+        page = self._ask("get", "/v1/invoice_payments", {"payment": payment, "limit": 1})
+        return str(page["data"][0]["invoice"]) if page["data"] else None
+
     def open_invoices(self, subscription_id: str) -> list[Invoice]:
         """A subscription's open invoices, newest first."""
         params = {"subscription": subscription_id, "status": "open", "limit": PAGE}

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk, stripe_id
@@ -24,6 +24,7 @@ class Invoice(Base):
     total: Mapped[amount]
     amount_paid: Mapped[amount]
     amount_due: Mapped[amount]
+    amount_refunded: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # by its charge's sync
     currency: Mapped[currency]
     hosted_url: Mapped[str | None] = mapped_column(Text)
     pdf_url: Mapped[str | None] = mapped_column(Text)

@@ -73,7 +73,7 @@ def test_a_downgrade_waits_for_the_renewal_and_can_be_taken_back(here: World, bo
     bob.browser.open("/billing/change?price=starter-monthly")
     assert "Due today $0.00" in bob.browser.text
     bob.browser.press("Confirm change")
-    assert "Your plan changes to Starter on" in bob.browser.text
+    assert "Your plan changes to Starter, $19.99 a month, on" in bob.browser.text
     assert "Next payment $19.99 on" in bob.browser.text
     assert tier(here) == "pro"
     here.flush()

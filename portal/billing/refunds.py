@@ -1,0 +1,61 @@
+"""What was refunded of an invoice: its payment's charge says so, the invoice itself does not."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import update
+
+from portal import gateway
+from portal.credits import reversals
+from portal.extensions import db
+from portal.models import Invoice
+from portal.purchases import tickets
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A charge's reversals, and the invoice that it paid, under a number of its own."""
+
+    mode: str
+    number: int
+    reversals: reversals.Snapshot
+    invoice: str | None  # None: it paid no invoice
+
+
+def read(mode: str, charge_id: str) -> Snapshot:
+    """Take a number and fetch; whose metadata names a purchase paid no invoice."""
+    number = tickets.take(mode, _ticket(charge_id))
+    found = reversals.read(mode, charge_id)
+    charge = found.charge
+    invoice = None
+    if charge.payment_intent and "purchase" not in charge.metadata:
+        invoice = gateway.of(mode).invoice_of(charge.payment_intent)
+    return Snapshot(mode, number, found, invoice)
+
+
+def read_by_reversal(mode: str, stripe_id: str) -> Snapshot | None:
+    """The same from a refund's or dispute's id; None where it has no charge."""
+    charge_id = gateway.of(mode).reversal(stripe_id).charge
+    return read(mode, charge_id) if charge_id else None
+
+
+def apply(snapshot: Snapshot) -> bool:
+    """Take back what was given, and write what was refunded of an invoice. False: neither is ours. Flushes."""
+    credited = reversals.apply(snapshot.reversals) is not None
+    return _write(snapshot) or credited
+
+
+def _write(snapshot: Snapshot) -> bool:
+    """False for an invoice that isn't ours, or of which nothing was heard yet."""
+    charge = snapshot.reversals.charge
+    if snapshot.invoice is None:
+        return False
+    if not tickets.use(snapshot.mode, _ticket(charge.id), snapshot.number):
+        return True
+    row = update(Invoice).filter_by(mode=snapshot.mode, stripe_id=snapshot.invoice)
+    found = db.session.execute(row.values(amount_refunded=charge.amount_refunded))
+    return bool(found.rowcount)  # type: ignore[attr-defined]
+
+
+def _ticket(charge_id: str) -> str:
+    """The charge's own numbers count the syncs of its reversals."""
+    return f"{charge_id}/invoice"

@@ -1,0 +1,41 @@
+"""Invoices that were refunded say so."""
+
+import pytest
+from sqlalchemy import select
+
+from portal.models import Invoice, StripeEvent
+from portal.webhooks import replaying
+from tests.conftest import Person
+from tests.support import events
+from tests.support.looking import one
+from tests.support.world import World
+
+
+@pytest.mark.parametrize(("part", "words"), [({"amount": 999}, "Partly refunded $9.99"), ({}, "Refunded")])
+def test_what_was_refunded_of_an_invoice_shows(here: World, bob: Person, part: dict[str, int], words: str) -> None:
+    stripe = here.stripe().v1
+    [paid] = stripe.invoice_payments.list({"invoice": one(here, select(Invoice.stripe_id))}).data
+    stripe.refunds.create({"payment_intent": str(paid.payment.payment_intent), **part})
+    here.flush()
+    bob.browser.open("/billing")
+    assert words in bob.browser.text
+    assert one(here, select(StripeEvent.state).filter_by(type="charge.refunded")) == "processed"
+
+
+def test_a_later_sync_of_the_invoice_keeps_it_and_a_refund_that_comes_first_waits(
+    here: World, alice: Person
+) -> None:
+    mark = events.newest(here)
+    alice.browser.choose("pro-monthly")
+    alice.browser.pay(follow=False)
+    raised = events.since(here, mark)
+    [intent] = [event["data"]["object"]["id"] for event in raised if event["type"] == "payment_intent.succeeded"]
+    here.stripe().v1.refunds.create({"payment_intent": intent})
+    [refunded] = [event for event in events.since(here, mark) if event["type"] == "charge.refunded"]
+    assert events.deliver(here, refunded).json()["status"] == "parked"
+    here.flush()
+    with here.app.app_context():
+        replaying.sweep()
+    for event in raised:
+        events.deliver(here, event | {"id": event["id"] + "again"})
+    assert one(here, select(Invoice.amount_refunded)) == 4999
