@@ -12,6 +12,7 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
+from portal.admin.command import group as audit_group
 from portal.adoption.command import group as customers_group
 from portal.billing import seeding
 from portal.commands import Commands
@@ -35,7 +36,16 @@ def init_app(app: Flask) -> None:
     db_group = app.cli.commands["db"]
     assert isinstance(db_group, click.Group)
     db_group.commands["downgrade"].context_settings["ignore_unknown_options"] = True
-    groups = (catalogue_group, credits_group, customers_group, events_group, links_group, usage_group, users_group)
+    groups = (
+        audit_group,
+        catalogue_group,
+        credits_group,
+        customers_group,
+        events_group,
+        links_group,
+        usage_group,
+        users_group,
+    )
     for group in groups:
         app.cli.add_command(group)
     for command in (bill_month, reconcile, seed_plans, sandbox, start, tick):

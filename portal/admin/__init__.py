@@ -7,13 +7,14 @@ from portal.settings import Settings
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Register the pages where the settings say; to anyone but admins and support there is nothing there."""
-    from portal import calls
-    from portal.admin import api, event_views, filters, guard, overview, testing_views
+    from portal import calls, jobs
+    from portal.admin import api, audit_views, event_views, filters, guard, overview, sealing, testing_views
     from portal.extensions import csrf
 
     guard.init_app(app, settings.admin_path)
     filters.init_app(app)
-    for room in (overview.blueprint, testing_views.blueprint, event_views.blueprint):
+    for room in (overview.blueprint, testing_views.blueprint, event_views.blueprint, audit_views.blueprint):
         csrf.exempt(room)  # the guard checks the token, after it has checked who asks
         app.register_blueprint(room, url_prefix=settings.admin_path)
     calls.register(app, api.blueprint)
+    jobs.chores["audit seals"] = sealing.run

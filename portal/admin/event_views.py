@@ -10,6 +10,7 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import Length
 
 from portal import audit, clock, gateway
+from portal.admin.paging import before
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db, limiter
 from portal.forms import PeriodForm
@@ -55,28 +56,19 @@ def index() -> ResponseReturnValue:
     """The newest events first, narrowed as asked."""
     form = FilterForm(request.args)
     right = form.validate()
-    events, onward = reading.page(form.wanted(), _before()) if right else ([], None)
+    events, onward = reading.page(form.wanted(), before()) if right else ([], None)
     html = render_template(
         "admin/events.html",
         form=form,
         types=sorted(HANDLERS),
         events=events,
         chosen=form.chosen() if right else {},
-        before=_before(),
+        before=before(),
         onward=onward,
         vitals=vitals.read(),
         days=DAYS,
     )
     return html, 200 if right else 400
-
-
-def _before() -> int | None:
-    """The id that a page begins below. Raises InvalidInput for what is no number."""
-    given = request.args.get("before", "")
-    if given and not (given.isascii() and given.isdigit() and len(given) < 19):
-        words = "This page of the list does not exist."
-        raise InvalidInput(words, errors={"before": words}, action=(url_for(".index"), "See the newest"))
-    return int(given) if given else None
 
 
 @blueprint.get("/events/<int:event_id>")

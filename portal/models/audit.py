@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.models.base import Base, BigId, one_of, pk
 
 BY_AN_EVENT = text("event_id IS NOT NULL")
+ABOUT_A_USER = text("user_id IS NOT NULL")
 
 
 class AuditEntry(Base):
@@ -21,6 +22,7 @@ class AuditEntry(Base):
         Index(None, "actor_id", "id"),
         Index(None, "action", "id"),
         Index(None, "at", "id"),
+        Index("ix_audit_entries_user", "user_id", "id", sqlite_where=ABOUT_A_USER, postgresql_where=ABOUT_A_USER),
         Index("ix_audit_entries_event", "event_id", sqlite_where=BY_AN_EVENT, postgresql_where=BY_AN_EVENT),
     )
 
@@ -46,6 +48,7 @@ class AuditSeal(Base):
     """A hash over all entries since the seal before it, and over that seal: what is changed later does not fit."""
 
     __tablename__ = "audit_seals"
+    __table_args__ = (Index("uq_audit_seals_first_id", "first_id", unique=True),)
 
     id: Mapped[pk]
     first_id: Mapped[int] = mapped_column(BigId)  # of the entries that it covers

@@ -66,7 +66,7 @@ def test_readyz_says_no_until_the_schema_is_there(bare: Flask) -> None:
         db.engine.dispose()
 
 
-@pytest.mark.parametrize("table", ["credit_entries", "audit_entries"])
+@pytest.mark.parametrize("table", ["credit_entries", "audit_entries", "audit_seals"])
 def test_the_triggers_of_what_only_grows_are_there_at_head(bare: Flask, table: str) -> None:
     with bare.app_context():
         upgrade()

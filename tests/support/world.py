@@ -20,7 +20,7 @@ from portal.extensions import db
 from portal.models import Base
 from tests.support import servers
 
-APPEND_ONLY = ("credit_entries", "audit_entries")
+APPEND_ONLY = ("credit_entries", "audit_entries", "audit_seals")
 FIRST = "rows of the catalogue"
 
 

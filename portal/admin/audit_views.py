@@ -1,0 +1,73 @@
+"""The audit log's page, and all of it as CSV."""
+
+from flask import Blueprint, Response, render_template, request, stream_with_context
+from flask.typing import ResponseReturnValue
+from wtforms import SearchField, SelectField, StringField
+from wtforms.fields import SelectChoice
+from wtforms.validators import Length
+
+from portal import clock
+from portal.admin import audit_log
+from portal.admin.audit_log import Filter
+from portal.admin.paging import before
+from portal.extensions import limiter
+from portal.forms import PeriodForm
+
+blueprint = Blueprint("admin_audit", __name__)
+
+WORDS = {"user": "People", "key": "API keys", "stripe": "Stripe", "command": "The command line", "clock": "Time"}
+ACTORS = [SelectChoice("", "Everybody"), *(SelectChoice(actor, WORDS[actor]) for actor in audit_log.ACTORS)]
+
+
+class FilterForm(PeriodForm):
+    """What of the log is asked for."""
+
+    action = StringField("Action", [Length(max=60)])
+    actor = SelectField("Who", choices=ACTORS, default="")
+    by = SearchField("By", [Length(max=254)])
+    about = SearchField("On whom", [Length(max=254)])
+
+    def wanted(self) -> Filter:
+        """The same as the log takes it."""
+        since, until = self.period()
+        return Filter(
+            action=(self.action.data or "").strip(),
+            actor=self.actor.data or "",
+            by=(self.by.data or "").strip(),
+            about=(self.about.data or "").strip(),
+            since=since,
+            until=until,
+        )
+
+
+@blueprint.get("/audit")
+def index() -> ResponseReturnValue:
+    """The newest entries first, narrowed as asked."""
+    form = FilterForm(request.args)
+    right = form.validate()
+    entries, onward = audit_log.page(form.wanted(), before()) if right else ([], None)
+    html = render_template(
+        "admin/audit.html",
+        form=form,
+        entries=entries,
+        names=audit_log.names(entries),
+        chosen=form.chosen() if right else {},
+        before=before(),
+        onward=onward,
+    )
+    return html, 200 if right else 400
+
+
+@blueprint.get("/audit.csv")
+@limiter.limit("10/minute")
+def export() -> ResponseReturnValue:
+    """Everything that the filter lets through."""
+    form = FilterForm(request.args)
+    if not form.validate():
+        return index()
+    name = f"audit-{clock.now():%Y-%m-%d}.csv"
+    return Response(
+        stream_with_context(audit_log.csv_lines(form.wanted())),
+        mimetype="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

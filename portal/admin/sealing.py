@@ -1,0 +1,89 @@
+"""Seals of the audit log: a hash over all entries since the last seal, and over that seal, so that changes show.
+
+Writers never wait for it: a seal is made afterwards, of entries so old that no transaction can still add to them.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy import Row, func, select
+
+from portal import clock
+from portal.extensions import db, insert
+from portal.models import AuditEntry, AuditSeal, Base
+
+log = structlog.get_logger()
+
+SETTLED = timedelta(minutes=2)  # longer than any transaction lives
+EVERY = timedelta(hours=1)
+BATCH = 1000
+ENTRIES = Base.metadata.tables["audit_entries"]
+
+
+def seal(now: datetime | None = None, settled: timedelta = SETTLED) -> AuditSeal | None:
+    """Seal what has settled since the last seal; None where nothing has. Commits; of two at once one seals."""
+    last = _last()
+    until = clock.now(now) - settled
+    newest = select(func.max(AuditEntry.id)).where(AuditEntry.at <= until)
+    last_id = db.session.execute(newest).scalar_one()
+    first_id = last.last_id + 1 if last else 1
+    if last_id is None or last_id < first_id:
+        db.session.commit()
+        return None
+    digest, entries = _digest(last.digest if last else "", first_id, last_id)
+    row = {"first_id": first_id, "last_id": last_id, "entries": entries, "digest": digest}
+    statement = insert(AuditSeal).values(sealed_at=clock.now(now), **row).on_conflict_do_nothing()
+    db.session.execute(statement)
+    db.session.commit()
+    # Also where the database's owner has no say: who rewrites the table cannot rewrite the logs.
+    log.info("audit_sealed", first=first_id, last=last_id, entries=entries, digest=digest)
+    return _last()
+
+
+def run() -> int:
+    """The tick's chore: a seal an hour; gives how many entries it covers."""
+    last = _last()
+    db.session.commit()
+    if last is not None and clock.now() - last.sealed_at < EVERY:
+        return 0
+    made = seal()
+    return made.entries if made else 0
+
+
+def verify() -> Iterator[str]:
+    """What does not fit, a line each: entries that were changed or are missing, seals that are. Reads only."""
+    before, expected = "", 1
+    for one in db.session.execute(select(AuditSeal).order_by(AuditSeal.id)).scalars():
+        if one.first_id != expected:
+            yield f"seal {one.id} begins with entry {one.first_id}, not {expected}: a seal before it is missing"
+        digest, entries = _digest(before, one.first_id, one.last_id)
+        span = f"entries {one.first_id} to {one.last_id}"
+        if entries != one.entries:
+            yield f"{span}: there are {entries}, and {one.entries} were sealed"
+        elif digest != one.digest:
+            yield f"{span}: one of them, or the seal before, was changed since they were sealed"
+        before, expected = one.digest, one.last_id + 1
+
+
+def _last() -> AuditSeal | None:
+    query = select(AuditSeal).order_by(AuditSeal.id.desc()).limit(1)
+    return db.session.execute(query).scalar_one_or_none()
+
+
+def _digest(before: str, first_id: int, last_id: int) -> tuple[str, int]:
+    """The hash over a seal's digest and the entries in this span, and how many these are."""
+    summed, entries = hashlib.sha256(before.encode()), 0
+    query = select(ENTRIES).where(ENTRIES.c.id.between(first_id, last_id)).order_by(ENTRIES.c.id)
+    for row in db.session.execute(query, execution_options={"yield_per": BATCH}):
+        summed.update(_canonical(row))
+        entries += 1
+    return summed.hexdigest(), entries
+
+
+def _canonical(row: Row[Any]) -> bytes:
+    """A row as bytes that are the same on every database."""
+    return orjson.dumps(dict(row._mapping), option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z) + b"\n"

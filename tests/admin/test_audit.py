@@ -1,0 +1,99 @@
+"""The audit log: found by anything, carried away as CSV, and sealed so that changed and missing entries show."""
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from portal import audit, clock
+from portal.admin import sealing
+from portal.extensions import db
+from tests.conftest import Person
+from tests.support.browsing import Browser
+from tests.support.world import World, changes_allowed
+
+NOW = timedelta(0)
+
+
+def write(count: int) -> None:
+    for number in range(count):
+        audit.record("key.made", subject=str(number), after={"scopes": ["read"], "number": number})
+    db.session.commit()
+
+
+def tamper(statement: str, table: str = "audit_entries") -> None:
+    with changes_allowed(table):
+        db.session.execute(text(statement))
+    db.session.commit()
+
+
+def test_seals_follow_each_other_and_hold_while_nothing_changes(app: Flask) -> None:
+    assert sealing.seal(settled=NOW) is None
+    for entries in (3, 2):
+        write(entries)
+        made = sealing.seal(settled=NOW)
+        assert made is not None
+        assert made.entries == entries
+    assert list(sealing.verify()) == []
+    write(1)
+    assert sealing.seal() is None  # too young
+    assert sealing.seal(now=clock.now() + timedelta(minutes=3)) is not None
+
+
+FORGERIES: dict[str, Callable[[], None]] = {
+    "changed": lambda: tamper("UPDATE audit_entries SET subject = 'x' WHERE subject = '1'"),
+    "missing": lambda: tamper("DELETE FROM audit_entries WHERE subject = '1'"),
+    "a seal gone": lambda: tamper("DELETE FROM audit_seals WHERE first_id = 1", "audit_seals"),
+    "a seal changed": lambda: tamper(f"UPDATE audit_seals SET digest = '{'0' * 64}'", "audit_seals"),
+}
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())
+def test_what_is_changed_or_gone_is_found(here: World, app: Flask, forge: Callable[[], None]) -> None:
+    write(3)
+    sealing.seal(settled=NOW)
+    write(2)
+    sealing.seal(settled=NOW)
+    forge()
+    db.session.remove()
+    result = here.app.test_cli_runner().invoke(args=["audit", "verify"])
+    assert result.exit_code == 1, result.output
+
+
+def test_the_commands_and_the_chore_seal_an_hour_at_a_time(here: World, app: Flask) -> None:
+    run = here.app.test_cli_runner().invoke
+    assert "Nothing to seal" in run(args=["audit", "seal"]).output
+    write(3)
+    sealing.seal(settled=NOW)
+    assert sealing.run() == 0
+    assert "as it was written" in run(args=["audit", "verify"]).output
+
+
+def test_the_page_is_narrowed_by_everything_that_an_entry_has(here: World, admin: Browser, bob: Person) -> None:
+    bob.browser.open("/keys")
+    bob.browser.press("Create key", name="Website")
+    here.app.test_cli_runner().invoke(args=["events", "list"])
+    wanted = {
+        "": True,
+        "action=key": True,
+        "action=key.never": False,
+        "actor=stripe": False,
+        f"by={bob.email}&action=key": True,
+        "by=nobody@example.com": False,
+        f"about={bob.email}&action=key": True,
+        "about=ada@example.com&action=key": False,
+        f"since={clock.now() + timedelta(days=2):%Y-%m-%d}": False,
+        f"since={clock.now() - timedelta(days=1):%Y-%m-%d}&action=key": True,
+        f"until={clock.now() - timedelta(days=2):%Y-%m-%d}": False,
+    }
+    for query, expected in wanted.items():
+        admin.open(f"/admin/audit?{query}")
+        assert ("Key made" in admin.text) == expected, query
+    assert admin.open("/admin/audit?since=x").status_code == 400
+    lines = list(csv.DictReader(io.StringIO(admin.open("/admin/audit.csv?action=key").text)))
+    assert {line["action"] for line in lines} == {"key.made"}
+    assert all(line["at"].endswith("Z") for line in lines)
