@@ -15,7 +15,7 @@ from portal.models import Customer, Invoice, Purchase, StripeEvent, Subscription
 from tests.conftest import Person
 from tests.support import events
 from tests.support.events import Json
-from tests.support.world import World
+from tests.support.world import World, eventually
 
 THREADS = 8
 
@@ -151,8 +151,12 @@ def test_stripe_s_own_retries_end_well(here: World, bought: dict[str, Json]) -> 
     here.fail(next=0)
     here.deliveries(hold=False)
     here.flush()
+    eventually(lambda: _states(here) == {"processed", "ignored"})  # the last retry may still be handled
+
+
+def _states(here: World) -> set[str]:
     with here.app.app_context():
-        assert set(db.session.execute(select(StripeEvent.state)).scalars()) == {"processed", "ignored"}
+        return set(db.session.execute(select(StripeEvent.state)).scalars())
 
 
 def test_a_failure_never_covers_a_success(here: World, bought: dict[str, Json]) -> None:
