@@ -69,7 +69,8 @@ BY_KEY_ALONE = {"session_id"}  # asked with an API key; tests/credits asks with 
 CONTRACT = """
 GET / · GET /pricing · GET /signup · POST /signup · GET /login · POST /login · POST /logout
 GET /password/forgot · POST /password/forgot · GET /password/reset/t · POST /password/reset/t · GET /verify/t
-POST /billing/checkout · GET /billing/success · GET /billing · GET /keys · POST /keys · GET /account
+POST /billing/checkout · GET /billing/success · GET /billing · GET /billing/change · POST /billing/change
+GET /billing/cancel · POST /billing/cancel · POST /billing/resume-plan · GET /keys · POST /keys · GET /account
 GET /healthz · GET /readyz · GET /v1/receipt · GET /api/v1/entitlements
 POST /api/v1/billing/checkout · GET /api/v1/billing/subscription · POST /api/v1/billing/portal
 POST /api/v1/billing/cancel · POST /api/auth/token · POST /api/auth/refresh · GET /api/openapi.json · GET /api/docs
