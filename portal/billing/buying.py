@@ -59,7 +59,8 @@ def refuse_second(customer: Customer) -> None:
     """
     running = [one for one in subscriptions.of_customer(customer.id) if one.tier and one.status != "incomplete"]
     if running:
-        url = mail.external("billing.overview")
+        pays = any(one.status in ("active", "trialing") for one in running)
+        url = mail.external("plan.choose" if pays else "billing.overview")
         raise AlreadySubscribed(
             "You have a plan already. Change it, or pay what is open, instead of buying a second one.",
             money="You were not charged.",

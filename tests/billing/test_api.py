@@ -100,7 +100,7 @@ def test_whoever_is_subscribed_is_told_where_to_change(here: World, bob: Person)
     bob.browser.press("Create key", name="server")
     key = browsing.key_in(bob.browser.page.text)
     told = problem(call(here, key, "/api/auth/stripe/checkout", {"price_id": "starter-monthly"}), 409)
-    assert told["change_url"] == f"{here.base}/billing"
+    assert told["change_url"] == f"{here.base}/billing/change"
 
 
 BAD_BODIES = [

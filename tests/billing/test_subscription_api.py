@@ -61,7 +61,7 @@ def test_a_plan_is_bought_seen_and_cancelled(here: World, alice: Person, bearer:
     assert now["entitlements"]["streaming"] is True
 
     told = problem(call(here, secret, f"{PREFIX}/checkout", {"plan_name": "starter"}), 409)
-    assert told["change_url"] == f"{here.base}/billing"
+    assert told["change_url"] == f"{here.base}/billing/change"
 
     why = {"reason": "too_expensive", "comment": "Too much for now."}
     ended = call(here, secret, f"{PREFIX}/cancel", why).json()
