@@ -75,6 +75,7 @@ def of(
         suspended=customer.suspended_at is not None,
         now=clock.now(now or customer.clock_at),
         grace=_grace(),
+        extended=customer.grace_until,
         owned=[tier for tier in db.session.execute(once).scalars() if tier],
     )
 
@@ -86,15 +87,17 @@ def decide(
     suspended: bool,
     now: datetime,
     grace: timedelta,
+    extended: datetime | None = None,
     owned: Sequence[str] = (),
 ) -> Access:
     """The same without a database: of several subscriptions the highest plan counts, then the best status.
 
-    `owned` are tiers that were paid once and do not end; a subscription to a higher one outranks them.
+    `extended` is until when an admin lets an unpaid plan stay at least. `owned` are tiers that were paid once and
+    do not end; a subscription to a higher one outranks them.
     """
     by_tier = {plan.tier: plan for plan in plans}
     positions = {plan.tier: plan.position for plan in plans}
-    granting = [one for one in subscriptions if one.tier and grants(one, now, grace)]
+    granting = [one for one in subscriptions if one.tier and grants(one, now, _longer(one, grace, extended))]
     best = max(granting, key=lambda one: _rank(one, by_tier), default=None)
     tier, status = (best.tier, best.status) if best and best.tier else (FREE, FREE)
     kept = max(owned, key=lambda one: positions.get(one, -1), default=None)
@@ -106,7 +109,7 @@ def decide(
         plan_name=plan.name if plan else tier.capitalize(),
         status="suspended" if suspended else status,
         entitlements=plan.entitlements if plan else {},
-        until=_until(best, grace) if best else None,
+        until=_until(best, _longer(best, grace, extended)) if best else None,
         subscription=best,
     )
 
@@ -115,8 +118,9 @@ def deciding(
     subscriptions: Sequence[Subscription], plans: Sequence[Plan], customer: Customer
 ) -> Subscription | None:
     """Which of the customer's subscriptions counts; None where none gives access now."""
-    now = clock.now(customer.clock_at)
-    return decide(subscriptions, plans, suspended=False, now=now, grace=_grace()).subscription
+    now, extended = clock.now(customer.clock_at), customer.grace_until
+    found = decide(subscriptions, plans, suspended=False, now=now, grace=_grace(), extended=extended)
+    return found.subscription
 
 
 def grants(subscription: Subscription, now: datetime, grace: timedelta) -> bool:
@@ -124,6 +128,16 @@ def grants(subscription: Subscription, now: datetime, grace: timedelta) -> bool:
     if subscription.status == "past_due":
         return subscription.past_due_since is None or now < subscription.past_due_since + grace
     return subscription.status in GRANTING
+
+
+def grace_of(subscription: Subscription, customer: Customer) -> timedelta:
+    """How long a failed payment leaves this subscription's plan; an admin may have given longer."""
+    return _longer(subscription, _grace(), customer.grace_until)
+
+
+def _longer(subscription: Subscription, grace: timedelta, extended: datetime | None) -> timedelta:
+    since = subscription.past_due_since
+    return max(grace, extended - since) if extended and since else grace
 
 
 def _rank(subscription: Subscription, plans: dict[str, Plan]) -> tuple[int, int]:

@@ -8,13 +8,23 @@ from portal.settings import Settings
 def init_app(app: Flask, settings: Settings) -> None:
     """Register the pages where the settings say; to anyone but admins and support there is nothing there."""
     from portal import calls, jobs
-    from portal.admin import api, audit_views, event_views, filters, guard, overview, sealing, testing_views
+    from portal.admin import (
+        api,
+        audit_views,
+        customer_views,
+        event_views,
+        filters,
+        guard,
+        overview,
+        sealing,
+        testing_views,
+    )
     from portal.extensions import csrf
 
     guard.init_app(app, settings.admin_path)
     filters.init_app(app)
-    for room in (overview.blueprint, testing_views.blueprint, event_views.blueprint, audit_views.blueprint):
-        csrf.exempt(room)  # the guard checks the token, after it has checked who asks
-        app.register_blueprint(room, url_prefix=settings.admin_path)
+    for room in (overview, customer_views, testing_views, event_views, audit_views):
+        csrf.exempt(room.blueprint)  # the guard checks the token, after it has checked who asks
+        app.register_blueprint(room.blueprint, url_prefix=settings.admin_path)
     calls.register(app, api.blueprint)
     jobs.chores["audit seals"] = sealing.run

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Flask
 
+from portal import money
 from portal.admin import dashboard
 from portal.logs import mask
 from portal.pages import datetime_text
@@ -24,4 +25,9 @@ def fact(value: Any) -> str:
 
 def init_app(app: Flask) -> None:
     """Register them."""
-    app.jinja_env.filters.update(dashboard=dashboard.url, fact=fact, mask=lambda text: masking.mail(mask(text)))
+    app.jinja_env.filters.update(
+        dashboard=dashboard.url,
+        fact=fact,
+        mask=lambda text: masking.mail(mask(text)),
+        plain_money=lambda amount, currency: str(money.major(amount, currency)),  # as a form takes it
+    )

@@ -4,13 +4,14 @@ import secrets
 from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, HiddenField, SearchField, SelectField
+from wtforms import BooleanField, HiddenField, IntegerField, SearchField, SelectField, StringField
 from wtforms.fields import SelectChoice
-from wtforms.validators import Length
+from wtforms.validators import InputRequired, Length, NumberRange
 
 from portal import money
 from portal.billing.testing import Choice
 from portal.credits.packages import Offer
+from portal.forms import Date
 from portal.models import Plan, Price
 
 CARDS = {
@@ -22,6 +23,8 @@ CARDS = {
 }
 TRIALS = {0: "None", 7: "7 days", 14: "14 days", 30: "30 days"}
 LONGEST = 255
+MOST = 10**9
+MODES = [SelectChoice("live", "Live"), SelectChoice("test", "Test")]
 
 
 class SearchForm(FlaskForm):
@@ -63,6 +66,32 @@ class PurchaseForm(FlaskForm):
         """The same as the verb takes it."""
         kind, _, item = (self.item.data or "").partition(":")
         return Choice(kind, item, self.card.data, self.trial.data, self.on_clock.data, self.nonce.data or None)
+
+
+class GrantForm(FlaskForm):
+    """Credits that are given, and until when they are good."""
+
+    mode = SelectField(
+        "Mode", choices=[SelectChoice("live", "Live"), SelectChoice("test", "Test")], default="live"
+    )
+    credits = IntegerField("Credits", [InputRequired("How many?"), NumberRange(1, MOST, "From 1 to a billion.")])
+    expires = Date("Good until", [InputRequired("Until when?")])
+    note = StringField("Note", [Length(max=255)])
+    nonce = HiddenField(validators=[Length(max=64)])
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not self.nonce.data:
+            self.nonce.data = secrets.token_urlsafe(16)
+
+
+class GraceForm(FlaskForm):
+    """Until when an unpaid plan stays."""
+
+    grace_mode = SelectField(
+        "Mode", choices=[SelectChoice("live", "Live"), SelectChoice("test", "Test")], default="live"
+    )
+    until = Date("Stays until", [InputRequired("Until when?")])
 
 
 def _cost(sold: Price | Offer) -> str:

@@ -1,14 +1,61 @@
-"""The admin's first page."""
+"""The admin's first page: how much there is of everything, in each mode."""
+
+from dataclasses import dataclass, field
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
+from sqlalchemy import func, select
 
+from portal import gateway
+from portal.extensions import db
+from portal.models import CreditEntry, Customer, Subscription
 from portal.webhooks import vitals
 
 blueprint = Blueprint("admin", __name__)
 
 
+@dataclass
+class Counts:
+    """One mode in numbers; credits are whole ones."""
+
+    customers: int = 0
+    credits_left: int = 0
+    credits_sold: int = 0
+    credits_spent: int = 0
+    subscriptions: dict[str, int] = field(default_factory=dict)  # by status
+
+
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """How things stand."""
-    return render_template("admin/overview.html", vitals=vitals.read())
+    return render_template("admin/overview.html", modes=counts(), vitals=vitals.read())
+
+
+def counts() -> dict[str, Counts]:
+    """Each mode in numbers. Three statements, none of which reads what was spent: that is by the million."""
+    found = {mode: Counts() for mode in gateway.MODES}
+    customers = select(Customer.mode, func.count(), func.sum(Customer.credit_balance)).group_by(Customer.mode)
+    for mode, number, left in db.session.execute(customers):
+        found[mode].customers, found[mode].credits_left = number, int(left)
+    running = select(Subscription.mode, Subscription.status, func.count())
+    for mode, status, number in db.session.execute(running.group_by(Subscription.mode, Subscription.status)):
+        found[mode].subscriptions[status] = number
+    _count_credits(found)
+    return found
+
+
+def _count_credits(found: dict[str, Counts]) -> None:
+    """What came and is not left was spent: every entry but the spends, less the balances."""
+    given = (
+        select(Customer.mode, CreditEntry.reason, func.sum(CreditEntry.amount))
+        .join(Customer, Customer.id == CreditEntry.customer_id)
+        .where(CreditEntry.reason != "spend")
+        .group_by(Customer.mode, CreditEntry.reason)
+    )
+    came = dict.fromkeys(found, 0)
+    for mode, reason, amount in db.session.execute(given):
+        came[mode] += int(amount)
+        if reason == "purchase":
+            found[mode].credits_sold = int(amount)
+    for mode, one in found.items():
+        one.credits_spent = came[mode] - one.credits_left

@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Row, and_, select
 
-from portal import clock, mail
+from portal import access, clock, mail
 from portal.billing import words
 from portal.extensions import db
 from portal.models import Customer, Invoice, Plan, Subscription
-from portal.settings import current_settings
 
 LAST_DAY = timedelta(days=1)
 
@@ -22,12 +21,11 @@ Owed = Row[Subscription, Invoice, Customer]
 
 def run() -> int:
     """The tick's chore: the mail that is due to each whose payment failed; gives how many. Commits."""
-    grace = timedelta(days=current_settings().grace_days)
-    due = {_key(owed, grace): owed for owed in _owing()}
+    due = {_key(owed): owed for owed in _owing()}
     unsaid = mail.unsaid(due)
     plans = {plan.tier: plan for plan in db.session.execute(select(Plan)).scalars()} if unsaid else {}
     for key in unsaid:
-        _mail(key, due[key], grace, plans)
+        _mail(key, due[key], plans)
     db.session.commit()
     return len(unsaid)
 
@@ -56,14 +54,15 @@ def _owing() -> Sequence[Owed]:
     return db.session.execute(query).all()
 
 
-def _key(owed: Owed, grace: timedelta) -> str:
-    _, invoice, customer = owed
+def _key(owed: Owed) -> str:
+    subscription, invoice, customer = owed
+    grace = access.grace_of(subscription, customer)
     return f"payment-failed:{invoice.stripe_id}:{stage(invoice.created_at, grace, clock.now(customer.clock_at))}"
 
 
-def _mail(key: str, owed: Owed, grace: timedelta, plans: dict[str, Plan]) -> None:
+def _mail(key: str, owed: Owed, plans: dict[str, Plan]) -> None:
     subscription, invoice, customer = owed
-    until, now = invoice.created_at + grace, clock.now(customer.clock_at)
+    until, now = invoice.created_at + access.grace_of(subscription, customer), clock.now(customer.clock_at)
     again = invoice.next_attempt_at
     mail.tell(
         customer,

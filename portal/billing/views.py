@@ -1,7 +1,5 @@
 """Pricing, checkout, and the billing page."""
 
-from datetime import timedelta
-
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
@@ -98,7 +96,9 @@ def overview() -> ResponseReturnValue:
     mine = access.of(customer, plans=all_plans, subscriptions=everything)
     newest = invoices.latest(customer.id) if customer else []
     now = clock.now(customer.clock_at if customer else None)
-    described = [overviews.of(one, newest, all_plans, grace(), now) for one in everything]
+    described = [
+        overviews.of(one, newest, all_plans, access.grace_of(one, customer), now) for one in everything if customer
+    ]
     shown = next((one for one in described if one.row is mine.subscription), next(iter(described), None))
     return render_template(
         "billing/overview.html",
@@ -137,8 +137,3 @@ def _payer_of(customer: Customer, subscription_id: str) -> str | None:
 def mine_or_none() -> Customer | None:
     """The signed-in user's live customer; None for strangers, and before the first purchase or key."""
     return customers.find(current_user.user) if current_user.is_authenticated else None
-
-
-def grace() -> timedelta:
-    """How long a failed payment leaves the plan."""
-    return timedelta(days=current_settings().grace_days)

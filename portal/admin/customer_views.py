@@ -1,0 +1,230 @@
+"""Customers: finding them, seeing everything of them in both modes, and acting on it."""
+
+import secrets
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import access, audit, clock, gateway, money
+from portal.accounts import sessions
+from portal.admin import customers, people
+from portal.admin.forms import GraceForm, GrantForm, SearchForm
+from portal.admin.guard import SEE_OTHER, sensitive
+from portal.admin.paging import LONGEST_ID, before
+from portal.billing import resyncing
+from portal.credits import grants
+from portal.errors import Conflict, InvalidInput, NotFound
+from portal.extensions import db, limiter
+from portal.keys import minting
+from portal.models import ApiKey, Customer, Invoice, Payment, User
+from portal.purchases import customers as at_stripe
+from portal.purchases import refunding
+from portal.purchases.refunding import Refundable
+from portal.usage import suspension
+
+blueprint = Blueprint("admin_customers", __name__)
+
+
+@blueprint.get("/customers")
+def index() -> ResponseReturnValue:
+    """Users, the newest first, or those that fit."""
+    form = SearchForm(request.args)
+    found, onward = people.page(form.q.data or "", before()) if form.validate() else ([], None)
+    words = form.q.data or ""
+    return render_template(
+        "admin/customers.html",
+        form=form,
+        users=found,
+        onward=onward,
+        before=before(),
+        chosen={"q": words} if words else {},
+    )
+
+
+@blueprint.get("/customers/<int:user_id>")
+def show(user_id: int) -> ResponseReturnValue:
+    """Everything about one user, in both modes."""
+    return _page(people.by_id(user_id))
+
+
+@blueprint.post("/customers/<int:user_id>/credits")
+@sensitive
+def grant(user_id: int) -> ResponseReturnValue:
+    """Give credits until a day; the same form twice gives them once."""
+    user, form = people.by_id(user_id), GrantForm()
+    if not form.validate_on_submit():
+        return _page(user, grant=form), 400
+    until = datetime.combine(form.expires.data + timedelta(days=1), time(), UTC)
+    customer = at_stripe.of(user, form.mode.data)
+    try:
+        given = grants.give(
+            customer.id, form.credits.data, until, f"admin:{form.nonce.data}", form.note.data or ""
+        )
+    except InvalidInput as refused:
+        db.session.rollback()
+        form.credits.errors = [refused.detail]
+        return _page(user, grant=form), 400
+    facts = {"credits": given.amount, "expires": until.isoformat()}
+    audit.record(
+        "credits.granted", customer_id=customer.id, subject=str(given.id), after=facts, key=f"grant:{given.id}"
+    )
+    db.session.commit()
+    flash(f"{given.amount:,} credits were given.", "success")
+    return _back(user_id)
+
+
+@blueprint.post("/customers/<int:user_id>/grace")
+@sensitive
+def extend_grace(user_id: int) -> ResponseReturnValue:
+    """Let an unpaid plan stay until a day, at least."""
+    user, form = people.by_id(user_id), GraceForm()
+    if not form.validate_on_submit():
+        return _page(user, grace=form), 400
+    customer = _customer(user, form.grace_mode.data)
+    until = datetime.combine(form.until.data + timedelta(days=1), time(), UTC)
+    was, customer.grace_until = customer.grace_until, until
+    access.changed(customer.id)
+    facts: dict[str, Any] = {"before": {"until": was and was.isoformat()}, "after": {"until": until.isoformat()}}
+    audit.record("grace.extended", customer_id=customer.id, **facts)
+    db.session.commit()
+    flash("The plan stays until the end of that day, paid or not.", "success")
+    return _back(user_id)
+
+
+@blueprint.post("/customers/<int:user_id>/suspend")
+@sensitive
+def suspend(user_id: int) -> ResponseReturnValue:
+    """Let keys answer 402 until an admin lifts it."""
+    customer = _customer(people.by_id(user_id), request.form.get("mode", ""))
+    if not suspension.suspend(customer.id, "admin", f"user {user_id}"):
+        raise Conflict("This customer is suspended already.")
+    db.session.commit()
+    flash("The customer is suspended: keys answer 402.", "success")
+    return _back(user_id)
+
+
+@blueprint.post("/customers/<int:user_id>/reactivate")
+@sensitive
+def reactivate(user_id: int) -> ResponseReturnValue:
+    """Lift a suspension, whatever it was for."""
+    customer = _customer(people.by_id(user_id), request.form.get("mode", ""))
+    if not suspension.reactivate(customer.id, *suspension.REASONS, about=f"user {user_id}"):
+        raise Conflict("This customer is not suspended.")
+    db.session.commit()
+    flash("The customer can go on.", "success")
+    return _back(user_id)
+
+
+@blueprint.post("/customers/<int:user_id>/keys/<int:key_id>/revoke")
+@sensitive
+def revoke(user_id: int, key_id: int) -> ResponseReturnValue:
+    """End a key at once."""
+    key = db.session.get(ApiKey, key_id)
+    if key is None or key.customer.user_id != user_id:
+        raise NotFound("There is no such key.")
+    minting.revoke(key)
+    db.session.commit()
+    flash(f"The key {key.prefix}… is revoked.", "success")
+    return _back(user_id)
+
+
+@blueprint.post("/customers/<int:user_id>/resync")
+@limiter.limit("20/minute")
+def resync(user_id: int) -> ResponseReturnValue:
+    """Bring everything to where Stripe is."""
+    customer = _customer(people.by_id(user_id), request.form.get("mode", ""))
+    audit.record("customer.resynced", customer_id=customer.id)
+    db.session.commit()
+    done = resyncing.resync(customer)
+    flash(f"{done} objects were read from Stripe; what differed is as Stripe has it now.", "success")
+    return _back(user_id)
+
+
+@blueprint.post("/customers/<int:user_id>/refund")
+@sensitive
+def refund(user_id: int) -> ResponseReturnValue:
+    """Give a payment back, whole or in part. The ledger follows by webhook."""
+    payment = _refundable(people.by_id(user_id))
+    amount = _amount(request.form.get("amount", ""), payment)
+    facts = {"amount": amount, "currency": payment.currency}
+    audit.record("payment.refunded", customer_id=payment.customer_id, subject=payment.payment_intent, after=facts)
+    db.session.commit()
+    refunding.refund(payment, amount, _seen(), request.form.get("nonce", ""))
+    flash(
+        f"{money.text(amount, payment.currency)} go back. The ledger follows when Stripe tells of it.", "success"
+    )
+    return _back(user_id)
+
+
+@blueprint.get("/customers/<int:user_id>/refund")
+@sensitive
+def confirm_refund(user_id: int) -> ResponseReturnValue:
+    """Ask how much of a payment goes back."""
+    user = people.by_id(user_id)
+    payment = _refundable(user)
+    return render_template(
+        "admin/refund.html",
+        user=user,
+        payment=payment,
+        left=payment.amount - payment.refunded,
+        fields={name: request.args[name] for name in ("payment", "invoice") if name in request.args},
+        nonce=secrets.token_urlsafe(16),
+        mode=payment.mode,
+    )
+
+
+def _refundable(user: User) -> Refundable:
+    """The payment that the address names, by its own row or its invoice's. Raises NotFound for anybody else's."""
+    payment, invoice = _number(request.values.get("payment", "")), _number(request.values.get("invoice", ""))
+    row: Payment | Invoice | None = None
+    if payment is not None:
+        row = db.session.get(Payment, payment)
+    elif invoice is not None:
+        row = db.session.get(Invoice, invoice)
+    if row is None or db.session.get_one(Customer, row.customer_id).user_id != user.id:
+        raise NotFound("There is no such payment.")
+    return refunding.of_payment(row) if isinstance(row, Payment) else refunding.of_invoice(row)
+
+
+def _amount(words: str, payment: Refundable) -> int:
+    try:
+        return money.parse(words, payment.currency)
+    except ValueError:
+        raise InvalidInput("Enter an amount such as 12.50.", errors={"amount": "no amount"}) from None
+
+
+def _seen() -> int:
+    """How much was refunded when the form was shown; a form without it fits nothing."""
+    seen = _number(request.form.get("seen", ""))
+    return -1 if seen is None else seen
+
+
+def _number(given: str) -> int | None:
+    return int(given) if given.isascii() and given.isdigit() and len(given) <= LONGEST_ID else None
+
+
+def _customer(user: User, mode: str) -> Customer:
+    """The user's customer in this mode. Raises NotFound where there is none."""
+    found = at_stripe.find(user, mode) if mode in gateway.MODES else None
+    if found is None:
+        raise NotFound("This user has nothing in that mode.")
+    return found
+
+
+def _back(user_id: int) -> ResponseReturnValue:
+    return redirect(url_for(".show", user_id=user_id), SEE_OTHER)
+
+
+def _page(user: User, **forms: Any) -> str:
+    shown = {"grant": GrantForm(formdata=None), "grace": GraceForm(formdata=None)} | forms
+    return render_template(
+        "admin/customer.html",
+        user=user,
+        sides=customers.sides(user),
+        may_act=current_user.is_admin and sessions.recent_password(current_user.session),
+        now=clock.now(),
+        **shown,
+    )

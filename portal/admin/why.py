@@ -1,0 +1,67 @@
+"""Why a customer may use what they may: the answer, and each reason for and against, by the rules of access."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from portal import access, clock
+from portal.access import Access
+from portal.models import Customer, Subscription
+from portal.pages import date_text, datetime_text
+from portal.settings import current_settings
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One rule, and whether it lets the customer in. `about` is the object at Stripe that it is about, if any."""
+
+    allows: bool
+    words: str
+    about: str | None = None
+
+
+def of(customer: Customer, mine: Access, subscriptions: list[Subscription]) -> list[Reason]:
+    """Every reason, the deciding one first."""
+    reasons = [_of_subscription(one, customer) for one in subscriptions]
+    deciding = mine.subscription and mine.subscription.stripe_id
+    reasons.sort(key=lambda reason: reason.about != deciding)
+    if customer.suspended_at:
+        words = f"Suspended since {datetime_text(customer.suspended_at)}: keys answer 402, whatever was bought."
+        reasons.insert(0, Reason(False, words))
+    if mine.subscription is None:
+        reasons.append(_without(mine))
+    if customer.clock_at:
+        reasons.append(Reason(True, f"Their time is a test clock's: {datetime_text(customer.clock_at)}."))
+    if customer.credit_balance < 0:
+        owed = f"{-customer.credit_balance:,} credits are owed: spending answers 402 until a purchase pays them."
+        reasons.append(Reason(False, owed))
+    return reasons
+
+
+def _without(mine: Access) -> Reason:
+    if mine.tier == access.FREE:
+        return Reason(False, "No subscription gives access now, so the free plan's entitlements hold.")
+    return Reason(True, f"{mine.plan_name} was paid once, and does not end.")
+
+
+def _of_subscription(one: Subscription, customer: Customer) -> Reason:
+    now, grace = clock.now(customer.clock_at), access.grace_of(one, customer)
+    plan = (one.tier or "pay as you go").capitalize()
+    if one.tier is None:
+        return Reason(True, "Pay as you go: it gives no tier of its own.", one.stripe_id)
+    allows = access.grants(one, now, grace)
+    return Reason(allows, f"{plan} is {one.status.replace('_', ' ')}{_because(one, grace, allows)}", one.stripe_id)
+
+
+def _because(one: Subscription, grace: timedelta, allows: bool) -> str:
+    if one.status == "past_due" and one.past_due_since:
+        until = date_text(one.past_due_since + grace)
+        longer = " (an admin gave longer)" if grace > timedelta(days=current_settings().grace_days) else ""
+        kept = "keeps" if allows else "kept"
+        return f" since {date_text(one.past_due_since)}: the grace period {kept} it until {until}{longer}."
+    if one.ended_at:
+        return f": it ended on {date_text(one.ended_at)}."
+    if one.cancel_at:
+        return f", and ends on {date_text(one.cancel_at)}."
+    if allows and one.current_period_end:
+        return f", paid until {date_text(one.current_period_end)}."
+    return ", which gives no access." if not allows else "."

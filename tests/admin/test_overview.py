@@ -1,0 +1,28 @@
+"""The overview's numbers, in each mode."""
+
+from portal.admin import overview
+from portal.credits import ledger
+from portal.extensions import db
+from tests.conftest import Person
+from tests.support.books import a_customer
+from tests.support.browsing import Browser
+from tests.support.looking import counted
+from tests.support.world import World
+
+
+def test_it_counts_each_mode_apart(here: World, admin: Browser, bob: Person) -> None:
+    with here.app.app_context():
+        mine, tried = a_customer("bob"), a_customer("bob", "test")
+        for customer_id, credits in ((mine, 500), (tried, 70)):
+            ledger.post(customer_id, credits, "purchase", "a")
+            ledger.post(customer_id, 30, "grant", "a")
+            ledger.spend(customer_id, 20, "work")
+        db.session.commit()
+        live, test = (overview.counts()[mode] for mode in ("live", "test"))
+    assert (live.customers, live.credits_sold, live.credits_spent, live.credits_left) == (1, 500, 20, 510)
+    assert (test.customers, test.credits_sold, test.credits_spent, test.credits_left) == (1, 70, 20, 80)
+    assert (live.subscriptions, test.subscriptions) == ({"active": 1}, {})
+    with counted(here) as statements:
+        admin.open("/admin")
+    assert len(statements) <= 6, statements
+    assert "Credits sold 500" in admin.text
