@@ -5,6 +5,7 @@ from datetime import datetime
 from statistics import quantiles
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from portal.extensions import db
 from portal.models import StripeEvent
@@ -25,11 +26,12 @@ class Vitals:
 
 
 def read() -> Vitals:
-    """The health of the inbox as it is now. Two statements."""
-    row = StripeEvent
-    facts = select(row.state, row.attempts, row.failures, row.duplicates, row.received_at, row.finished_at)
-    newest = db.session.execute(facts.order_by(row.id.desc()).limit(NEWEST)).all()
-    oldest = db.session.execute(select(func.min(row.received_at)).where(row.state.in_(OPEN))).scalar_one()
+    """The health of the inbox as it is now. One statement."""
+    row = aliased(StripeEvent)
+    oldest = select(func.min(StripeEvent.received_at)).where(StripeEvent.state.in_(OPEN)).scalar_subquery()
+    facts = (row.state, row.attempts, row.failures, row.duplicates, row.received_at, row.finished_at)
+    query = select(*facts, oldest.label("oldest_open")).order_by(row.id.desc()).limit(NEWEST)
+    newest = db.session.execute(query).all()
     deliveries = sum(one.attempts + one.duplicates for one in newest)
     failures = sum(one.failures for one in newest)
     return Vitals(
@@ -43,7 +45,7 @@ def read() -> Vitals:
             ]
         ),
         duplicates=sum(one.duplicates for one in newest),
-        oldest_open=oldest,
+        oldest_open=newest[0].oldest_open if newest else None,
     )
 
 
