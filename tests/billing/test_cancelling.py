@@ -51,7 +51,7 @@ def test_a_cancelled_plan_is_resumed_with_one_click(here: World, bob: Person) ->
     assert not at_stripe(here).cancel_at_period_end
     here.flush()
     with here.app.app_context():
-        told = db.session.execute(select(AuditEntry.action, AuditEntry.actor)).all()
+        told = db.session.execute(select(AuditEntry.action, AuditEntry.actor).order_by(AuditEntry.id)).all()
     actions = [action for action, _actor in told if action.startswith("subscription.")]
     assert actions == ["subscription.activated", "subscription.cancelled", "subscription.resumed"]
     assert ("subscription.cancelled", "user") in told

@@ -40,8 +40,9 @@ def pressing(button: str, reach: Reach, **values: str) -> Reach:
 
     def reached(page: Page, scene: Scene) -> None:
         reach(page, scene)
+        form = page.locator("form").filter(has=page.get_by_role("button", name=button, exact=True)).first
         for label, value in values.items():
-            page.get_by_label(label).fill(value)
+            form.get_by_label(label).fill(value)
         hands.press(page, button)
 
     return reached
@@ -222,6 +223,7 @@ def portal_refuses(page: Page, scene: Scene) -> None:
 
 
 def invoice(page: Page, scene: Scene) -> None:
+    scene.here.flush()
     page.goto(scene.url("/billing"))
     page.get_by_role("link", name="View invoice").first.click()
 

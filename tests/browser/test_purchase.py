@@ -155,7 +155,7 @@ def test_two_parallel_posts_of_one_form_make_one_order(here: World, browse: Brow
         order = db.session.execute(select(Purchase)).scalar_one()
         db.session.remove()
     sessions = here.stripe().v1.checkout.sessions.list({"status": "open"}).data
-    mine = [one.id for one in sessions if one.metadata and one.metadata["purchase"] == order.number]
+    mine = [one.id for one in sessions if one.metadata.to_dict().get("purchase") == order.number]
     assert mine == [order.session_id]
 
 
