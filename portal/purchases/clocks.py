@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, update
+from sqlalchemy import ColumnElement, and_, update
 
 from portal import gateway
 from portal.extensions import db
@@ -37,6 +37,8 @@ def _living_on(mode: str, clock_id: str) -> ColumnElement[bool]:
 
 def _set(who: ColumnElement[bool], clock_id: str | None, at: datetime | None) -> None:
     """In the same statement what was cached of their access is made stale: it depends on the time."""
-    behind = or_(Customer.test_clock.is_distinct_from(clock_id), Customer.clock_at < at)
+    behind = Customer.test_clock.is_distinct_from(clock_id)
+    if at is not None:
+        behind |= Customer.clock_at < at
     values = {"test_clock": clock_id, "clock_at": at, "access_version": Customer.access_version + 1}
     db.session.execute(update(Customer).where(who, behind).values(values))

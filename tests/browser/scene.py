@@ -65,7 +65,7 @@ class Scene:
 
 
 def prepared(here: World) -> Scene:
-    """An empty world, then alice and bob."""
+    """An empty world, then alice and bob, and who works here."""
     here.calm()
     with here.app.app_context():
         empty(here.app)
@@ -74,6 +74,8 @@ def prepared(here: World) -> Scene:
     scene = Scene(here)
     scene.people["alice"] = person(here, "alice")
     scene.people["bob"] = person(here, "bob")
+    scene.people["ada"] = person(here, "ada", role="admin")
+    scene.people["sue"] = person(here, "sue", role="support")
     settle(scene.people["bob"])
     here.flush()
     return scene

@@ -1,10 +1,20 @@
 """Every page of the portal, room by room. A room's new places are added here, and so are checked and pictured."""
 
-from tests.browser import account_places, credit_places, key_places, places, plan_places, time_places, usage_places
+from tests.browser import (
+    account_places,
+    admin_places,
+    credit_places,
+    key_places,
+    places,
+    plan_places,
+    time_places,
+    usage_places,
+)
 
 PORTAL = [
     *places.PORTAL,
     *account_places.PORTAL,
+    *admin_places.PORTAL,
     *credit_places.PORTAL,
     *key_places.PORTAL,
     *plan_places.PORTAL,
