@@ -16,7 +16,7 @@ check: .venv/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/djlint templates --check --lint --quiet
+	@$(BIN)/djlint templates --check --lint
 	@$(BIN)/python .ci/audit.py
 
 # CPU time against floors of our own; PEERS=all installs the peers too and measures them.

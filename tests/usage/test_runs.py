@@ -160,8 +160,7 @@ def test_usage_that_is_reported_while_a_run_begins_is_on_one_bill(here: World, a
     assert app.test_cli_runner().invoke(args=["usage", "check"]).exit_code == 0
 
 
-# A thousand take 20 s of an idle machine's two cores, most of it the sandbox's; MANY=1000 has them all.
-MANY = int(os.environ.get("MANY", "150"))
+MANY = 1000  # 20 s of two idle cores, most of it the sandbox's
 
 
 @pytest.mark.sqlite_only
