@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import or_, select
@@ -11,7 +12,17 @@ from portal.extensions import db
 from portal.models import AuditEntry, CreditEntry, Invoice, Payment, Purchase, Reversal, StripeEvent, Subscription
 from portal.webhooks import reading
 
+OUR_OWN = "test_"  # what the admin pressed; the chain tells what came of it
 Row = TypeVar("Row", CreditEntry, Invoice, Payment, Reversal)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happened, and what it changed. Without an event it was read at once, before one came."""
+
+    at: datetime
+    event: StripeEvent | None
+    changes: list[AuditEntry]
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,7 @@ class Chain:
     reversals: list[Reversal]
     entries: list[CreditEntry]
     events: list[StripeEvent]
-    effects: dict[str, list[AuditEntry]]
+    steps: list[Step]
 
     @property
     def state(self) -> str:
@@ -53,7 +64,8 @@ def of(number: str) -> Chain:
     invoices = _rows(Invoice, subscription_id=purchase.subscription_id, **owner) if subscription else []
     payments = _rows(Payment, purchase_id=purchase.id)
     reversals = [row for payment in payments for row in _rows(Reversal, payment_id=payment.id)]
-    events = _events(purchase, _ids(purchase, invoices, payments, reversals))
+    ids = _ids(purchase, invoices, payments, reversals)
+    events = _events(purchase, ids)
     return Chain(
         purchase=purchase,
         subscription=subscription,
@@ -62,8 +74,19 @@ def of(number: str) -> Chain:
         reversals=reversals,
         entries=_rows(CreditEntry, purchase_id=purchase.id, customer_id=purchase.customer_id),
         events=events,
-        effects=reading.effects([event.event_id for event in events]),
+        steps=_steps(purchase, ids, events),
     )
+
+
+def _steps(purchase: Purchase, ids: list[str], events: list[StripeEvent]) -> list[Step]:
+    """Events, and changes that no event brought, in the order of time."""
+    effects = reading.effects([event.event_id for event in events])
+    query = select(AuditEntry).filter_by(customer_id=purchase.customer_id, event_id=None)
+    about = query.where(AuditEntry.subject.in_([purchase.number, *ids]), ~AuditEntry.action.startswith(OUR_OWN))
+    changes = db.session.execute(about.order_by(AuditEntry.id)).scalars()
+    steps = [Step(entry.at, None, [entry]) for entry in changes]
+    steps += [Step(event.received_at, event, effects.get(event.event_id, [])) for event in events]
+    return sorted(steps, key=lambda step: step.at)
 
 
 def _rows(model: type[Row], **which: object) -> list[Row]:
