@@ -150,7 +150,7 @@ def refund(user_id: int) -> ResponseReturnValue:
     payment = _refundable(people.by_id(user_id))
     amount = _amount(request.form.get("amount", ""), payment)
     facts = {"amount": amount, "currency": payment.currency}
-    audit.record("payment.refunded", customer_id=payment.customer_id, subject=payment.payment_intent, after=facts)
+    audit.record("refund.asked", customer_id=payment.customer_id, subject=payment.payment_intent, after=facts)
     db.session.commit()
     refunding.refund(payment, amount, _seen(), request.form.get("nonce", ""))
     flash(

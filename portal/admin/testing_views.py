@@ -130,7 +130,7 @@ def refund(number: str) -> ResponseReturnValue:
     """Give the whole of a test payment back."""
     found = chain.of(number)
     payment = refunding.of_purchase(found.purchase)
-    _note("test_purchase.refunded", found.purchase)
+    _note("test_purchase.refund_asked", found.purchase)
     db.session.commit()
     refunding.refund(payment, payment.amount - payment.refunded, payment.refunded, request.form.get("nonce", ""))
     flash("The refund is ordered; the ledger follows by webhook.", "success")
@@ -154,7 +154,7 @@ def reset(user_id: int) -> ResponseReturnValue:
 def advance(user_id: int) -> ResponseReturnValue:
     """Let time pass on the user's test clock."""
     customer, step = _customer(user_id), request.form.get("step", "")
-    audit.record("test_clock.advanced", customer_id=customer.id, after={"step": step})
+    audit.record("test_clock.advance_asked", customer_id=customer.id, after={"step": step})
     db.session.commit()
     reached = time_travel.advance(customer, step, _moment(request.form.get("seen", "")))
     flash(

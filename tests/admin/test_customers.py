@@ -209,7 +209,7 @@ def test_an_invoice_is_refunded_and_more_than_was_paid_is_not(here: World, admin
     admin.open(admin.link("Refund"))
     admin.press("Refund")
     assert "$49.99 go back." in admin.text
-    assert "payment.refunded" in actions(here)
+    assert "refund.asked" in actions(here)
     assert admin.open(f"{page}/refund?payment=99999").status_code == 404
 
 
