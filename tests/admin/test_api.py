@@ -1,5 +1,6 @@
 """`/api/admin/billing-test`: by an admin's session or access token, and for anyone else not there."""
 
+import pytest
 from flask.testing import FlaskClient
 
 from portal.extensions import db
@@ -9,6 +10,7 @@ from tests.conftest import PASSWORD, Person
 from tests.support.browsing import Browser
 from tests.support.world import World
 
+pytestmark = pytest.mark.sqlite_only
 PATH = "/api/admin/billing-test"
 
 

@@ -28,6 +28,7 @@ from tests.support.browsing import Browser
 from tests.support.looking import counted
 from tests.support.world import World
 
+once = pytest.mark.sqlite_only  # what does not depend on the database
 SOON = f"{clock.now() + timedelta(days=30):%Y-%m-%d}"
 
 
@@ -107,6 +108,7 @@ def test_credits_are_given_once_whoever_presses_twice(here: World, admin: Browse
     assert bobs(here).credit_balance == 500
 
 
+@once
 def test_grace_is_extended_and_the_customer_reads_so(here: World, admin: Browser, page: str, bob: Person) -> None:
     with here.app.app_context():
         past = {"status": "past_due", "past_due_since": clock.now() - timedelta(days=20)}
@@ -121,6 +123,7 @@ def test_grace_is_extended_and_the_customer_reads_so(here: World, admin: Browser
     assert "grace.extended" in actions(here)
 
 
+@once
 def test_a_suspended_key_answers_402_until_an_admin_lifts_it(
     here: World, admin: Browser, page: str, bob: Person
 ) -> None:
@@ -136,6 +139,7 @@ def test_a_suspended_key_answers_402_until_an_admin_lifts_it(
     assert bob.browser.receipt(key).status_code == 200
 
 
+@once
 def test_a_key_is_revoked_and_another_user_s_is_not_found(
     here: World, admin: Browser, page: str, bob: Person, alice: Person
 ) -> None:
@@ -149,6 +153,7 @@ def test_a_key_is_revoked_and_another_user_s_is_not_found(
     assert bob.browser.receipt(key).status_code == 401
 
 
+@once
 def test_a_resync_brings_back_what_was_lost(here: World, admin: Browser, page: str) -> None:
     with here.app.app_context():
         for table in (Subscription.__table__, Invoice.__table__):
@@ -199,6 +204,7 @@ def test_two_admins_who_refund_at_once_refund_once(here: World, admin: Browser, 
     assert "since the page was opened" in late.text
 
 
+@once
 def test_an_invoice_is_refunded_and_more_than_was_paid_is_not(here: World, admin: Browser, page: str) -> None:
     admin.open(admin.link("Refund"))
     assert admin.press("Refund", amount="50.00").status_code == 400
@@ -213,6 +219,7 @@ def test_an_invoice_is_refunded_and_more_than_was_paid_is_not(here: World, admin
     assert admin.open(f"{page}/refund?payment=99999").status_code == 404
 
 
+@once
 def test_without_a_recent_password_nothing_moves(here: World, admin: Browser, page: str) -> None:
     let_the_password_be_old(here)
     fields = admin.form("Suspend").fields
@@ -227,6 +234,7 @@ def test_without_a_recent_password_nothing_moves(here: World, admin: Browser, pa
     assert "Give credits" in admin.text
 
 
+@once
 def test_support_sees_and_moves_nothing(here: World, support: Browser, page: str, bob: Person) -> None:
     support.open(page)
     assert "Suspend" not in {button for form in support.forms() for button in form.buttons}
@@ -236,6 +244,7 @@ def test_support_sees_and_moves_nothing(here: World, support: Browser, page: str
     assert support.press("Resync from Stripe").status_code == 200
 
 
+@once
 def test_a_user_who_vanished_meanwhile_is_said_so(here: World, admin: Browser, page: str) -> None:
     fields = admin.form("Suspend").fields
     for path in ("suspend", "credits", "resync"):

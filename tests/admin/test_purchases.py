@@ -13,6 +13,8 @@ from tests.support import events
 from tests.support.browsing import Browser
 from tests.support.world import World
 
+once = pytest.mark.sqlite_only  # what does not depend on the database
+
 
 def live() -> dict[str, list[dict[str, Any]]]:
     """Everything that is of live mode: rows that say so, and those of live customers."""
@@ -58,6 +60,7 @@ PLANS = {
 }
 
 
+@once
 @pytest.mark.parametrize("card", PLANS)
 def test_a_plan_is_bought_for_anybody_with_a_card_of_each_kind(
     here: World, admin: Browser, bob: Person, card: str
@@ -80,6 +83,7 @@ def test_a_plan_is_bought_for_anybody_with_a_card_of_each_kind(
     assert "TEST MODE: no real charges" in admin.text
 
 
+@once
 @pytest.mark.parametrize("card", ["success", "decline", "requires_auth", "fails_later"])
 def test_credits_are_bought_for_anybody_with_a_card_of_each_kind(
     here: World, admin: Browser, bob: Person, card: str
@@ -109,6 +113,7 @@ def test_the_same_form_sent_twice_buys_once(here: World, admin: Browser, bob: Pe
     assert the_customer(here).credit_balance == 5500
 
 
+@once
 def test_as_the_customer_would_by_checkout(here: World, admin: Browser, bob: Person) -> None:
     admin.open(f"/admin/test-billing/{bob.user_id}")
     form = admin.form("Create test purchase")
@@ -121,6 +126,7 @@ def test_as_the_customer_would_by_checkout(here: World, admin: Browser, bob: Per
     assert the_customer(here).credit_balance == 1000
 
 
+@once
 def test_refund_dispute_cancel_and_reset(here: World, admin: Browser, bob: Person) -> None:
     here.flush()  # what Bob's own purchase brought about in turn
     with here.app.app_context():
@@ -168,6 +174,7 @@ def test_two_refunds_of_one_payment_at_once_give_back_once(here: World, admin: B
         assert list(db.session.execute(refunds).scalars()) == [-5500]
 
 
+@once
 def test_a_test_event_is_answered_by_our_own_endpoint(here: World, admin: Browser, bob: Person) -> None:
     buy(admin, bob.user_id, "plan:pro-monthly")
     here.flush()
@@ -181,6 +188,7 @@ def test_a_test_event_is_answered_by_our_own_endpoint(here: World, admin: Browse
     assert admin.page.status_code == 400
 
 
+@once
 def test_a_live_key_in_the_test_lane_is_refused_by_name(
     here: World, admin: Browser, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +199,7 @@ def test_a_live_key_in_the_test_lane_is_refused_by_name(
     assert "STRIPE_TEST_SECRET_KEY is a live key" in admin.text
 
 
+@once
 def test_support_looks_and_buys_nothing(here: World, support: Browser, bob: Person) -> None:
     support.open(f"/admin/test-billing/{bob.user_id}")
     assert (
@@ -198,6 +207,7 @@ def test_support_looks_and_buys_nothing(here: World, support: Browser, bob: Pers
     )
 
 
+@once
 def test_a_user_who_is_gone_and_bad_choices_are_refused(here: World, admin: Browser, bob: Person) -> None:
     assert admin.open("/admin/test-billing/999999").status_code == 404
     admin.open(f"/admin/test-billing/{bob.user_id}")
@@ -206,6 +216,7 @@ def test_a_user_who_is_gone_and_bad_choices_are_refused(here: World, admin: Brow
     assert admin.open("/admin/test-billing/purchases/PO-NOTHING").status_code == 404
 
 
+@once
 def test_an_order_without_an_answer_is_paid_once(here: World, admin: Browser, bob: Person) -> None:
     admin.open(f"/admin/test-billing/{bob.user_id}")
     here.fail(next=2, path="/v1/payment_intents", after=True, status=200)

@@ -11,6 +11,8 @@ from tests.conftest import Person
 from tests.support.browsing import Browser
 from tests.support.world import World
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def on_the_clock(here: World) -> Customer:
     with here.app.app_context():
