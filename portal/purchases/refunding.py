@@ -17,22 +17,26 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Refundable:
-    """A payment at Stripe, and how much of it was given back already; minor units of `currency`."""
+    """A payment at Stripe, and how much of it was given back already; minor units of `currency`.
+
+    `ordered` is the part that was ordered here, which Stripe may not have told of yet.
+    """
 
     customer_id: int
     mode: str
     payment_intent: str
     amount: int
     refunded: int
+    ordered: int
     currency: str
 
 
 def of_payment(payment: Payment) -> Refundable:
     """What bought credits."""
-    refunded = max(payment.amount_refunded, _ordered(payment.payment_intent))
-    return Refundable(
-        payment.customer_id, payment.mode, payment.payment_intent, payment.amount, refunded, payment.currency
-    )
+    ordered = _ordered(payment.payment_intent)
+    refunded = max(payment.amount_refunded, ordered)
+    facts = (payment.customer_id, payment.mode, payment.payment_intent, payment.amount)
+    return Refundable(*facts, refunded, ordered, payment.currency)
 
 
 def of_invoice(invoice: Invoice) -> Refundable:
@@ -41,9 +45,9 @@ def of_invoice(invoice: Invoice) -> Refundable:
     intent = gateway.of(invoice.mode).invoice_payment(invoice.stripe_id) if invoice.amount_paid else None
     if intent is None:
         raise NotFound("Nothing was paid by this invoice, so nothing can be given back.")
-    return Refundable(
-        invoice.customer_id, invoice.mode, intent, invoice.amount_paid, _ordered(intent), invoice.currency
-    )
+    ordered = _ordered(intent)
+    facts = (invoice.customer_id, invoice.mode, intent, invoice.amount_paid)
+    return Refundable(*facts, ordered, ordered, invoice.currency)
 
 
 def of_purchase(purchase: Purchase) -> Refundable:
@@ -87,9 +91,12 @@ def refund(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrd
 
 
 def _claim(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrder:
-    """The order's row. The index lets one in that is open; what was refunded meanwhile is said."""
+    """The order's row. The index lets one in that is open; what was refunded meanwhile is said.
+
+    What was ordered is read again once the row is in: nobody else can order now, and who was faster has ended.
+    """
     if payment.refunded != seen:
-        raise Conflict("A part of this was refunded since the page was opened. Look again before you give more.")
+        raise _changed()
     if not 0 < amount <= payment.amount - payment.refunded or not nonce:
         left = money.text(payment.amount - payment.refunded, payment.currency)
         raise InvalidInput(f"At most {left} can be given back.", errors={"amount": f"at most {left}"})
@@ -104,11 +111,19 @@ def _claim(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrd
     )
     db.session.add(order)
     try:
-        db.session.commit()
+        db.session.flush()
     except IntegrityError:
         db.session.rollback()
         raise Conflict("Somebody else is refunding this payment right now. Look again in a moment.") from None
+    if _ordered(payment.payment_intent) != payment.ordered:
+        db.session.rollback()
+        raise _changed()
+    db.session.commit()
     return order
+
+
+def _changed() -> Conflict:
+    return Conflict("A part of this was refunded since the page was opened. Look again before you give more.")
 
 
 def _by_nonce(nonce: str) -> RefundOrder | None:
