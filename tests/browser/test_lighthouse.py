@@ -27,6 +27,7 @@ def lighthouse() -> Path:
     return program
 
 
+@pytest.mark.timeout(300)  # npm may have to fetch it first
 def test_the_pages_people_pay_through_are_judged_well(lighthouse: Path, bob: Person, tmp_path: Path) -> None:
     headers = tmp_path / "headers.json"
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in bob.browser.http.cookies)

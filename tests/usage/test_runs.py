@@ -164,6 +164,7 @@ MANY = 1000  # 20 s of two idle cores, most of it the sandbox's
 
 
 @pytest.mark.sqlite_only
+@pytest.mark.timeout(300)
 def test_very_many_customers_with_four_meters_each(here: World, app: Flask) -> None:
     many = range(1, MANY + 1)
     now = clock.now()
