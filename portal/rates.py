@@ -8,6 +8,9 @@ import math
 import time
 from functools import cache
 
+from flask import request
+from flask_limiter import RouteLimit
+from flask_login import current_user
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
@@ -31,6 +34,15 @@ def count(limit: str, key: str) -> None:
         lambda: limiter.limiter.get_window_stats(item, key), lambda: _alone.get_window_stats(item, key)
     )
     raise TooManyRequests(retry_after=max(1, math.ceil(stats.reset_time - time.time())))
+
+
+def per_person(limit: str) -> RouteLimit:
+    """For views of pages: so often for each signed-in person, and for each address of strangers."""
+    return limiter.limit(limit, key_func=_person)
+
+
+def _person() -> str:
+    return f"user:{current_user.id}" if current_user.is_authenticated else f"address:{request.remote_addr}"
 
 
 @cache

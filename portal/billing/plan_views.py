@@ -7,10 +7,11 @@ from flask_login import login_required
 from portal.billing import cancelling, changing, quotes, words
 from portal.billing.forms import CancelForm, ChangeForm
 from portal.billing.quotes import Quote
-from portal.billing.views import PER_CUSTOMER, mine_or_none, user_key
+from portal.billing.views import PER_CUSTOMER, mine_or_none
 from portal.errors import InvalidInput
-from portal.extensions import limiter, writes
+from portal.extensions import writes
 from portal.purchases import items
+from portal.rates import per_person
 
 blueprint = Blueprint("plan", __name__, url_prefix="/billing")
 
@@ -18,7 +19,7 @@ blueprint = Blueprint("plan", __name__, url_prefix="/billing")
 @blueprint.get("/change")
 @writes
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def choose() -> ResponseReturnValue:
     """The other plans with what each costs today; with `price` one of them with all that it means."""
     word = request.args.get("price", "").strip()
@@ -37,7 +38,7 @@ def choose() -> ResponseReturnValue:
 
 @blueprint.post("/change")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def change() -> ResponseReturnValue:
     """Do what was shown; where it costs something else by now, show that instead."""
     form = ChangeForm()
@@ -58,7 +59,7 @@ def change() -> ResponseReturnValue:
 
 @blueprint.post("/keep-plan")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def keep() -> ResponseReturnValue:
     """Drop the change that waits for the next renewal."""
     changing.keep(mine_or_none(), stripe_id=_named())
@@ -75,7 +76,7 @@ def ask_to_cancel() -> ResponseReturnValue:
 
 @blueprint.post("/cancel")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def cancel() -> ResponseReturnValue:
     """End the plan at the end of what is paid."""
     form = CancelForm()
@@ -89,7 +90,7 @@ def cancel() -> ResponseReturnValue:
 
 @blueprint.post("/resume-plan")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def resume() -> ResponseReturnValue:
     """Keep a plan whose end is scheduled."""
     cancelling.resume(mine_or_none(), stripe_id=_named())

@@ -11,6 +11,7 @@ from portal.errors import InvalidInput
 from portal.extensions import db, limiter, writes
 from portal.models import Customer, Plan
 from portal.purchases import customers, items
+from portal.rates import per_person
 from portal.settings import current_settings
 
 blueprint = Blueprint("billing", __name__)
@@ -20,11 +21,6 @@ CHOICE_IN_WORDS = "purchase_words"  # the same for the sign-up page: "Pro, $49.9
 
 PER_ADDRESS = "30/minute"
 PER_CUSTOMER = "10/minute"
-
-
-def user_key() -> str:
-    """The limiter's key of a signed-in customer; strangers are counted by address anyway."""
-    return f"user:{current_user.id}" if current_user.is_authenticated else f"address:{request.remote_addr}"
 
 
 @blueprint.get("/")
@@ -51,7 +47,7 @@ def pricing() -> ResponseReturnValue:
 
 @blueprint.post("/billing/checkout")
 @limiter.limit(PER_ADDRESS)
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def checkout() -> ResponseReturnValue:
     """Buy a plan: on to Stripe, or for a stranger to sign-up first and then on."""
     word = request.form.get("price", "").strip()
@@ -66,7 +62,7 @@ def checkout() -> ResponseReturnValue:
 @blueprint.get("/billing/resume")
 @writes
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def resume() -> ResponseReturnValue:
     """Back from sign-up: on with the purchase that was chosen before, once."""
     if CHOICE not in session:
@@ -112,7 +108,7 @@ def overview() -> ResponseReturnValue:
 
 @blueprint.post("/billing/portal")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def portal() -> ResponseReturnValue:
     """On to Stripe's own portal, for the card and the billing details; `subscription` says whose, of several.
 

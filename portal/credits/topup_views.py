@@ -7,9 +7,10 @@ from flask_login import current_user, login_required
 from portal import access
 from portal.credits import forms, low_balance, topups
 from portal.credits import topup_rules as rules
-from portal.credits.views import PER_CUSTOMER, page, user_key
-from portal.extensions import db, limiter
+from portal.credits.views import PER_CUSTOMER, page
+from portal.extensions import db
 from portal.purchases import customers
+from portal.rates import per_person
 
 blueprint = Blueprint("topups", __name__, url_prefix="/credits")
 
@@ -18,7 +19,7 @@ NO_CARD = "There is no saved card to charge. Save one first, by the button below
 
 @blueprint.post("/top-up")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def turn_on() -> ResponseReturnValue:
     """Agree to top-ups by these terms, or change them."""
     customer = customers.of(current_user.user)
@@ -52,7 +53,7 @@ def turn_off() -> ResponseReturnValue:
 
 @blueprint.post("/low-balance")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def warn() -> ResponseReturnValue:
     """When to mail that credits run low."""
     customer = customers.of(current_user.user)

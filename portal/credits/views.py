@@ -16,16 +16,12 @@ from portal.models import Customer, Purchase
 from portal.pages import private
 from portal.purchases import customers, lookup
 from portal.purchases.items import Item
+from portal.rates import per_person
 from portal.settings import current_settings
 
 blueprint = Blueprint("credits", __name__, url_prefix="/credits")
 
 PER_CUSTOMER = "20/minute"
-
-
-def user_key() -> str:
-    """The limiter's key of a signed-in customer; strangers are counted by address anyway."""
-    return f"user:{current_user.id}" if current_user.is_authenticated else f"address:{request.remote_addr}"
 
 
 @blueprint.get("")
@@ -37,7 +33,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.post("/checkout")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def checkout() -> ResponseReturnValue:
     """Buy a package, or credits for a custom amount: on to Stripe."""
     word = request.form.get("package", "").strip()

@@ -10,9 +10,10 @@ from flask_login import current_user, login_required
 
 from portal import access, clock, mail
 from portal.errors import InvalidInput
-from portal.extensions import db, limiter, writes
+from portal.extensions import db, writes
 from portal.models import Purchase
 from portal.purchases import customers, lookup
+from portal.rates import per_person
 from portal.usage import agreements, bills, choices, export, forms, quantities, reports
 from portal.usage.choices import Mine
 from portal.usage.forms import CreditsForm, LimitForm, RangeForm
@@ -24,11 +25,6 @@ blueprint = Blueprint("usage", __name__)
 PER_CUSTOMER = "20/minute"
 
 
-def user_key() -> str:
-    """The limiter's key of a signed-in customer."""
-    return f"user:{current_user.id}"
-
-
 @blueprint.get("/usage")
 @login_required
 def index() -> ResponseReturnValue:
@@ -38,7 +34,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.post("/usage/start")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def start() -> ResponseReturnValue:
     """Save a card at Stripe; what is used is charged to it."""
     customer = customers.of(current_user.user)
@@ -64,7 +60,7 @@ def started() -> ResponseReturnValue:
 
 @blueprint.post("/usage/limit")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def limit() -> ResponseReturnValue:
     """Set the spend limit, or none."""
     customer = customers.of(current_user.user)
@@ -79,7 +75,7 @@ def limit() -> ResponseReturnValue:
 
 @blueprint.post("/usage/credits")
 @login_required
-@limiter.limit(PER_CUSTOMER, key_func=user_key)
+@per_person(PER_CUSTOMER)
 def credits() -> ResponseReturnValue:
     """Choose whether credits pay usage first."""
     customer = customers.of(current_user.user)
@@ -95,7 +91,7 @@ def credits() -> ResponseReturnValue:
 
 @blueprint.get("/usage.csv")
 @login_required
-@limiter.limit("10/minute", key_func=user_key)
+@per_person("10/minute")
 def csv() -> ResponseReturnValue:
     """Every day and meter of any range, as CSV."""
     form = RangeForm(request.args)
