@@ -3,13 +3,13 @@
 from flask import url_for
 from sqlalchemy import select
 
-from portal import clock, mail
+from portal import mail
 from portal.billing import subscriptions, trials
 from portal.errors import Conflict, InvalidInput, StripeRefused, StripeUnavailable
 from portal.extensions import db
 from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
-from portal.purchases import checkout, items
+from portal.purchases import checkout, items, standing
 from portal.purchases.items import Item
 
 SESSION_ID = "{CHECKOUT_SESSION_ID}"  # Stripe puts the session's id in its place
@@ -75,24 +75,8 @@ def take_free(customer: Customer, item: Item) -> Purchase:
     query = select(Purchase).filter_by(customer_id=customer.id, kind="plan", item=item.key, state="paid")
     purchase = db.session.execute(query).scalars().first()
     if purchase is None:
-        now = clock.now()
-        purchase = Purchase(
-            number=new_number(),
-            customer_id=customer.id,
-            mode=customer.mode,
-            kind="plan",
-            item=item.key,
-            name=item.name,
-            tier=item.tier,
-            amount=0,
-            currency=item.currency,
-            interval=item.interval,
-            params={},
-            state="paid",
-            completed_at=now,
-            paid_at=now,
-            created_at=now,
-        )
-        db.session.add(purchase)
+        purchase = standing.begin(customer, item, new_number(), {}, state="open")
+        standing.move(purchase, "paid")
+        purchase.completed_at = purchase.paid_at
     db.session.commit()
     return purchase

@@ -6,12 +6,12 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from portal import clock, gateway
+from portal import gateway
 from portal.errors import Conflict, StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
-from portal.purchases import claims, customers, fulfilment, sessions
+from portal.purchases import claims, customers, fulfilment, sessions, standing
 from portal.purchases.items import Item
 
 log = structlog.get_logger()
@@ -126,24 +126,8 @@ def _already_paid(purchase: Purchase) -> Conflict:
 def _claim(customer: Customer, item: Item, stripe_customer: str, way: Way) -> Purchase:
     """The order's row. Of two at once the database lets one in; the other gets that one."""
     number = new_number()
-    purchase = Purchase(
-        number=number,
-        customer_id=customer.id,
-        mode=customer.mode,
-        kind=item.kind,
-        item=item.key,
-        name=item.name,
-        tier=item.tier,
-        amount=item.amount,
-        currency=item.currency,
-        interval=item.interval,
-        interval_count=item.interval_count,
-        credits=item.credits,
-        nonce=way.nonce,
-        params=sessions.params(customer, item, number, stripe_customer, (way.success_url, way.cancel_url)),
-        created_at=clock.now(),
-    )
-    db.session.add(purchase)
+    params = sessions.params(customer, item, number, stripe_customer, (way.success_url, way.cancel_url))
+    purchase = standing.begin(customer, item, number, params, nonce=way.nonce)
     try:
         db.session.commit()
     except IntegrityError:

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from portal import clock, gateway
+from portal import gateway
 from portal.extensions import db
 from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
@@ -31,27 +31,8 @@ def order(
     metadata = {"purchase": number, "portal_mode": customer.mode, "kind": item.kind, "off_session": "true"}
     if auto:
         metadata["auto"] = "true"
-    purchase = Purchase(
-        number=number,
-        customer_id=customer.id,
-        mode=customer.mode,
-        kind=item.kind,
-        item=item.key,
-        name=item.name,
-        tier=item.tier,
-        amount=item.amount,
-        currency=item.currency,
-        interval=item.interval,
-        interval_count=item.interval_count,
-        credits=item.credits,
-        auto=auto,
-        off_session=True,
-        nonce=nonce,
-        params=params | {"metadata": metadata},
-        created_at=clock.now(),
-    )
-    db.session.add(purchase)
-    return purchase
+    facts = {"auto": auto, "off_session": True, "nonce": nonce}
+    return standing.begin(customer, item, number, params | {"metadata": metadata}, **facts)
 
 
 def intent(customer: Customer, item: Item, stripe_customer: str, method: str, what: str) -> Params:
