@@ -17,50 +17,51 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
 
     Raises BadSettings, naming each bad value, before anything else happens.
     """
-    from flask import Flask
-    from werkzeug.middleware.proxy_fix import ProxyFix
-
-    from portal import (
-        accounts,
-        admin,
-        billing,
-        cli,
-        cors,
-        credits,
-        errors,
-        extensions,
-        gateway,
-        health,
-        keys,
-        logs,
-        openapi,
-        pages,
-        usage,
-        webhooks,
-    )
     from portal import settings as settings_module
 
     settings = settings or settings_module.load()
-    logs.configure(settings.is_production)
+    app = _bare(settings)
+    _furnish(app, settings)
+    _open_rooms(app, settings)
+    return app
 
+
+def _bare(settings: "Settings") -> "Flask":
+    """The application, its log, and the proxies in front of it."""
+    from flask import Flask
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    from portal import logs
+    from portal.settings import flask_config
+
+    logs.configure(settings.is_production)
     app = Flask(__name__, template_folder="../templates", static_folder="../static")
-    app.config.from_mapping(settings_module.flask_config(settings))
+    app.config.from_mapping(flask_config(settings))
     app.extensions["settings"] = settings
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-
     logs.init_app(app)
+    return app
+
+
+def _furnish(app: "Flask", settings: "Settings") -> None:
+    """What every room uses."""
+    from portal import accounts, cors, errors, extensions, gateway, pages
+
     extensions.init_app(app, settings, before_csrf=accounts.init_before_csrf)
     pages.init_app(app, settings)
     errors.init_app(app)
     cors.init_app(app, settings)
     gateway.init_app(app, settings, before_call=extensions.refuse_open_transaction)
 
+
+def _open_rooms(app: "Flask", settings: "Settings") -> None:
+    """Pages, APIs and commands."""
+    from portal import accounts, admin, billing, cli, credits, health, keys, openapi, usage, webhooks
+
     for room in (accounts, billing, credits, keys, usage, webhooks):
         room.init_app(app)
     admin.init_app(app, settings)
-    health.init_app(app)
-    openapi.init_app(app)
-    cli.init_app(app)
-    return app
+    for service in (health, openapi, cli):
+        service.init_app(app)
