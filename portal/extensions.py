@@ -17,7 +17,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from sqlalchemy import Connection, Engine, Executable, event
+from sqlalchemy import Connection, CursorResult, Engine, Executable, UpdateBase, event
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
@@ -94,6 +94,13 @@ def insert(model: type[Base]) -> SQLiteInsert | PostgresInsert:
     """INSERT for the database in use, with its ON CONFLICT: once is the database's word."""
     build = sqlite_insert if db.engine.dialect.name == "sqlite" else postgres_insert
     return build(model)
+
+
+def changed(statement: UpdateBase) -> int:
+    """Run an UPDATE or DELETE and say how many rows it changed: 0 where its conditions no longer hold. Flushes."""
+    done = db.session.execute(statement)
+    assert isinstance(done, CursorResult)
+    return done.rowcount
 
 
 def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None]) -> None:

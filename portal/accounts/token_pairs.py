@@ -17,7 +17,7 @@ from sqlalchemy import delete, select, update
 from portal import audit, clock, tokens
 from portal.accounts import limits, people, second_factor, sessions
 from portal.errors import PortalError, Unauthorised
-from portal.extensions import db
+from portal.extensions import changed, db
 from portal.models import RefreshToken, User, UserSession
 from portal.purchases import customers
 from portal.settings import current_settings
@@ -88,9 +88,9 @@ def refresh(token: str) -> Pair:
 
 def sweep() -> int:
     """Forget refresh tokens that have expired, used or not: nobody can come by them any more. Commits."""
-    gone = db.session.execute(delete(RefreshToken).where(RefreshToken.expires_at < clock.now()))
+    gone = changed(delete(RefreshToken).where(RefreshToken.expires_at < clock.now()))
     db.session.commit()
-    return int(gone.rowcount)  # type: ignore[attr-defined]
+    return gone
 
 
 def _check_code(user: User, code: str) -> None:

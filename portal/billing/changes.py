@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from portal import clock, gateway
 from portal.billing import invoices, subscriptions
 from portal.errors import Conflict, StripeRefused, StripeUnavailable
-from portal.extensions import db
+from portal.extensions import changed, db
 from portal.models import Subscription, SubscriptionChange
 from portal.purchases import claims
 
@@ -138,7 +138,7 @@ def _take(change: SubscriptionChange, **values: Any) -> None:
     take = update(SubscriptionChange).where(
         SubscriptionChange.id == change.id, SubscriptionChange.state == "open", left
     )
-    if not db.session.execute(take.values(**values)).rowcount:  # type: ignore[attr-defined]
+    if not changed(take.values(**values)):
         db.session.rollback()
         raise _under_way()
 

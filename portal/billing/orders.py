@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from portal import clock
 from portal.errors import Conflict
-from portal.extensions import db
+from portal.extensions import changed
 from portal.keys import minting
 from portal.models import ApiKey, Purchase
 from portal.purchases import lookup
@@ -50,6 +50,6 @@ def reveal(purchase: Purchase, *, is_owner: bool) -> tuple[ApiKey, str] | None:
     if standing(purchase, is_owner=is_owner) not in ("paid", "free", "has_key", "revealed"):
         raise Conflict("There is no key to show for this order now. Open its page again to see why.")
     once = update(Purchase).where(Purchase.id == purchase.id, Purchase.revealed_at.is_(None))
-    if not db.session.execute(once.values(revealed_at=clock.now())).rowcount:  # type: ignore[attr-defined]
+    if not changed(once.values(revealed_at=clock.now())):
         return None
     return minting.mint(purchase.customer, purchase.name)

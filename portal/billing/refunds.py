@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from portal import gateway
 from portal.credits import reversals
-from portal.extensions import db
+from portal.extensions import changed
 from portal.models import Invoice
 from portal.purchases import tickets
 
@@ -52,8 +52,7 @@ def _write(snapshot: Snapshot) -> bool:
     if not tickets.use(snapshot.mode, _ticket(charge.id), snapshot.number):
         return True
     row = update(Invoice).filter_by(mode=snapshot.mode, stripe_id=snapshot.invoice)
-    found = db.session.execute(row.values(amount_refunded=charge.amount_refunded))
-    return bool(found.rowcount)  # type: ignore[attr-defined]
+    return bool(changed(row.values(amount_refunded=charge.amount_refunded)))
 
 
 def _ticket(charge_id: str) -> str:

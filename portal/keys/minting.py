@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, or_, select, update
 
 from portal import audit, clock, mail
 from portal.errors import Conflict
-from portal.extensions import db
+from portal.extensions import changed, db
 from portal.models import ApiKey, Customer
 from portal.models.key import SCOPES, digest, new_secret
 from portal.pages import rfc3339
@@ -42,7 +42,7 @@ def rotate(key: ApiKey, overlap: timedelta) -> tuple[ApiKey, str]:
     alive = (ApiKey.id == key.id, ApiKey.rotated_at.is_(None), *living_at(now))
     statement = update(ApiKey).where(*alive).values(rotated_at=now, expires_at=ends_at)
     lasts = key.expires_at and key.expires_at - key.created_at
-    if not db.session.execute(statement).rowcount:  # type: ignore[attr-defined]
+    if not changed(statement):
         raise Conflict("This key was rotated or revoked already. Take the newer one, or make another.")
     made, secret = _new(key.customer, key.name, key.scopes, now + lasts if lasts else None)
     _tell(made, "rotated", before={"key": key.id}, after={"old_ends_at": rfc3339(ends_at)})
@@ -52,7 +52,7 @@ def rotate(key: ApiKey, overlap: timedelta) -> tuple[ApiKey, str]:
 def revoke(key: ApiKey) -> None:
     """End a key at once; a second time changes nothing. Flushes."""
     statement = update(ApiKey).where(ApiKey.id == key.id, ApiKey.revoked_at.is_(None))
-    if db.session.execute(statement.values(revoked_at=clock.now())).rowcount:  # type: ignore[attr-defined]
+    if changed(statement.values(revoked_at=clock.now())):
         _tell(key, "revoked")
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import func, select, update
 
 from portal import audit
-from portal.extensions import db
+from portal.extensions import changed, db
 from portal.models import Customer
 from portal.settings import current_settings
 
@@ -17,5 +17,5 @@ def assign(customer_id: int) -> None:
     load = {row[0]: row[1] for row in db.session.execute(counted)}
     chosen = min(names, key=lambda name: load.get(name, 0))
     statement = update(Customer).where(Customer.id == customer_id, Customer.cluster.is_(None))
-    if db.session.execute(statement.values(cluster=chosen)).rowcount:  # type: ignore[attr-defined]
+    if changed(statement.values(cluster=chosen)):
         audit.record("customer.cluster_assigned", customer_id=customer_id, after={"cluster": chosen})

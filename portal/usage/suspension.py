@@ -4,7 +4,7 @@ import structlog
 from sqlalchemy import update
 
 from portal import access, audit, clock, mail
-from portal.extensions import db
+from portal.extensions import changed, db
 from portal.models import Customer
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ def suspend(customer_id: int, why: str, about: str) -> bool:
     """
     now = clock.now()
     statement = update(Customer).where(Customer.id == customer_id, Customer.suspended_at.is_(None))
-    if not db.session.execute(statement.values(suspended_at=now, suspended_for=why)).rowcount:  # type: ignore[attr-defined]
+    if not changed(statement.values(suspended_at=now, suspended_for=why)):
         return False
     _tell(customer_id, "suspended", about, {"why": why})
     page = mail.external("usage.index")
@@ -44,7 +44,7 @@ def suspend(customer_id: int, why: str, about: str) -> bool:
 def reactivate(customer_id: int, *reasons: str, about: str) -> bool:
     """Lift a suspension for one of these reasons; False where there is none. Flushes; tells by mail."""
     statement = update(Customer).where(Customer.id == customer_id, Customer.suspended_for.in_(reasons))
-    if not db.session.execute(statement.values(suspended_at=None, suspended_for=None)).rowcount:  # type: ignore[attr-defined]
+    if not changed(statement.values(suspended_at=None, suspended_for=None)):
         return False
     _tell(customer_id, "reactivated", about, {})
     customer = db.session.get_one(Customer, customer_id)
