@@ -130,7 +130,7 @@ def test_the_mails_say_what_happened(here: World, alice: Person) -> None:
     added, taken = (next(folder.glob(f"{kind}*")).read_text() for kind in ("credits-added", "credits-reversed"))
     for words in ("Subject: 5,500 credits were added", "$45.00", "text/html", f"{here.base}/credits"):
         assert words in added
-    for words in ("Subject: Your payment was refunded", "$9.00", "-1,100", "4,400"):
+    for words in ("Subject: Your payment was refunded", "$9.00", "−1,100", "4,400"):
         assert words in taken
 
 
