@@ -24,7 +24,7 @@ async function copied(element) {
     return "Copied.";
   } catch {
     getSelection().selectAllChildren(element);
-    return "Your browser did not allow it. The key is selected: press Ctrl+C or ⌘C.";
+    return "Your browser did not allow it. It is selected: press Ctrl+C or ⌘C.";
   }
 }
 
