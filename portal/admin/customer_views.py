@@ -67,10 +67,6 @@ def grant(user_id: int) -> ResponseReturnValue:
         db.session.rollback()
         form.credits.errors = [refused.detail]
         return _page(user, grant=form), 400
-    facts = {"credits": given.amount, "expires": until.isoformat()}
-    audit.record(
-        "credits.granted", customer_id=customer.id, subject=str(given.id), after=facts, key=f"grant:{given.id}"
-    )
     db.session.commit()
     flash(f"{given.amount:,} credits were given.", "success")
     return _back(user_id)

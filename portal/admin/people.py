@@ -49,7 +49,7 @@ def _lookups(words: str) -> list[Select[Any]]:
     if kind == "in":
         return [_of(Invoice, Invoice.mode.in_(modes), Invoice.stripe_id == words)]
     if kind == "pi":
-        return [_of(Purchase, Purchase.payment_intent == words)]
+        return [_of(Purchase, Purchase.payment_intent == words), _of(Invoice, Invoice.payment_intent == words)]
     if kind == "ch":
         return [_of(Payment, Payment.charge_id == words)]
     if kind == "cs":

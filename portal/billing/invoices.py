@@ -6,7 +6,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import select
 
-from portal import clock, gateway, mail
+from portal import audit, clock, gateway, mail
 from portal.billing import subscriptions
 from portal.extensions import db
 from portal.models import Customer, Invoice
@@ -85,6 +85,7 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
         "amount_paid": facts.amount_paid,
         "amount_due": facts.amount_due,
         "currency": facts.currency,
+        **({"payment_intent": facts.payment_intent} if facts.payment_intent else {}),
         "hosted_url": facts.hosted_url,
         "pdf_url": facts.pdf_url,
         "needs_action": facts.needs_action,
@@ -93,6 +94,13 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
         "synced_at": clock.now(),
     }
     copies.write(Invoice, snapshot.mode, facts.id, values)
+    audit.record(
+        f"invoice.{facts.status}",
+        customer_id=customer_id,
+        subject=facts.id,
+        after={"total": facts.total, "amount_paid": facts.amount_paid, "currency": facts.currency},
+        key=f"{facts.id}:{facts.status}",
+    )
     bills.follow(customer_id, facts)
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from portal import gateway
 from portal.credits import reversals
-from portal.extensions import changed
+from portal.extensions import db
 from portal.models import Invoice
 from portal.purchases import tickets
 
@@ -52,7 +52,13 @@ def _write(snapshot: Snapshot) -> bool:
     if not tickets.use(snapshot.mode, _ticket(charge.id), snapshot.number):
         return True
     row = update(Invoice).filter_by(mode=snapshot.mode, stripe_id=snapshot.invoice)
-    return bool(changed(row.values(amount_refunded=charge.amount_refunded)))
+    statement = row.values(amount_refunded=charge.amount_refunded).returning(Invoice.customer_id)
+    customer_id = db.session.execute(statement).scalar_one_or_none()
+    if customer_id is None:
+        return False
+    for facts in snapshot.reversals.reversals:
+        reversals.tell_audit(customer_id, facts, snapshot.invoice)
+    return True
 
 
 def _ticket(charge_id: str) -> str:

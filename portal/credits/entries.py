@@ -27,7 +27,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
-from portal import clock
+from portal import audit, clock
 from portal.errors import Conflict
 from portal.extensions import db
 from portal.models import Base, CreditEntry, Customer
@@ -37,6 +37,17 @@ ENTRIES: Table = Base.metadata.tables["credit_entries"]
 CUSTOMERS: Table = Base.metadata.tables["customers"]
 COLUMNS = tuple(column.name for column in ENTRIES.columns if column.name != "id")
 PARAMETERS = tuple((f"new_{name}", name) for name in COLUMNS if name != "balance_after")
+
+# What the audit log says of an entry's reason. Spends are not told there: the ledger itself tells of each.
+DONE = {
+    "purchase": "bought",
+    "grant": "granted",
+    "expiry": "expired",
+    "refund": "taken_back",
+    "dispute": "taken_back",
+    "reinstatement": "put_back",
+    "adjustment": "adjusted",
+}
 
 
 class ReferenceReused(Conflict):
@@ -67,14 +78,23 @@ def post(
     *,
     description: str = "",
     purchase_id: int | None = None,
+    **facts: str,
 ) -> CreditEntry:
     """Add whole credits, or take them where `amount` is below zero; the balance may become debt. Flushes.
 
-    The same reference again gives the entry that stands. Raises ReferenceReused where that has another amount.
+    The audit log is told, with these facts beside. The same reference again gives the entry that stands. Raises
+    ReferenceReused where that has another amount.
     """
     draft = Draft(customer_id, amount, reason, reference, description, purchase_id, clock.now())
     entry = add(draft)
     assert entry is not None, "a ledger of no customer"
+    audit.record(
+        f"credits.{DONE[reason]}",
+        customer_id=customer_id,
+        subject=str(entry.id),
+        after={"credits": amount, "balance": entry.balance_after, **facts},
+        key=f"credits:{entry.id}",
+    )
     return entry
 
 

@@ -31,7 +31,10 @@ def give(customer_id: int, credits: int, expires_at: datetime, reference: str, n
     if len(note) > NOTE_LENGTH:
         raise InvalidInput(f"Keep the note to {NOTE_LENGTH} characters.", errors={"note": "too long"})
     lock(customer_id)
-    entry = entries.post(customer_id, credits, "grant", reference, description=note or "Promotional credits")
+    words = note or "Promotional credits"
+    entry = entries.post(
+        customer_id, credits, "grant", reference, description=words, expires=expires_at.isoformat()
+    )
     known = db.session.execute(select(CreditGrant).filter_by(entry_id=entry.id)).scalar_one_or_none()
     return known or _grant(entry, expires_at, note)
 

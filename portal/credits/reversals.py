@@ -11,7 +11,7 @@ from decimal import Decimal
 import structlog
 from sqlalchemy import func, or_, select
 
-from portal import clock, gateway, mail, money
+from portal import audit, clock, gateway, mail, money
 from portal.credits import ledger, payments
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, Payment, Reversal
@@ -106,6 +106,7 @@ def _write(payment: Payment, facts: gateway.Reversal) -> None:
     query = select(Reversal).filter_by(mode=payment.mode, stripe_id=facts.id)
     row = db.session.execute(query).scalar_one_or_none()
     before = withdrawn(row) if row else 0
+    tell_audit(payment.customer_id, facts, payment.payment_intent)
     if row is None:
         row = Reversal(
             customer_id=payment.customer_id,
@@ -120,6 +121,13 @@ def _write(payment: Payment, facts: gateway.Reversal) -> None:
     db.session.flush()
     if withdrawn(row) != before:
         _post(payment, row)
+
+
+def tell_audit(customer_id: int, facts: gateway.Reversal, paid: str) -> None:
+    """Write where a refund or dispute stands to the audit log, once a state; `paid` is what it is of. Flushes."""
+    after = {"of": paid, "amount": facts.amount, "status": facts.status}
+    key = f"{facts.id}:{facts.status}"
+    audit.record(f"{facts.kind}.{facts.status}", customer_id=customer_id, subject=facts.id, after=after, key=key)
 
 
 def _post(payment: Payment, row: Reversal) -> None:

@@ -31,11 +31,6 @@ class Lane(Customers, Subscriptions, Testing, Usage):
             data["payment_intent"] = self._intent_of(data["invoice"])
         return Session.read(data)
 
-    def invoice_payment(self, invoice_id: str) -> str | None:
-        """The id of the payment intent that pays an invoice; None where none is needed."""
-        intent = self._intent_of(invoice_id)
-        return str(intent["id"]) if intent else None
-
     def _intent_of(self, invoice_id: str) -> Params | None:
         """What pays an invoice: a subscription's session names no intent of its own."""
         expand = {"expand": ["payments.data.payment.payment_intent"]}

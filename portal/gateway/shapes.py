@@ -115,6 +115,7 @@ class Invoice:
     id: str
     customer: str | None
     subscription: str | None
+    payment_intent: str | None  # what pays it
     number: str | None
     status: str
     total: int
@@ -135,17 +136,19 @@ class Invoice:
     def read(cls, data: Json) -> Self:
         """From /v1/invoices: the subscription stands in `parent` since basil.
 
-        Only where its payments are expanded it is known whether one waits for its payer.
+        Only where its payments are expanded it is known what pays it, and whether that waits for its payer.
         """
         parent = data.get("parent") or {}
         details = parent.get("subscription_details") or {}
         ties = (data.get("payments") or {}).get("data") or []
+        ties = sorted(ties, key=lambda tie: tie.get("status") != "paid")
         intents = [tie["payment"].get("payment_intent") for tie in ties]
         waiting = [one for one in intents if isinstance(one, dict) and one["status"] == "requires_action"]
         return cls(
             id=data["id"],
             customer=id_of(data.get("customer")),
             subscription=id_of(details.get("subscription")),
+            payment_intent=next((id_of(one) for one in intents if one), None),
             number=data.get("number"),
             status=data.get("status") or "draft",
             total=data["total"],

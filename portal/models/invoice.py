@@ -19,6 +19,7 @@ class Invoice(Base):
     mode: Mapped[mode]
     stripe_id: Mapped[stripe_id]
     subscription_id: Mapped[str | None] = mapped_column(String(255))  # Stripe's id; null for manual invoices
+    payment_intent: Mapped[str | None] = mapped_column(String(255), index=True)  # null where nothing was charged
     number: Mapped[str | None] = mapped_column(String(100))  # null until finalised
     status: Mapped[str] = mapped_column(String(20))  # open, paid, void, uncollectible
     total: Mapped[amount]

@@ -40,10 +40,9 @@ def of_payment(payment: Payment) -> Refundable:
 
 
 def of_invoice(invoice: Invoice) -> Refundable:
-    """What paid an invoice. Asks Stripe; ends the transaction. Raises NotFound where nothing was paid."""
-    db.session.commit()
-    intent = gateway.of(invoice.mode).invoice_payment(invoice.stripe_id) if invoice.amount_paid else None
-    if intent is None:
+    """What paid an invoice. Raises NotFound where nothing was paid."""
+    intent = invoice.payment_intent
+    if not invoice.amount_paid or intent is None:
         raise NotFound("Nothing was paid by this invoice, so nothing can be given back.")
     ordered = _ordered(intent)
     facts = (invoice.customer_id, invoice.mode, intent, invoice.amount_paid)

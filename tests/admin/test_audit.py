@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from portal import audit, clock
 from portal.admin import sealing
 from portal.extensions import db
+from portal.models import AuditEntry, Invoice
 from tests.conftest import Person
 from tests.support.browsing import Browser
+from tests.support.credits import buy
 from tests.support.world import World, changes_allowed
 
 NOW = timedelta(0)
@@ -97,3 +99,23 @@ def test_the_page_is_narrowed_by_everything_that_an_entry_has(here: World, admin
     lines = list(csv.DictReader(io.StringIO(admin.open("/admin/audit.csv?action=key").text)))
     assert {line["action"] for line in lines} == {"key.made"}
     assert all(line["at"].endswith("Z") for line in lines)
+
+
+def test_every_change_of_money_is_written_once(here: World, bob: Person) -> None:
+    bought = buy(here, bob)
+    here.flush()
+    with here.app.app_context():
+        billed = db.session.execute(select(Invoice).where(Invoice.subscription_id.is_not(None))).scalar_one()
+    for intent in (bought, billed.payment_intent):
+        here.stripe().v1.refunds.create({"payment_intent": intent, "amount": 4500})
+    here.flush()
+    here.flush()
+    with here.app.app_context():
+        query = select(AuditEntry).order_by(AuditEntry.id)
+        written = list(db.session.execute(query).scalars())
+    credits = [(entry.action, entry.after["credits"]) for entry in written if "credits" in entry.after]
+    assert credits == [("credits.bought", 5500), ("credits.taken_back", -5500)]
+    refunds = [entry.after["of"] for entry in written if entry.action == "refund.succeeded"]
+    assert sorted(refunds) == sorted([bought, billed.stripe_id])
+    invoices = [entry.subject for entry in written if entry.action == "invoice.paid"]
+    assert invoices.count(billed.stripe_id) == 1

@@ -39,7 +39,7 @@ def buy(here: World, person: "Person", card: str = CARD) -> str:
     begin(person)
     person.browser.pay(card)
     with here.app.app_context():
-        return str(db.session.execute(select(Purchase.payment_intent)).scalar_one())
+        return str(db.session.execute(select(Purchase.payment_intent).filter_by(kind="credits")).scalar_one())
 
 
 def moves(here: World) -> list[tuple[str, int]]:
