@@ -10,7 +10,6 @@ from sqlalchemy import or_, select
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.models import AuditEntry, CreditEntry, Invoice, Payment, Purchase, Reversal, StripeEvent, Subscription
-from portal.webhooks import reading
 
 OUR_OWN = "test_"  # what the admin pressed; the chain tells what came of it
 Row = TypeVar("Row", CreditEntry, Invoice, Payment, Reversal)
@@ -64,7 +63,8 @@ def of(number: str) -> Chain:
     invoices = _rows(Invoice, subscription_id=purchase.subscription_id, **owner) if subscription else []
     payments = _rows(Payment, purchase_id=purchase.id)
     reversals = [row for payment in payments for row in _rows(Reversal, payment_id=payment.id)]
-    ids = _ids(purchase, invoices, payments, reversals)
+    audited = _audited(purchase)
+    ids = _ids(purchase, invoices, payments, reversals, audited)
     events = _events(purchase, ids)
     return Chain(
         purchase=purchase,
@@ -74,17 +74,25 @@ def of(number: str) -> Chain:
         reversals=reversals,
         entries=_rows(CreditEntry, purchase_id=purchase.id, customer_id=purchase.customer_id),
         events=events,
-        steps=_steps(purchase, ids, events),
+        steps=_steps([purchase.number, *ids], events, audited),
     )
 
 
-def _steps(purchase: Purchase, ids: list[str], events: list[StripeEvent]) -> list[Step]:
+def _audited(purchase: Purchase) -> list[AuditEntry]:
+    """What was changed of this customer's since the order."""
+    query = select(AuditEntry).filter_by(customer_id=purchase.customer_id)
+    return list(
+        db.session.execute(query.where(AuditEntry.at >= purchase.created_at).order_by(AuditEntry.id)).scalars()
+    )
+
+
+def _steps(ids: list[str], events: list[StripeEvent], audited: list[AuditEntry]) -> list[Step]:
     """Events, and changes that no event brought, in the order of time."""
-    effects = reading.effects([event.event_id for event in events])
-    query = select(AuditEntry).filter_by(customer_id=purchase.customer_id, event_id=None)
-    about = query.where(AuditEntry.subject.in_([purchase.number, *ids]), ~AuditEntry.action.startswith(OUR_OWN))
-    changes = db.session.execute(about.order_by(AuditEntry.id)).scalars()
-    steps = [Step(entry.at, None, [entry]) for entry in changes]
+    effects: dict[str | None, list[AuditEntry]] = {}
+    for entry in audited:
+        effects.setdefault(entry.event_id, []).append(entry)
+    ours = [one for one in effects.get(None, []) if one.subject in ids and not one.action.startswith(OUR_OWN)]
+    steps = [Step(entry.at, None, [entry]) for entry in ours]
     steps += [Step(event.received_at, event, effects.get(event.event_id, [])) for event in events]
     return sorted(steps, key=lambda step: step.at)
 
@@ -94,12 +102,18 @@ def _rows(model: type[Row], **which: object) -> list[Row]:
 
 
 def _ids(
-    purchase: Purchase, invoices: list[Invoice], payments: list[Payment], reversals: list[Reversal]
+    purchase: Purchase,
+    invoices: list[Invoice],
+    payments: list[Payment],
+    reversals: list[Reversal],
+    audited: list[AuditEntry],
 ) -> list[str]:
-    """What Stripe calls everything of this order."""
+    """What Stripe calls everything of this order; of an invoice's refunds only the audit log tells."""
     own = [purchase.session_id, purchase.subscription_id, purchase.payment_intent]
-    bought = [*(one.stripe_id for one in invoices), *(one.charge_id for one in payments)]
-    return [stripe_id for stripe_id in (*own, *bought, *(one.stripe_id for one in reversals)) if stripe_id]
+    bought = [*(one.stripe_id for one in invoices), *(one.payment_intent for one in invoices)]
+    bought += [*(one.charge_id for one in payments), *(one.stripe_id for one in reversals)]
+    found = [stripe_id for stripe_id in (*own, *bought) if stripe_id]
+    return found + [entry.subject for entry in audited if entry.after.get("of") in found]
 
 
 def _events(purchase: Purchase, ids: list[str]) -> list[StripeEvent]:

@@ -138,7 +138,7 @@ def _page(event: StripeEvent, **more: Any) -> str:
         event=event,
         mode=event.mode,
         customer=reading.customer_of(event),
-        effects=reading.effects([event.event_id]).get(event.event_id, []),
+        effects=reading.effects(event),
         handled=event.type in HANDLERS,
         **shown,
     )

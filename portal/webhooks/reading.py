@@ -90,10 +90,7 @@ def customer_of(event: StripeEvent) -> Customer | None:
     return db.session.execute(query).scalar_one_or_none()
 
 
-def effects(event_ids: list[str]) -> dict[str, list[AuditEntry]]:
-    """What handling these events changed, by event, in the order of the changes."""
-    query = select(AuditEntry).where(AuditEntry.event_id.in_(event_ids)).order_by(AuditEntry.id)
-    found: dict[str, list[AuditEntry]] = {}
-    for entry in db.session.execute(query).scalars():
-        found.setdefault(entry.event_id or "", []).append(entry)
-    return found
+def effects(event: StripeEvent) -> list[AuditEntry]:
+    """What handling an event changed, in the order of the changes."""
+    query = select(AuditEntry).filter_by(event_id=event.event_id).order_by(AuditEntry.id)
+    return list(db.session.execute(query).scalars())
