@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-HOME = "https://dashboard.stripe.com"
+from portal.settings import current_settings
 
 # What comes before the first underscore of an id, and the dashboard's page of such objects.
 PAGES = {
@@ -24,7 +24,8 @@ PAGES = {
 
 def url(stripe_id: str, mode: str) -> str:
     """The object's page in this mode; what has no page of its own is looked up by its id."""
-    lane = HOME if mode == "live" else f"{HOME}/test"
+    home = current_settings().dashboard
+    lane = home if mode == "live" else f"{home}/test"
     kind, _, _ = stripe_id.rpartition("_")
     if page := PAGES.get(kind):
         return f"{lane}/{page}/{quote(stripe_id, safe='')}"

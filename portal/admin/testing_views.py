@@ -20,6 +20,7 @@ from portal.errors import InvalidInput, NotFound, PortalError
 from portal.extensions import db, limiter
 from portal.models import Customer, Purchase, User
 from portal.purchases import lookup, refunding
+from portal.settings import current_settings
 
 blueprint = Blueprint("admin_testing", __name__)
 
@@ -89,6 +90,7 @@ def purchase(number: str) -> ResponseReturnValue:
         purchase=found.purchase,
         access=access.of(found.purchase.customer),
         nonce=secrets.token_urlsafe(16),
+        may_dispute=not current_settings().is_at_stripe,
         mode="test",
     )
 
@@ -134,6 +136,17 @@ def refund(number: str) -> ResponseReturnValue:
     db.session.commit()
     refunding.refund(payment, payment.amount - payment.refunded, payment.refunded, request.form.get("nonce", ""))
     flash("The refund is ordered; the ledger follows by webhook.", "success")
+    return redirect(url_for(".purchase", number=number), SEE_OTHER)
+
+
+@blueprint.post("/test-billing/purchases/<number>/dispute")
+@admins_only
+def dispute(number: str) -> ResponseReturnValue:
+    """Have the cardholder dispute a test payment; in the sandbox alone."""
+    found = chain.of(number).purchase
+    _note("test_purchase.dispute_asked", found)
+    testing.dispute(found)
+    flash("The payment is disputed; the ledger follows by webhook.", "success")
     return redirect(url_for(".purchase", number=number), SEE_OTHER)
 
 

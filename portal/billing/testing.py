@@ -9,12 +9,13 @@ from portal.billing import off_session as plans
 from portal.billing import subscriptions, time_travel
 from portal.credits import ledger, packages
 from portal.credits import off_session as credits
-from portal.errors import Conflict, InvalidInput
+from portal.errors import Conflict, InvalidInput, StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Purchase, StripeCustomer, User
-from portal.purchases import checkout, customers, items, off_session, standing
+from portal.purchases import checkout, customers, items, off_session, refunding, standing
 from portal.purchases.checkout import Way
 from portal.purchases.items import Item
+from portal.settings import current_settings
 from portal.usage import agreements
 from portal.usage import off_session as usage
 
@@ -72,6 +73,22 @@ def pay_again(purchase: Purchase) -> None:
     """Repeat the calls of an order that got no answer: under the same keys, so nothing happens twice. Commits."""
     _refuse_live_key()
     PAY[purchase.kind](purchase)
+
+
+def dispute(purchase: Purchase) -> None:
+    """Have the cardholder dispute an order's payment; what follows comes as webhooks. Commits.
+
+    Raises NotFound where nothing was paid, Conflict where a dispute is there already, and at Stripe itself, where
+    only a card can do it: "dispute" of off_session.CARDS.
+    """
+    if current_settings().is_at_stripe:
+        raise Conflict("Stripe disputes no payment on demand. Buy with the card that is disputed.")
+    payment = refunding.of_purchase(purchase)
+    db.session.commit()
+    try:
+        gateway.of("test").dispute_in_sandbox(payment.payment_intent)
+    except StripeRefused as refused:
+        raise Conflict("This payment cannot be disputed any more.") from refused
 
 
 def cancel(customer: Customer, stripe_id: str) -> None:

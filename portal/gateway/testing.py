@@ -2,7 +2,7 @@
 
 from portal.gateway.calls import Calls, Params, quoted
 from portal.gateway.customers import Clock
-from portal.gateway.payments import PaymentIntent, SavedMethod
+from portal.gateway.payments import PaymentIntent, Reversal, SavedMethod
 
 
 class Testing(Calls):
@@ -38,3 +38,7 @@ class Testing(Calls):
     def delete_test_clock(self, clock_id: str) -> None:
         """End a clock, and at Stripe the customers on it with everything of theirs."""
         self._ask("delete", f"/v1/test_helpers/test_clocks/{quoted(clock_id)}")
+
+    def dispute_in_sandbox(self, intent_id: str) -> Reversal:
+        """Have a payment's cardholder dispute it: the sandbox's own, for Stripe has no call that does it."""
+        return Reversal.read(self._ask("post", f"/_config/disputes/{quoted(intent_id)}"))

@@ -45,6 +45,17 @@ def begin(account: "Account", charge: Json, reason: str) -> Json:
     return dispute
 
 
+def complain(account: "Account", intent_id: str) -> Json:
+    """A payment's cardholder goes to their bank. Raises StripeError where nothing was paid or it did."""
+    intent = account.find("payment_intent", intent_id)
+    if intent["status"] != "succeeded":
+        raise StripeError("Nothing was paid, so nothing can be disputed.")
+    charge = account.find("charge", intent["latest_charge"])
+    if charge["disputed"]:
+        raise StripeError("This payment is disputed already.", code="charge_disputed")
+    return begin(account, charge, "fraudulent")
+
+
 def _case(brand: str, inquiry: bool) -> Json:
     kind = "inquiry" if inquiry else "chargeback"
     return {"brand": brand, "case_type": kind, "network": brand, "network_reason_code": "10.4"}

@@ -4,10 +4,13 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from portal.sandbox import clockwork
+from portal.sandbox import clockwork, disputing
+from portal.sandbox.account import Account
 from portal.sandbox.api import config, controls, store
 from portal.sandbox.controls import Deliveries, Failures, Settlements, settings
 from portal.sandbox.deliver import Deliverer
+from portal.sandbox.errors import StripeError
+from portal.sandbox.events import public
 
 Answer = Response | tuple[Response, int]
 switchboard = Blueprint("switchboard", __name__, url_prefix="/_config")
@@ -52,6 +55,18 @@ def put(name: str, kind: Any) -> Answer:
     except (ValueError, TypeError) as problem:
         return jsonify(error=str(problem)), 400
     return show()
+
+
+@switchboard.post("/disputes/<intent>")
+def dispute(intent: str) -> Answer:
+    """What only a cardholder can do, and so no call of Stripe's."""
+    account = Account(store(), config(), "live" if store().mode_of(intent) == "live" else "test")
+    try:
+        with store().transaction():
+            made = disputing.complain(account, intent)
+    except StripeError as error:
+        return jsonify(error.answer()), error.status
+    return jsonify(public(made))
 
 
 @switchboard.post("/deliveries/flush")

@@ -17,6 +17,7 @@ DEFAULT_SECRET = "change-me: known to everyone, so for development alone"  # noq
 EXAMPLE_SECRET = "3b0e64d1f25c97a8" * 4
 EXAMPLE_KEY = "GJ7t4mGKJQ0S6nJq3mXn1y3wqXo0V5yG7h1zj0v3k1A="
 STRIPE_API = "https://api.stripe.com"
+STRIPE_DASHBOARD = "https://dashboard.stripe.com"
 STRIPE_PAGES = (
     "https://checkout.stripe.com",
     "https://billing.stripe.com",
@@ -208,6 +209,16 @@ class Settings(BaseModel):
     def is_production(self) -> bool:
         """Whether real customers may come: nothing is printed, generated or left open then."""
         return self.environment == "production"
+
+    @property
+    def is_at_stripe(self) -> bool:
+        """Whether calls go to Stripe itself, and not to the sandbox or another that stands in."""
+        return self.stripe_api_base == STRIPE_API
+
+    @property
+    def dashboard(self) -> str:
+        """Where people look at Stripe's objects; the sandbox shows its own."""
+        return STRIPE_DASHBOARD if self.is_at_stripe else f"{self.checkout_origins[0]}/dashboard"
 
     @property
     def access_lifetime(self) -> timedelta:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import requests
 from sqlalchemy import select
 
 from portal import access
@@ -79,7 +80,8 @@ def test_a_plan_is_bought_for_anybody_with_a_card_of_each_kind(
         assert live() == before
     assert tier(here) == ("pro" if status == "active" else "free")
     assert "customer.subscription.created" in admin.text
-    assert f"https://dashboard.stripe.com/test/subscriptions/{mine.stripe_id}" in admin.page.text
+    there = requests.get(admin.link(mine.stripe_id), timeout=10).text
+    assert f"{mine.stripe_id}, in test mode" in there
     assert "TEST MODE: no real charges" in admin.text
 
 
@@ -142,6 +144,16 @@ def test_refund_dispute_cancel_and_reset(here: World, admin: Browser, bob: Perso
     here.flush()
     assert the_customer(here).credit_balance == 0
     buy(admin, bob.user_id, "credits:basic")
+    here.flush()
+    assert the_customer(here).credit_balance == 5500
+    admin.open(admin.page.url)
+    admin.press("Dispute")
+    here.flush()
+    assert the_customer(here).credit_balance == 0
+    assert "charge.dispute.funds_withdrawn" in admin.open(admin.page.url).text
+    assert admin.press("Dispute").status_code == 409
+    assert "cannot be disputed any more" in admin.text
+    buy(admin, bob.user_id, "credits:basic")
     buy(admin, bob.user_id, "plan:pro-monthly")
     here.flush()
     admin.open(f"/admin/test-billing/{bob.user_id}")
@@ -154,6 +166,31 @@ def test_refund_dispute_cancel_and_reset(here: World, admin: Browser, bob: Perso
     assert the_customer(here).credit_balance == 0
     with here.app.app_context():
         assert live() == before
+
+
+@once
+def test_a_plan_s_first_payment_is_disputed(here: World, admin: Browser, bob: Person) -> None:
+    number = buy(admin, bob.user_id, "plan:pro-monthly")
+    here.flush()
+    admin.open(admin.page.url)
+    admin.press("Dispute")
+    here.flush()
+    assert "charge.dispute.created" in admin.open(f"/admin/test-billing/purchases/{number}").text
+
+
+@once
+def test_at_stripe_itself_no_payment_is_disputed_on_demand(
+    here: World, admin: Browser, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = buy(admin, bob.user_id, "credits:basic")
+    here.flush()
+    form = admin.open(f"/admin/test-billing/purchases/{number}") and admin.form("Dispute")
+    settings = here.app.extensions["settings"]
+    elsewhere = settings.model_copy(update={"stripe_api_base": "https://api.stripe.com"})
+    monkeypatch.setitem(here.app.extensions, "settings", elsewhere)
+    assert "Dispute<" not in admin.open(f"/admin/test-billing/purchases/{number}").text
+    assert "https://dashboard.stripe.com/test/payments/pi_" in admin.page.text
+    assert admin.http.post(form.action, data=form.fields, timeout=30).status_code == 409
 
 
 def test_two_refunds_of_one_payment_at_once_give_back_once(here: World, admin: Browser, bob: Person) -> None:

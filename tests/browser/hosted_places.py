@@ -84,8 +84,15 @@ def confirming(page: Page, scene: Scene) -> None:
     page.goto(after.latest_invoice.hosted_invoice_url)
 
 
+def object_page(page: Page, scene: Scene) -> None:
+    """Where the admin's links lead: an object as the API gives it."""
+    running = subscribed(scene.here.stripe().v1)
+    page.goto(f"{scene.here.sandbox.replace('127.0.0.1', 'localhost')}/dashboard/subscriptions/{running.id}")
+
+
 PLACES = [
     *HOSTED,
+    Place("an object at Stripe", "visitor", "sub_", object_page),
     Place("checkout, asking for all", "visitor", "Checkout", asking),
     Place("checkout, code refused", "visitor", "Checkout", code_refused),
     Place("Stripe's portal, cancelling", "visitor", "Billing", leaving),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import requests
 import stripe
 
 from tests.sandbox.conftest import Hook, Sandbox, eventually
@@ -123,3 +124,24 @@ def test_a_test_can_say_when_the_bank_answers(sandbox: Sandbox, api: Any) -> Non
     made = refund(api, "pm_card_pendingRefund", 100)
     assert sandbox.config("settlements/flush")["settlements"] == {"hold": True}
     assert api.refunds.retrieve(made.id).status == "succeeded"
+
+
+def test_a_payment_is_disputed_on_demand(api: Any, hook: Hook, sandbox: Sandbox) -> None:
+    intent = api.payment_intents.create({**CONFIRM, "payment_method": "pm_card_visa"})
+    before = funds(api)
+    made = sandbox.config(f"disputes/{intent.id}")
+    assert (made["object"], made["payment_intent"], made["status"]) == ("dispute", intent.id, "needs_response")
+    assert funds(api) == before - 2000
+    eventually(lambda: made["id"] in hook.objects("charge.dispute.created"))
+    for path in (intent.id, "pi_nobody"):
+        assert requests.post(f"{sandbox.base}/_config/disputes/{path}", timeout=10).status_code in (400, 404)
+
+
+def test_an_object_is_shown_where_stripe_s_dashboard_would_show_it(api: Any, sandbox: Sandbox) -> None:
+    dora = api.customers.create({"email": "dora@example.com"})
+    shown = requests.get(f"{sandbox.base}/dashboard/test/customers/{dora.id}", timeout=10)
+    assert "dora@example.com" in shown.text
+    found = requests.get(f"{sandbox.base}/dashboard/test/search", {"query": dora.id}, timeout=10)
+    assert found.text == shown.text
+    for address in (f"customers/{dora.id}", "test/customers/cus_nobody"):
+        assert requests.get(f"{sandbox.base}/dashboard/{address}", timeout=10).status_code == 404
