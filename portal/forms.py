@@ -1,6 +1,6 @@
 """What forms that narrow a list share: days, and the period between two of them."""
 
-from datetime import datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,13 +15,16 @@ NOT_A_DATE = "Enter a date such as 2026-12-31."
 
 
 class Date(DateField):
-    """A day, refused in words that say how one is written."""
+    """A day, refused in words that say how one is written; the first and last years of all are none."""
 
     def process_formdata(self, valuelist: list[Any]) -> None:
         try:
             super().process_formdata(valuelist)
         except ValueError:
             raise ValueError(NOT_A_DATE) from None
+        if self.data and not MINYEAR < self.data.year < MAXYEAR:  # its midnight may be no moment elsewhere
+            self.data = None
+            raise ValueError(NOT_A_DATE)
 
 
 class PeriodForm(FlaskForm):

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date
 from flask import Flask, Response, g, request
 from flask_login import current_user
+from werkzeug.routing import IntegerConverter, Map
 from whitenoise import WhiteNoise
 
 from portal import money
@@ -17,6 +18,14 @@ from portal.settings import Settings
 
 STATIC = Path(__file__).parent.parent / "static"
 YEAR_SECONDS = 365 * 24 * 3600
+BIGGEST_ID = 2**63 - 1
+
+
+class RowId(IntegerConverter):
+    """A number in an address as a row can have it for its id; a bigger one leads nowhere."""
+
+    def __init__(self, addresses: Map) -> None:
+        super().__init__(addresses, max=BIGGEST_ID)
 
 
 def content_security_policy(checkout_origins: tuple[str, ...]) -> str:
@@ -89,6 +98,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Headers, filters and static files."""
     _send_headers(app, settings)
     _serve_static(app)
+    app.url_map.converters["int"] = RowId
     app.jinja_env.filters.update(
         money=money_text,
         every=money.every,
