@@ -23,7 +23,6 @@ class Date(DateField):
         except ValueError:
             raise ValueError(NOT_A_DATE) from None
         if self.data and not MINYEAR < self.data.year < MAXYEAR:  # its midnight may be no moment elsewhere
-            self.data = None
             raise ValueError(NOT_A_DATE)
 
 

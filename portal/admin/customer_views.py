@@ -80,6 +80,8 @@ def extend_grace(user_id: int) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _page(user, grace=form), 400
     customer = _customer(user, form.grace_mode.data)
+    if not form.fits(clock.now(customer.clock_at)):
+        return _page(user, grace=form), 400
     until = datetime.combine(form.until.data + timedelta(days=1), time(), UTC)
     was, customer.grace_until = customer.grace_until, until
     access.changed(customer.id)

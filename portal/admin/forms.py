@@ -1,6 +1,7 @@
 """The forms of the admin's pages."""
 
 import secrets
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -24,6 +25,7 @@ CARDS = {
 TRIALS = {0: "None", 7: "7 days", 14: "14 days", 30: "30 days"}
 LONGEST = 255
 MOST = 10**9
+LONGEST_GRACE = timedelta(days=366)
 MODES = [SelectChoice("live", "Live"), SelectChoice("test", "Test")]
 
 
@@ -92,6 +94,15 @@ class GraceForm(FlaskForm):
         "Mode", choices=[SelectChoice("live", "Live"), SelectChoice("test", "Test")], default="live"
     )
     until = Date("Stays until", [InputRequired("Until when?")])
+
+    def fits(self, now: datetime) -> bool:
+        """Whether the day lies ahead of the customer's time, and by no more than a year: a slip is no gift."""
+        today = now.date()
+        if self.until.data < today:
+            self.until.errors = ["That day has passed."]
+        elif self.until.data > today + LONGEST_GRACE:
+            self.until.errors = ["That day is more than a year away."]
+        return not self.until.errors
 
 
 def _cost(sold: Price | Offer) -> str:

@@ -1,8 +1,13 @@
 """What nobody types and somebody sends: refused in words, and nothing is done."""
 
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
+from portal import clock
+from portal.extensions import db
+from portal.models import Customer
 from tests.conftest import Person
 from tests.support.browsing import Browser
 from tests.support.world import World
@@ -28,3 +33,12 @@ def test_the_first_and_last_days_of_all_are_no_dates(here: World, admin: Browser
         assert admin.press("Give credits", credits="5", expires=day, mode="live").status_code == 400, day
         admin.open(f"/admin/customers/{bob.user_id}")
         assert admin.press("Extend grace", until=day, grace_mode="live").status_code == 400, day
+
+
+def test_grace_is_not_extended_into_the_past_nor_for_ever(here: World, admin: Browser, bob: Person) -> None:
+    for days in (-1, 400):
+        admin.open(f"/admin/customers/{bob.user_id}")
+        day = clock.now() + timedelta(days=days)
+        assert admin.press("Extend grace", until=f"{day:%Y-%m-%d}", grace_mode="live").status_code == 400, days
+    with here.app.app_context():
+        assert db.session.execute(select(Customer.grace_until)).scalar_one() is None
