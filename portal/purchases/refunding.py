@@ -1,18 +1,22 @@
 """Giving money back: an order for each refund, so that two at once refund once. Ledgers follow by webhook."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from portal import clock, gateway, money
-from portal.errors import Conflict, InvalidInput, NotFound, StripeRefused
+from portal.errors import Conflict, InvalidInput, NotFound, PortalError, StripeRefused
 from portal.extensions import db
 from portal.models import Invoice, Payment, Purchase, RefundOrder
 from portal.purchases import claims
 
 log = structlog.get_logger()
+
+LEFT_AFTER = timedelta(minutes=1)  # an open order this old belongs to no request any more
+REPEATABLE = timedelta(hours=23)  # Stripe knows a repeated call by its key for 24
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,41 @@ def of_purchase(purchase: Purchase) -> Refundable:
 def refund(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrder:
     """Give so much back; `seen` is how much was refunded when the form was shown. Commits as it goes.
 
-    The same nonce again is the same refund. Raises Conflict where somebody was faster, or Stripe says no;
-    InvalidInput for more than is left; StripeUnavailable, after which the same form repeats the same call.
+    The same form again is the same refund. Raises Conflict where somebody was faster, or Stripe says no;
+    InvalidInput for more than is left; StripeUnavailable, after which `run` repeats the same call.
     """
-    order = _by_nonce(nonce) or _claim(payment, amount, seen, nonce)
-    if order.state != "open":
-        return order
+    order = _by_nonce(nonce, payment, amount) or _claim(payment, amount, seen, nonce)
+    if order.state == "failed":
+        raise _refused()
+    if order.state == "open":
+        _carry_out(order)
+    return order
+
+
+def run() -> int:
+    """The tick's chore: repeat the calls that got no answer, under the same keys; gives how many. Commits."""
+    query = select(RefundOrder).filter_by(state="open").where(RefundOrder.created_at < clock.now() - LEFT_AFTER)
+    left = db.session.execute(query).scalars().all()
+    db.session.commit()
+    for order in left:
+        try:
+            _finish(order)
+        except PortalError as reason:  # the others go on; this one is asked again next time
+            log.warning("refund_not_finished", refund_order=order.id, reason=reason.code)
+    return len(left)
+
+
+def _finish(order: RefundOrder) -> None:
+    if order.created_at > clock.now() - REPEATABLE:
+        _carry_out(order)
+        return
+    # What became of it is known by its webhook alone; to ask once more could give twice.
+    order.state = "failed"
+    db.session.commit()
+    log.error("refund_given_up", refund_order=order.id, payment=order.payment_intent, amount=order.amount)
+
+
+def _carry_out(order: RefundOrder) -> None:
     params = {
         "payment_intent": order.payment_intent,
         "amount": order.amount,
@@ -81,12 +114,10 @@ def refund(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrd
     except StripeRefused as refused:
         order.state = "failed"
         db.session.commit()
-        words = "Stripe did not accept this refund: the payment may be refunded, disputed or too old."
-        raise Conflict(words, money="Nothing was given back.") from refused
+        raise _refused() from refused
     order.state, order.stripe_id = "done", made.id
     db.session.commit()
     log.info("refund_ordered", payment=order.payment_intent, amount=order.amount, refund=made.id)
-    return order
 
 
 def _claim(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrder:
@@ -125,9 +156,17 @@ def _changed() -> Conflict:
     return Conflict("A part of this was refunded since the page was opened. Look again before you give more.")
 
 
-def _by_nonce(nonce: str) -> RefundOrder | None:
+def _refused() -> Conflict:
+    words = "Stripe did not accept this refund: the payment may be refunded, disputed or too old."
+    return Conflict(words, money="Nothing was given back.")
+
+
+def _by_nonce(nonce: str, payment: Refundable, amount: int) -> RefundOrder | None:
+    """What this form ordered already. Raises Conflict where that was something else."""
     found = db.session.execute(select(RefundOrder).filter_by(nonce=nonce)).scalar_one_or_none()
     db.session.commit()
+    if found and (found.payment_intent, found.amount) != (payment.payment_intent, amount):
+        raise Conflict("This form was sent before, with another amount. Look at what became of it.")
     return found
 
 

@@ -1,0 +1,93 @@
+"""Refunds that Stripe refuses, or does not answer: said as it is, and done once."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.models import Payment, RefundOrder
+from portal.purchases import refunding
+from tests.admin.test_customers import bought_credits
+from tests.conftest import Person
+from tests.support.browsing import Browser, Form
+from tests.support.world import World
+
+pytestmark = pytest.mark.sqlite_only
+
+
+@pytest.fixture
+def form(here: World, admin: Browser, bob: Person) -> Form:
+    """Of Bob's payment for 5,500 credits."""
+    here.flush()
+    bought_credits(here, bob)
+    with here.app.app_context():
+        payment = db.session.execute(select(Payment.id)).scalar_one()
+    admin.open(f"/admin/customers/{bob.user_id}/refund?payment={payment}")
+    return admin.form("Refund")
+
+
+def send(admin: Browser, form: Form, **values: str) -> int:
+    admin.page = admin.http.post(form.action, data=form.fields | values, timeout=30)
+    return admin.page.status_code
+
+
+def orders(here: World) -> list[tuple[int, str]]:
+    with here.app.app_context():
+        query = select(RefundOrder.amount, RefundOrder.state).order_by(RefundOrder.id)
+        return [(amount, state) for amount, state in db.session.execute(query)]
+
+
+def test_a_refused_refund_stays_refused_when_the_form_is_sent_again(
+    here: World, admin: Browser, form: Form
+) -> None:
+    with here.app.app_context():
+        intent = db.session.execute(select(Payment.payment_intent)).scalar_one()
+    here.stripe().v1.refunds.create({"payment_intent": intent})  # at Stripe's own dashboard; nobody told us yet
+    for _ in range(2):
+        assert send(admin, form) == 409
+        assert "Nothing was given back." in admin.text
+    assert orders(here) == [(4500, "failed")]
+
+
+def test_a_form_is_for_one_amount(here: World, admin: Browser, form: Form) -> None:
+    assert send(admin, form, amount="5.00") == 200
+    assert send(admin, form, amount="5.00") == 200
+    assert send(admin, form, amount="6.00") == 409
+    assert orders(here) == [(500, "done")]
+
+
+def at_stripe(here: World) -> list[int]:
+    with here.app.app_context():
+        intent = db.session.execute(select(Payment.payment_intent)).scalar_one()
+    return [one.amount for one in here.stripe().v1.refunds.list({"payment_intent": intent}).data]
+
+
+def get_no_answer(here: World, admin: Browser, form: Form) -> None:
+    here.fail(next=2, path="/v1/refunds", status=200, after=True)
+    assert send(admin, form, amount="5.00") == 503
+    here.calm()
+    assert orders(here) == [(500, "open")]
+
+
+def test_a_refund_without_an_answer_is_finished_by_time(
+    here: World, app: Flask, admin: Browser, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get_no_answer(here, admin, form)
+    assert refunding.run() == 0  # its request may still be at it
+    monkeypatch.setattr(refunding, "LEFT_AFTER", timedelta(0))
+    assert refunding.run() == 1
+    assert orders(here) == [(500, "done")]
+    assert at_stripe(here) == [500]
+
+
+def test_after_a_day_nothing_is_asked_twice(
+    here: World, app: Flask, admin: Browser, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get_no_answer(here, admin, form)
+    monkeypatch.setattr(refunding, "LEFT_AFTER", timedelta(0))
+    monkeypatch.setattr(refunding, "REPEATABLE", timedelta(0))
+    refunding.run()
+    assert orders(here) == [(500, "failed")]
+    assert at_stripe(here) == [500]
