@@ -1,0 +1,62 @@
+"""Dry runs of what cannot be handled, and beside others who write."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.models import StripeEvent
+from portal.webhooks import handlers, inbox, rehearsing
+from portal.webhooks.handlers import Handler
+from tests.conftest import Person, person
+from tests.support.browsing import Browser
+from tests.support.world import World
+
+
+def stored(here: World, kind: str) -> StripeEvent:
+    with here.app.app_context():
+        return db.session.execute(select(StripeEvent).filter_by(type=kind).limit(1)).scalar_one()
+
+
+@pytest.mark.sqlite_only
+def test_a_handler_s_own_fault_is_shown_as_a_replay_would_record_it(
+    here: World, admin: Browser, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(_snapshot: Any) -> None:
+        raise KeyError("lines of bob@example.com")
+
+    read = handlers.HANDLERS["invoice.paid"][0].read
+    monkeypatch.setitem(handlers.HANDLERS, "invoice.paid", (Handler(read, stumble),))
+    admin.open(f"/admin/events/{stored(here, 'invoice.paid').id}")
+    admin.press("Dry run")
+    assert "Dry run: it would be failed" in admin.text
+    assert "KeyError: 'lines of b…@example.com'" in admin.text.replace("&#34;", '"')
+
+
+@pytest.mark.sqlite_only
+def test_what_stripe_does_not_know_would_be_parked(here: World, admin: Browser, bob: Person) -> None:
+    event = stored(here, "invoice.paid")
+    with here.app.app_context():
+        db.session.get_one(StripeEvent, event.id).payload = event.payload.replace(event.object_id, "in_never")
+        db.session.commit()
+    admin.open(f"/admin/events/{event.id}")
+    admin.press("Dry run")
+    assert "Dry run: it would be parked" in admin.text
+
+
+def test_what_others_do_meanwhile_is_no_change_of_the_event(
+    here: World, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = inbox.apply
+
+    def apply_beside_others(*given: Any) -> None:
+        apply(*given)
+        if here.database != "sqlite":  # which lets nobody write beside a dry run
+            person(here, "alice")
+
+    monkeypatch.setattr(inbox, "apply", apply_beside_others)
+    with here.app.app_context():
+        rehearsed = rehearsing.rehearse(stored(here, "customer.subscription.created"))
+    assert rehearsed.outcome == "processed"
+    assert rehearsed.changes == []
