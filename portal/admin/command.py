@@ -29,3 +29,5 @@ def verify() -> None:
     if faults:
         sys.exit(1)
     click.echo("Every sealed entry is as it was written.")
+    if last := sealing.newest():
+        click.echo(f"The last seal covers entries up to number {last.last_id}: {last.digest}")

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Row, func, select
 
 from portal import clock
-from portal.extensions import db, insert
+from portal.extensions import db, insert, reading
 from portal.models import AuditEntry, AuditSeal, Base
 
 log = structlog.get_logger()
@@ -26,27 +26,29 @@ ENTRIES = Base.metadata.tables["audit_entries"]
 
 def seal(now: datetime | None = None, settled: timedelta = SETTLED) -> AuditSeal | None:
     """Seal what has settled since the last seal; None where nothing has. Commits; of two at once one seals."""
-    last = _last()
+    reading()  # hashing takes a while, and on SQLite nobody could write meanwhile
+    last = newest()
     until = clock.now(now) - settled
-    newest = select(func.max(AuditEntry.id)).where(AuditEntry.at <= until)
-    last_id = db.session.execute(newest).scalar_one()
+    settled_ones = select(func.max(AuditEntry.id)).where(AuditEntry.at <= until)
+    last_id = db.session.execute(settled_ones).scalar_one()
     first_id = last.last_id + 1 if last else 1
     if last_id is None or last_id < first_id:
         db.session.commit()
         return None
     digest, entries = _digest(last.digest if last else "", first_id, last_id)
+    db.session.commit()
     row = {"first_id": first_id, "last_id": last_id, "entries": entries, "digest": digest}
     statement = insert(AuditSeal).values(sealed_at=clock.now(now), **row).on_conflict_do_nothing()
     db.session.execute(statement)
     db.session.commit()
     # Also where the database's owner has no say: who rewrites the table cannot rewrite the logs.
     log.info("audit_sealed", first=first_id, last=last_id, entries=entries, digest=digest)
-    return _last()
+    return newest()
 
 
 def run() -> int:
     """The tick's chore: a seal an hour; gives how many entries it covers."""
-    last = _last()
+    last = newest()
     db.session.commit()
     if last is not None and clock.now() - last.sealed_at < EVERY:
         return 0
@@ -56,6 +58,7 @@ def run() -> int:
 
 def verify() -> Iterator[str]:
     """What does not fit, a line each: entries that were changed or are missing, seals that are. Reads only."""
+    reading()
     before, expected = "", 1
     for one in db.session.execute(select(AuditSeal).order_by(AuditSeal.id)).scalars():
         if one.first_id != expected:
@@ -69,7 +72,8 @@ def verify() -> Iterator[str]:
         before, expected = one.digest, one.last_id + 1
 
 
-def _last() -> AuditSeal | None:
+def newest() -> AuditSeal | None:
+    """The last seal; None before the first. Its digest, kept elsewhere, tells of seals that were removed."""
     query = select(AuditSeal).order_by(AuditSeal.id.desc()).limit(1)
     return db.session.execute(query).scalar_one_or_none()
 
@@ -85,5 +89,6 @@ def _digest(before: str, first_id: int, last_id: int) -> tuple[str, int]:
 
 
 def _canonical(row: Row[Any]) -> bytes:
-    """A row as bytes that are the same on every database."""
-    return orjson.dumps(dict(row._mapping), option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z) + b"\n"
+    """A row as bytes that are the same on every database, and after a column was added that is null in it."""
+    facts = {name: value for name, value in row._mapping.items() if value is not None}
+    return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z) + b"\n"
