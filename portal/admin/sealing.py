@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, text
 
 from portal import clock
 from portal.extensions import db, insert, reading
@@ -18,9 +18,13 @@ from portal.models import AuditEntry, AuditSeal, Base
 
 log = structlog.get_logger()
 
-SETTLED = timedelta(minutes=2)  # longer than any transaction lives
+SETTLED = timedelta(minutes=2)  # longer than clocks differ, and than a transaction should live
 EVERY = timedelta(hours=1)
 BATCH = 1000
+WRITING = text(
+    "SELECT xact_start FROM pg_stat_activity"
+    " WHERE datname = current_database() AND backend_xid IS NOT NULL AND xact_start IS NOT NULL"
+)
 ENTRIES = Base.metadata.tables["audit_entries"]
 
 
@@ -28,7 +32,7 @@ def seal(now: datetime | None = None, settled: timedelta = SETTLED) -> AuditSeal
     """Seal what has settled since the last seal; None where nothing has. Commits; of two at once one seals."""
     reading()  # hashing takes a while, and on SQLite nobody could write meanwhile
     last = newest()
-    until = clock.now(now) - settled
+    until = min([clock.now(now), *_writing_since()]) - settled
     settled_ones = select(func.max(AuditEntry.id)).where(AuditEntry.at <= until)
     last_id = db.session.execute(settled_ones).scalar_one()
     first_id = last.last_id + 1 if last else 1
@@ -70,6 +74,16 @@ def verify() -> Iterator[str]:
         elif digest != one.digest:
             yield f"{span}: one of them, or the seal before, was changed since they were sealed"
         before, expected = one.digest, one.last_id + 1
+
+
+def _writing_since() -> list[datetime]:
+    """When each transaction began that writes now: it may still bring entries of that time, with ids of that time.
+
+    On SQLite there are none: one writes after the other, and an id comes with the lock.
+    """
+    if db.engine.dialect.name != "postgresql":
+        return []
+    return list(db.session.execute(WRITING).scalars())
 
 
 def newest() -> AuditSeal | None:
