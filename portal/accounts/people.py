@@ -1,6 +1,7 @@
 """Users: finding them, making them, and checking who one is."""
 
 import structlog
+from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
 
 from portal import audit, clock, mail, tokens
@@ -40,6 +41,16 @@ class WrongPassword(InvalidInput):
 def normalised(email: str) -> str:
     """A mail address as it is stored: no surrounding spaces, lower case."""
     return email.strip().lower()
+
+
+def is_address(email: str) -> bool:
+    """Whether SMTP and Stripe both take this mail address. No look-up is made."""
+    try:
+        # Addresses of a house's own network are taken, names without a dot are not: Stripe refuses them.
+        found = validate_email(email, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False)
+    except EmailNotValidError:
+        return False
+    return "." in found.domain
 
 
 def find(email: str) -> User | None:
@@ -127,13 +138,18 @@ def store_password(user: User, password_hash: str) -> None:
 
 
 def make_staff(email: str, password: str, role: str = "admin") -> None:
-    """Make somebody who works here, of an existing user too. Raises InvalidInput for a poor password."""
+    """Make somebody who works here, of an existing user too. Raises InvalidInput for a bad address or password."""
+    if not is_address(normalised(email)):
+        raise InvalidInput("This is not an email address, such as name@example.com.", errors={"email": "not one"})
     passwords.check(password, normalised(email))
-    if _make(email, role.capitalize(), password, role=role) is None:
+    user = _make(email, role.capitalize(), password, role=role)
+    before = {}
+    if user is None:
         set_password(email, password)
         user = named(email)
-        audit.record("role.given", user_id=user.id, before={"role": user.role}, after={"role": role})
+        before = {"role": user.role}
         user.role = role
+    audit.record("role.given", user_id=user.id, before=before, after={"role": role})
 
 
 def ensure_people(settings: Settings) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """Signing up, and the people of the first start."""
 
 import pytest
+from sqlalchemy import select
 
 from portal.accounts import people
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db
-from portal.models import User
+from portal.models import AuditEntry, User
 from portal.settings import load
 
 from .conftest import ENVIRON, PASSWORD, Browser, mailed_path
@@ -118,4 +119,10 @@ def test_the_command_line_makes_admins_and_sets_passwords(house, alice, browser)
             people.set_password("nobody@example.com", "another good one")
         with pytest.raises(InvalidInput):
             people.make_staff("eve@example.com", "password")
+        for nobody in ("", "eve", "eve@localhost", "e\x00ve@example.com"):
+            with pytest.raises(InvalidInput):
+                people.make_staff(nobody, "another good one")
+        given = db.session.execute(select(AuditEntry).filter_by(action="role.given").order_by(AuditEntry.id))
+        roles = [(one.before, one.after) for one in given.scalars()]
+        assert roles == [({"role": "customer"}, {"role": "admin"}), ({}, {"role": "admin"})]
     assert browser.me == "nobody"
