@@ -7,19 +7,13 @@ import orjson
 
 from portal.logs import MASK, mask
 
-PERSONAL = {
-    "address",
-    "billing_details",
-    "client_secret",
-    "customer_address",
-    "customer_name",
-    "customer_phone",
-    "customer_shipping",
-    "name",
-    "phone",
-    "shipping",
-}
-MAIL = re.compile(r"([\w.+-])[\w.+-]*(@[\w-]+\.[\w.-]+)")
+# What is somebody's, by the last words of a field's name: `billing_address`, `verified_name`. Behind a URL is a
+# page of Stripe's that is open to everybody who knows it, and shows the rest.
+PERSONAL = re.compile(
+    r"(^|_)(address|billing_details|custom_fields|dob|id_number|ip|name|pdf|phone|secret|shipping|signature"
+    r"|tax_ids|uncategorized_text|url)$"
+)
+MAIL = re.compile(r"([^\s@<>\"(),:;])[^\s@<>\"(),:;]*(@[\w-]+\.[\w.-]+)")
 
 
 def masked(payload: str) -> str:
@@ -39,7 +33,7 @@ def mail(text: str) -> str:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: MASK if key in PERSONAL and inner else _masked(inner) for key, inner in value.items()}
+        return {key: MASK if PERSONAL.search(key) and inner else _masked(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_masked(inner) for inner in value]
     return mail(mask(value)) if isinstance(value, str) else value
