@@ -1,6 +1,5 @@
-"""Automatic top-ups and the low-balance mail: off by default, agreed to, never twice and never over the cap."""
+"""Automatic top-ups: off by default, agreed to, never twice and never over the cap."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -10,19 +9,23 @@ import time_machine
 from sqlalchemy import select
 
 from portal import clock
-from portal.credits import ledger, low_balance, topup_rules, topups
+from portal.credits import ledger, topup_rules, topups
 from portal.extensions import db
-from portal.models import CreditEntry, Customer, OutboxMail, Purchase, TopUpRule
+from portal.models import CreditEntry, Customer, OutboxMail, Purchase, StripeCustomer, TopUpRule
 from tests.conftest import Person
+from tests.support.credits import balance
 from tests.support.world import World
 
 TERMS = {"threshold": "1000", "package": "basic", "monthly_cap": "$100", "consent": "y"}
 
 
+def custom(amount: str, **terms: str) -> dict[str, str]:
+    """Terms of an amount of one's own, in dollars."""
+    return {"package": "custom", "custom_amount": amount, **terms}
+
+
 def save_card(here: World, card: str = "pm_card_visa") -> None:
     """Save a card with the one Stripe customer that the portal knows."""
-    from portal.models import StripeCustomer
-
     with here.app.app_context():
         stripe_id = db.session.execute(select(StripeCustomer.stripe_id)).scalar_one()
     stripe = here.stripe().v1
@@ -46,11 +49,6 @@ def keen(here: World, alice: Person) -> Person:
 def tick(here: World) -> int:
     with here.app.app_context():
         return topups.run()
-
-
-def balance(here: World) -> int:
-    with here.app.app_context():
-        return int(db.session.execute(select(Customer.credit_balance)).scalar_one())
 
 
 def age(here: World, **by: float) -> None:
@@ -230,100 +228,33 @@ def test_a_top_up_is_refunded_like_any_purchase(here: World, keen: Person) -> No
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("field", "terms"),
     [
-        ("threshold", "0"),
-        ("threshold", "-5"),
-        ("threshold", "1.5"),
-        ("threshold", ""),
-        ("package", "gold"),
-        ("monthly_cap", "44.99"),
-        ("monthly_cap", "much"),
-        ("monthly_cap", ""),
+        *(("threshold", {"threshold": value}) for value in ("0", "-5", "1.5", "")),
+        ("package", {"package": "gold"}),
+        *(("monthly_cap", {"monthly_cap": value}) for value in ("44.99", "much", "")),
+        *(("custom_amount", custom(value)) for value in ("", "0", "-5", "25.50", "ten")),
+        ("custom_amount", custom("1001", monthly_cap="$2000")),
+        ("monthly_cap", custom("50", monthly_cap="$49.99")),
     ],
+    ids=str,
 )
-def test_bad_terms_are_said_at_their_field(here: World, alice: Person, field: str, value: str) -> None:
+def test_bad_terms_are_said_at_their_field(here: World, alice: Person, field: str, terms: dict[str, str]) -> None:
     alice.browser.open("/credits")
-    assert alice.browser.press("Turn on top-up", **TERMS | {field: value}).status_code == 400
+    assert alice.browser.press("Turn on top-up", **TERMS | terms).status_code == 400
     assert f'href="#{field}"' in alice.browser.page.text
     with here.app.app_context():
         assert db.session.execute(select(TopUpRule)).first() is None
 
 
-@pytest.fixture
-def warned(here: World, alice: Person) -> Callable[[], int]:
-    """Alice has 500 credits and wants a mail below 400; gives the chore."""
-    alice.browser.open("/credits")
-    alice.browser.press("Save", low_balance_at="400")
-    assert "below 400 credits" in alice.browser.text
-    with here.app.app_context():
-        ledger.post(db.session.execute(select(Customer.id)).scalar_one(), 500, "adjustment", "start")
-        db.session.commit()
-
-    def run() -> int:
-        with here.app.app_context():
-            return low_balance.run()
-
-    return run
-
-
-def test_a_low_balance_is_mailed_once_each_time_it_falls(here: World, warned: Callable[[], int]) -> None:
-    def post(amount: int, reference: str) -> None:
-        with here.app.app_context():
-            customer_id = db.session.execute(select(Customer.id)).scalar_one()
-            ledger.post(customer_id, amount, "adjustment", reference)
-            db.session.commit()
-
-    assert warned() == 0
-    post(-101, "a")
-    assert [warned(), warned()] == [1, 0]
-    post(-100, "b")
-    assert warned() == 0
-    post(500, "c")
-    assert warned() == 0
-    post(-500, "d")
-    assert [warned(), warned()] == [1, 0]
-    assert mails(here, "low_balance") == 2
-
-
-def test_the_low_balance_mail_can_be_turned_off(here: World, alice: Person, warned: Callable[[], int]) -> None:
-    alice.browser.open("/credits")
-    alice.browser.press("Save", low_balance_at="")
-    with here.app.app_context():
-        ledger.post(db.session.execute(select(Customer.id)).scalar_one(), -400, "adjustment", "a")
-        db.session.commit()
-    assert warned() == 0
-
-
 def test_another_amount_than_a_package_s_tops_up_by_it(here: World, keen: Person) -> None:
     keen.browser.open("/credits")
-    keen.browser.press("Save top-up", package="custom", custom_amount="$25", consent="y")
+    keen.browser.press("Save top-up", **custom("$25"), consent="y")
     assert "The automatic top-up is on." in keen.browser.text
     assert tick(here) == 1
     assert balance(here) == 2500
     keen.browser.open("/credits")
     assert keen.browser.form("Save top-up").fields["custom_amount"] == "$25"
-
-
-@pytest.mark.parametrize(
-    ("amount", "cap", "field"),
-    [
-        ("", "$100", "custom_amount"),
-        ("0", "$100", "custom_amount"),
-        ("-5", "$100", "custom_amount"),
-        ("25.50", "$100", "custom_amount"),
-        ("1001", "$2000", "custom_amount"),
-        ("ten", "$100", "custom_amount"),
-        ("50", "$49.99", "monthly_cap"),
-    ],
-)
-def test_a_bad_amount_is_said_at_its_field(here: World, alice: Person, amount: str, cap: str, field: str) -> None:
-    alice.browser.open("/credits")
-    terms = TERMS | {"package": "custom", "custom_amount": amount, "monthly_cap": cap}
-    assert alice.browser.press("Turn on top-up", **terms).status_code == 400
-    assert f'href="#{field}"' in alice.browser.page.text
-    with here.app.app_context():
-        assert db.session.execute(select(TopUpRule)).first() is None
 
 
 def test_nobody_else_s_ledger_moves(here: World, keen: Person, charlie: Person) -> None:
