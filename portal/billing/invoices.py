@@ -10,6 +10,7 @@ from portal import audit, clock, gateway, mail
 from portal.billing import subscriptions
 from portal.extensions import db
 from portal.models import Customer, Invoice
+from portal.pages import rfc3339
 from portal.purchases import copies, customers, tickets
 from portal.usage import bills
 
@@ -106,11 +107,26 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
 
 def _tell(facts: gateway.Invoice, customer: Customer) -> None:
     amounts = {"invoice": facts.id, "currency": facts.currency}
+    _note(facts, customer.id)
     if facts.status == "paid":
         log.info("payment_succeeded", amount=facts.amount_paid, **amounts)
         _mail_receipt(facts, customer)
     elif facts.attempted:
         log.info("payment_failed", amount=facts.amount_due, **amounts)
+
+
+def _note(facts: gateway.Invoice, customer_id: int) -> None:
+    """What became of it, for the audit log: that it was paid, and each try that failed."""
+    if facts.status == "paid":
+        what, key, after = "paid", facts.id, {"amount": facts.amount_paid, "currency": facts.currency}
+    elif facts.status == "open" and facts.attempted:
+        again = rfc3339(facts.next_attempt_at)
+        what, key = "not_paid", f"{facts.id}:{again}"
+        after = {"amount": facts.amount_due, "currency": facts.currency, "next_try": again}
+    else:
+        return
+    key = f"invoice.{what}:{key}"
+    audit.record(f"invoice.{what}", customer_id=customer_id, subject=facts.id, after=after, key=key)
 
 
 def _mail_receipt(facts: gateway.Invoice, customer: Customer) -> None:

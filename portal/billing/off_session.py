@@ -49,7 +49,7 @@ def pay(purchase: Purchase) -> None:
         _pay_first(purchase, made.id, purchase.params["card"])
     except StripeRefused as refused:
         log.info("test_purchase_declined", order=purchase.number, code=refused.stripe_code)
-        standing.move(purchase, "failed")
+        standing.move(purchase, "failed", refused.stripe_code)
         db.session.commit()
     subscriptions.sync(purchase.mode, made.id)
     db.session.refresh(purchase)

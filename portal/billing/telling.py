@@ -24,6 +24,7 @@ WATCHED = (
     "tier",
     "price_id",
     "quantity",
+    "current_period_end",
     "cancel_at",
     "canceled_at",
     "ended_at",
@@ -67,6 +68,8 @@ def _what(before: Facts, after: Facts) -> str:
         return "cancelled" if after["cancel_at"] else "resumed"
     if after["next_price_id"] != before["next_price_id"]:
         return "change_scheduled" if after["next_price_id"] else "change_dropped"
+    if after["status"] == before["status"] and after["current_period_end"] != before["current_period_end"]:
+        return "renewed"
     return "updated"
 
 

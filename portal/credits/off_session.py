@@ -32,7 +32,7 @@ def pay(purchase: Purchase) -> None:
         intent = off_session.charge(purchase)
     except StripeRefused as refused:
         log.info("test_purchase_declined", order=purchase.number, code=refused.stripe_code)
-        standing.move(purchase, "failed")
+        standing.move(purchase, "failed", refused.stripe_code)
         db.session.commit()
         return
     payments.sync(purchase.mode, intent.id)

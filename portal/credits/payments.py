@@ -89,7 +89,7 @@ def _settle(purchase: Purchase, intent: gateway.PaymentIntent) -> None:
         purchasing.give(purchase, purchasing.Bought(intent))
     else:
         if intent.has_failed and purchase.state == "open":
-            standing.move(purchase, "failed")
+            standing.move(purchase, "failed", intent.failure)
         purchasing.record(purchase, intent)
     db.session.flush()
 

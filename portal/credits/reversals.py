@@ -144,6 +144,14 @@ def _post(payment: Payment, row: Reversal) -> None:
         description=WORDS[row.kind, change < 0],
         purchase_id=payment.purchase_id,
     )
+    audit.record(
+        "credits.taken_back" if change < 0 else "credits.put_back",
+        customer_id=payment.customer_id,
+        subject=row.stripe_id,
+        before={"balance": entry.balance_after - entry.amount},
+        after={"balance": entry.balance_after},
+        key=f"credits:{entry.id}",
+    )
     log.info(
         "credits_reversed", reason=reason, credits=change, reversal=row.stripe_id, payment=payment.payment_intent
     )

@@ -35,8 +35,8 @@ def begin(customer: Customer, item: Item, number: str, params: dict[str, Any], *
     return purchase
 
 
-def move(purchase: Purchase, state: str) -> None:
-    """Bring an order to another state; when it was first paid stays. Flushes."""
+def move(purchase: Purchase, state: str, why: str | None = None) -> None:
+    """Bring an order to another state; when it was first paid stays. `why` is Stripe's code for it. Flushes."""
     before = purchase.state
     purchase.state = state
     if state == "paid" and purchase.paid_at is None:
@@ -48,6 +48,6 @@ def move(purchase: Purchase, state: str) -> None:
             customer_id=purchase.customer_id,
             subject=purchase.number,
             before={"state": before},
-            after={"state": state},
+            after={"state": state} | ({"reason": why} if why else {}),
             key=f"purchase:{purchase.number}:{state}",
         )

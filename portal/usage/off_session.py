@@ -40,7 +40,7 @@ def pay(purchase: Purchase) -> None:
         saved = claims.call(purchase, lambda key: lane.attach_method(method, name, key))
     except StripeRefused as refused:
         log.info("test_purchase_declined", order=purchase.number, code=refused.stripe_code)
-        standing.move(purchase, "failed")
+        standing.move(purchase, "failed", refused.stripe_code)
         db.session.commit()
         return
     lane.set_default_method(name, saved.id)
