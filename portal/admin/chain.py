@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from sqlalchemy import or_, select
@@ -10,6 +10,7 @@ from sqlalchemy import or_, select
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.models import AuditEntry, CreditEntry, Invoice, Payment, Purchase, Reversal, StripeEvent, Subscription
+from portal.webhooks import hints
 
 OUR_OWN = "test_"  # what the admin pressed; the chain tells what came of it
 Row = TypeVar("Row", CreditEntry, Invoice, Payment, Reversal)
@@ -22,6 +23,13 @@ class Step:
     at: datetime
     event: StripeEvent | None
     changes: list[AuditEntry]
+
+    @property
+    def clock_at(self) -> datetime | None:
+        """The time to which this took the customer's test clock; the time of everything else is the wall's."""
+        if self.event is None or self.event.type != "test_helpers.test_clock.ready":
+            return None
+        return datetime.fromtimestamp(hints.thing(self.event.payload)["frozen_time"], UTC)
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,13 @@ class Chain:
     entries: list[CreditEntry]
     events: list[StripeEvent]
     steps: list[Step]
+
+    @property
+    def is_refundable(self) -> bool:
+        """Whether a part of what it began with was paid, and not given back yet."""
+        paid = [(one.amount, one.amount_refunded) for one in self.payments if one.status == "succeeded"]
+        paid += [(one.amount_paid, one.amount_refunded) for one in self.invoices if one.amount_paid][:1]
+        return any(amount > refunded for amount, refunded in paid)
 
     @property
     def state(self) -> str:
@@ -109,7 +124,7 @@ def _ids(
     audited: list[AuditEntry],
 ) -> list[str]:
     """What Stripe calls everything of this order; of an invoice's refunds only the audit log tells."""
-    own = [purchase.session_id, purchase.subscription_id, purchase.payment_intent]
+    own = [purchase.session_id, purchase.subscription_id, purchase.payment_intent, purchase.customer.test_clock]
     bought = [*(one.stripe_id for one in invoices), *(one.payment_intent for one in invoices)]
     bought += [*(one.charge_id for one in payments), *(one.stripe_id for one in reversals)]
     found = [stripe_id for stripe_id in (*own, *bought) if stripe_id]
@@ -117,9 +132,13 @@ def _ids(
 
 
 def _events(purchase: Purchase, ids: list[str]) -> list[StripeEvent]:
-    """The events about these objects, and those of a payment that was declined: its id came with them alone."""
+    """The events about these objects, and those of a payment that was declined: its id came with them alone.
+
+    A clock that earlier purchases live on has an older past, which is theirs.
+    """
     named = StripeEvent.payload.contains(purchase.number, autoescape=True)
     customer = purchase.params.get("customer")
     about = or_(StripeEvent.object_id.in_(ids), (StripeEvent.customer_ref == customer) & named)
-    query = select(StripeEvent).where(StripeEvent.mode == "test", about).order_by(StripeEvent.id)
+    since = StripeEvent.received_at >= purchase.created_at
+    query = select(StripeEvent).where(StripeEvent.mode == "test", since, about).order_by(StripeEvent.id)
     return list(db.session.execute(query).scalars())

@@ -1,5 +1,6 @@
 """What the admin's templates say of facts, for people."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,9 @@ from portal.logs import mask
 from portal.pages import datetime_text
 from portal.webhooks import masking
 
+# Times in the audit log's facts, which are JSON.
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
 
 def fact(value: Any) -> str:
     """One fact of a change, in a word or a few; a mail address is cut short."""
@@ -20,6 +24,8 @@ def fact(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return datetime_text(value)
+    if isinstance(value, str) and RFC3339.fullmatch(value):
+        return datetime_text(datetime.fromisoformat(value))
     return masking.mail(mask(str(value)))
 
 

@@ -89,6 +89,7 @@ def purchase(number: str) -> ResponseReturnValue:
         chain=found,
         purchase=found.purchase,
         access=access.of(found.purchase.customer),
+        steps=time_travel.ahead(found.purchase.customer),
         nonce=secrets.token_urlsafe(16),
         may_dispute=not current_settings().is_at_stripe,
         mode="test",
@@ -118,12 +119,18 @@ def check(number: str) -> ResponseReturnValue:
 @blueprint.post("/test-billing/<int:user_id>/cancel")
 @admins_only
 def cancel(user_id: int) -> ResponseReturnValue:
-    """End a test subscription now."""
+    """End a test subscription, now or with its period."""
     customer, stripe_id = _customer(user_id), request.form.get("subscription", "")
-    audit.record("test_subscription.cancelled", customer_id=customer.id, subject=stripe_id)
-    testing.cancel(customer, stripe_id)
-    flash("The test subscription has ended.", "success")
-    return _back(user_id)
+    later = request.form.get("when") == "period_end"
+    when = {"when": "period_end" if later else "now"}
+    audit.record("test_subscription.cancelled", customer_id=customer.id, subject=stripe_id, after=when)
+    if later:
+        testing.cancel_later(customer, stripe_id)
+        flash("The test subscription ends with its period.", "success")
+    else:
+        testing.cancel(customer, stripe_id)
+        flash("The test subscription has ended.", "success")
+    return redirect(_sent_from(user_id), SEE_OTHER)
 
 
 @blueprint.post("/test-billing/purchases/<number>/refund")
@@ -236,6 +243,7 @@ def _page(user: User, form: PurchaseForm, **more: Any) -> str:
         subscriptions=subscriptions.of_customer(customer.id, ended=True) if customer else [],
         purchases=_purchases(customer.id) if customer else [],
         types=sorted(delivering.KINDS),
+        steps=time_travel.ahead(customer) if customer else {},
         mode="test",
         **shown,
     )

@@ -14,7 +14,7 @@ from portal.settings import current_settings
 class Reason:
     """One rule, and whether it lets the customer in. `about` is the object at Stripe that it is about, if any."""
 
-    allows: bool
+    allows: bool | None  # None: it does neither, and explains the others
     words: str
     about: str | None = None
 
@@ -30,7 +30,7 @@ def of(customer: Customer, mine: Access, subscriptions: list[Subscription]) -> l
     if mine.subscription is None:
         reasons.append(_without(mine))
     if customer.clock_at:
-        reasons.append(Reason(True, f"Their time is a test clock's: {datetime_text(customer.clock_at)}."))
+        reasons.append(Reason(None, f"Their time is a test clock's: {datetime_text(customer.clock_at)}."))
     if customer.credit_balance < 0:
         owed = f"{-customer.credit_balance:,} credits are owed: spending answers 402 until a purchase pays them."
         reasons.append(Reason(False, owed))
@@ -47,7 +47,8 @@ def _of_subscription(one: Subscription, customer: Customer) -> Reason:
     now, grace = clock.now(customer.clock_at), access.grace_of(one, customer)
     plan = (one.tier or "pay as you go").capitalize()
     if one.tier is None:
-        return Reason(True, "Pay as you go: it gives no tier of its own.", one.stripe_id)
+        ended = f" It ended on {date_text(one.ended_at)}." if one.ended_at else ""
+        return Reason(None, f"Pay as you go: it gives no tier of its own.{ended}", one.stripe_id)
     allows = access.grants(one, now, grace)
     return Reason(allows, f"{plan} is {one.status.replace('_', ' ')}{_because(one, grace, allows)}", one.stripe_id)
 

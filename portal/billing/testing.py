@@ -5,18 +5,19 @@ from dataclasses import dataclass, replace
 from sqlalchemy import select
 
 from portal import access, gateway
+from portal.billing import cancelling, subscriptions, time_travel
 from portal.billing import off_session as plans
-from portal.billing import subscriptions, time_travel
+from portal.billing.cancelling import NothingToCancel
 from portal.credits import ledger, packages
 from portal.credits import off_session as credits
 from portal.errors import Conflict, InvalidInput, StripeRefused
 from portal.extensions import db
-from portal.models import Customer, Purchase, StripeCustomer, User
+from portal.models import Customer, Purchase, StripeCustomer, Subscription, User
 from portal.purchases import checkout, customers, items, off_session, refunding, standing
 from portal.purchases.checkout import Way
 from portal.purchases.items import Item
 from portal.settings import current_settings
-from portal.usage import agreements
+from portal.usage import agreements, suspension
 from portal.usage import off_session as usage
 
 BUY = {"plan": plans.buy, "credits": credits.buy, "usage": usage.buy}
@@ -93,11 +94,25 @@ def dispute(purchase: Purchase) -> None:
 
 def cancel(customer: Customer, stripe_id: str) -> None:
     """End one of the customer's test subscriptions now. Commits. Raises NotFound."""
-    plans.cancel(access.own_or_404(subscriptions.by_stripe_id(customer.mode, stripe_id), customer))
+    plans.cancel(_own(customer, stripe_id))
+
+
+def cancel_later(customer: Customer, stripe_id: str) -> Subscription:
+    """Let one of the customer's test plans end with its period, as they could. Commits.
+
+    Raises NotFound, and Conflict where it has ended or will.
+    """
+    one = _own(customer, stripe_id)
+    try:
+        return cancelling.cancel(customer, stripe_id=one.stripe_id)
+    except NothingToCancel as refused:
+        raise Conflict("This test subscription has ended, or its end is scheduled already.") from refused
 
 
 def reset(customer: Customer, nonce: str) -> None:
     """Back to nothing: subscriptions end, open orders close, the balance is zero, Stripe's names are forgotten.
+
+    A suspension is lifted too: the end of a pay-as-you-go agreement brings one.
 
     The ledger keeps what happened. Commits as it goes; again does no harm.
     """
@@ -111,9 +126,14 @@ def reset(customer: Customer, nonce: str) -> None:
         standing.move(purchase, "expired")
     if left := ledger.balance(customer.id):
         ledger.post(customer.id, -left, "adjustment", f"reset:{nonce}", description="Test data reset")
+    suspension.reactivate(customer.id, *suspension.REASONS, about="test data reset")
     for name in db.session.execute(select(StripeCustomer).filter_by(customer_id=customer.id)).scalars():
         name.is_current = False
     db.session.commit()
+
+
+def _own(customer: Customer, stripe_id: str) -> Subscription:
+    return access.own_or_404(subscriptions.by_stripe_id(customer.mode, stripe_id), customer)
 
 
 def _customer(user: User, on_clock: bool) -> Customer:

@@ -1,7 +1,6 @@
 """Time travel: a test customer's life on a test clock (https://docs.stripe.com/billing/testing/test-clocks)."""
 
 import calendar
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -14,6 +13,7 @@ from portal.purchases import claims, clocks, customers
 
 SETTLED = timedelta(hours=2)  # Stripe finalises a renewal's invoice an hour after it made it
 RUNNING = ("active", "trialing", "past_due", "unpaid", "paused")
+STEPS = ("trial_end", "renewal", "day", "month")
 
 
 def begin(customer: Customer) -> None:
@@ -61,8 +61,8 @@ def advance(customer: Customer, step: str, seen: datetime) -> datetime:
         raise Conflict("The clock has moved since this page was opened, so nothing was done. Look again.")
     if step not in STEPS:
         raise InvalidInput("Choose how far.", errors={"step": "not one of " + ", ".join(STEPS)})
-    wanted = STEPS[step](customer)
-    if wanted is None or wanted <= customer.clock_at:
+    wanted = ahead(customer).get(step)
+    if wanted is None:
         raise Conflict("There is nothing ahead to go to: a clock goes forward only.")
     clock = _call(customer.mode, customer.test_clock, int(wanted.timestamp()))
     clocks.apply((customer.mode, clock))
@@ -80,34 +80,28 @@ def _call(mode: str, clock_id: str, to: int) -> gateway.Clock:
         raise Conflict(words) from refused
 
 
-def _after(**by: int) -> Callable[[Customer], datetime | None]:
-    return lambda customer: customer.clock_at and customer.clock_at + timedelta(**by)
-
-
-def _a_month_on(customer: Customer) -> datetime | None:
+def ahead(customer: Customer) -> dict[str, datetime]:
+    """The steps that lead on from the time on the customer's clock, and where to; none without a clock."""
     now = customer.clock_at
     if now is None:
-        return None
+        return {}
+    query = select(Subscription).filter_by(customer_id=customer.id).where(Subscription.status.in_(RUNNING))
+    running = db.session.execute(query).scalars().all()
+    steps = {
+        "trial_end": _soonest(now, [one.trial_end for one in running]),
+        "renewal": _soonest(now, [one.current_period_end for one in running]),
+        "day": now + timedelta(days=1),
+        "month": _a_month_on(now),
+    }
+    return {step: to for step, to in steps.items() if to}
+
+
+def _soonest(now: datetime, dates: list[datetime | None]) -> datetime | None:
+    """The first of these dates that is still to come, and until what it brings is settled."""
+    coming = [date for date in dates if date and date > now]
+    return min(coming) + SETTLED if coming else None
+
+
+def _a_month_on(now: datetime) -> datetime:
     year, month = (now.year + 1, 1) if now.month == 12 else (now.year, now.month + 1)
-    day = min(now.day, calendar.monthrange(year, month)[1])
-    return now.replace(year=year, month=month, day=day)
-
-
-def _next(column: str) -> Callable[[Customer], datetime | None]:
-    """The soonest such date of the customer's running subscriptions, and until what it brings is settled."""
-
-    def found(customer: Customer) -> datetime | None:
-        query = select(Subscription).filter_by(customer_id=customer.id).where(Subscription.status.in_(RUNNING))
-        dates = [getattr(one, column) for one in db.session.execute(query).scalars()]
-        ahead = [date for date in dates if date and customer.clock_at and date > customer.clock_at]
-        return min(ahead) + SETTLED if ahead else None
-
-    return found
-
-
-STEPS: dict[str, Callable[[Customer], datetime | None]] = {
-    "trial_end": _next("trial_end"),
-    "renewal": _next("current_period_end"),
-    "day": _after(days=1),
-    "month": _a_month_on,
-}
+    return now.replace(year=year, month=month, day=min(now.day, calendar.monthrange(year, month)[1]))
