@@ -81,15 +81,16 @@ def of(number: str) -> Chain:
     audited = _audited(purchase)
     ids = _ids(purchase, invoices, payments, reversals, audited)
     events = _events(purchase, ids)
+    entries = _rows(CreditEntry, purchase_id=purchase.id, customer_id=purchase.customer_id)
     return Chain(
         purchase=purchase,
         subscription=subscription,
         invoices=invoices,
         payments=payments,
         reversals=reversals,
-        entries=_rows(CreditEntry, purchase_id=purchase.id, customer_id=purchase.customer_id),
+        entries=entries,
         events=events,
-        steps=_steps([purchase.number, *ids], events, audited),
+        steps=_steps([purchase.number, *ids], entries, events, audited),
     )
 
 
@@ -101,12 +102,20 @@ def _audited(purchase: Purchase) -> list[AuditEntry]:
     )
 
 
-def _steps(ids: list[str], events: list[StripeEvent], audited: list[AuditEntry]) -> list[Step]:
+def _steps(
+    ids: list[str], entries: list[CreditEntry], events: list[StripeEvent], audited: list[AuditEntry]
+) -> list[Step]:
     """Events, and changes that no event brought, in the order of time."""
     effects: dict[str | None, list[AuditEntry]] = {}
     for entry in audited:
         effects.setdefault(entry.event_id, []).append(entry)
-    ours = [one for one in effects.get(None, []) if one.subject in ids and not one.action.startswith(OUR_OWN)]
+    lines = [str(entry.id) for entry in entries]  # of the ledger, which has ids of its own
+    ours = [
+        one
+        for one in effects.get(None, [])
+        if one.subject in (lines if one.action.startswith("credits.") else ids)
+        and not one.action.startswith(OUR_OWN)
+    ]
     steps = [Step(entry.at, None, [entry]) for entry in ours]
     steps += [Step(event.received_at, event, effects.get(event.event_id, [])) for event in events]
     return sorted(steps, key=lambda step: step.at)

@@ -107,26 +107,20 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
 
 def _tell(facts: gateway.Invoice, customer: Customer) -> None:
     amounts = {"invoice": facts.id, "currency": facts.currency}
-    _note(facts, customer.id)
     if facts.status == "paid":
         log.info("payment_succeeded", amount=facts.amount_paid, **amounts)
         _mail_receipt(facts, customer)
     elif facts.attempted:
         log.info("payment_failed", amount=facts.amount_due, **amounts)
+        if facts.status == "open":
+            _note_failure(facts, customer.id)
 
 
-def _note(facts: gateway.Invoice, customer_id: int) -> None:
-    """What became of it, for the audit log: that it was paid, and each try that failed."""
-    if facts.status == "paid":
-        what, key, after = "paid", facts.id, {"amount": facts.amount_paid, "currency": facts.currency}
-    elif facts.status == "open" and facts.attempted:
-        again = rfc3339(facts.next_attempt_at)
-        what, key = "not_paid", f"{facts.id}:{again}"
-        after = {"amount": facts.amount_due, "currency": facts.currency, "next_try": again}
-    else:
-        return
-    key = f"invoice.{what}:{key}"
-    audit.record(f"invoice.{what}", customer_id=customer_id, subject=facts.id, after=after, key=key)
+def _note_failure(facts: gateway.Invoice, customer_id: int) -> None:
+    """Each try that failed, for the audit log; when the next one is tells them apart."""
+    after = {"amount": facts.amount_due, "currency": facts.currency, "next_try": rfc3339(facts.next_attempt_at)}
+    key = f"{facts.id}:not_paid:{after['next_try']}"
+    audit.record("invoice.not_paid", customer_id=customer_id, subject=facts.id, after=after, key=key)
 
 
 def _mail_receipt(facts: gateway.Invoice, customer: Customer) -> None:

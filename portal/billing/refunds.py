@@ -57,7 +57,7 @@ def _write(snapshot: Snapshot) -> bool:
     if customer_id is None:
         return False
     for facts in snapshot.reversals.reversals:
-        reversals.tell_audit(customer_id, facts, snapshot.invoice)
+        reversals.tell_audit(customer_id, facts, snapshot.invoice, charge.currency)
     return True
 
 

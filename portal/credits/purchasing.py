@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import or_, select
 
-from portal import audit, clock, gateway, mail
+from portal import clock, gateway, mail
 from portal.credits import ledger
 from portal.extensions import db, insert
 from portal.models import CreditEntry, Payment, Purchase
@@ -87,14 +87,6 @@ def _stands(customer_id: int, reference: str) -> bool:
 
 
 def _tell(purchase: Purchase, entry: CreditEntry) -> None:
-    audit.record(
-        "credits.added",
-        customer_id=purchase.customer_id,
-        subject=purchase.number,
-        before={"balance": entry.balance_after - entry.amount},
-        after={"balance": entry.balance_after},
-        key=f"credits:{entry.id}",
-    )
     log.info(
         "successfully_added_credits",
         credits=entry.amount,

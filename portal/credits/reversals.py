@@ -106,7 +106,7 @@ def _write(payment: Payment, facts: gateway.Reversal) -> None:
     query = select(Reversal).filter_by(mode=payment.mode, stripe_id=facts.id)
     row = db.session.execute(query).scalar_one_or_none()
     before = withdrawn(row) if row else 0
-    tell_audit(payment.customer_id, facts, payment.payment_intent)
+    tell_audit(payment.customer_id, facts, payment.payment_intent, payment.currency)
     if row is None:
         row = Reversal(
             customer_id=payment.customer_id,
@@ -123,9 +123,9 @@ def _write(payment: Payment, facts: gateway.Reversal) -> None:
         _post(payment, row)
 
 
-def tell_audit(customer_id: int, facts: gateway.Reversal, paid: str) -> None:
+def tell_audit(customer_id: int, facts: gateway.Reversal, paid: str, currency: str) -> None:
     """Write where a refund or dispute stands to the audit log, once a state; `paid` is what it is of. Flushes."""
-    after = {"of": paid, "amount": facts.amount, "status": facts.status}
+    after = {"of": paid, "amount": facts.amount, "currency": currency, "status": facts.status}
     key = f"{facts.id}:{facts.status}"
     audit.record(f"{facts.kind}.{facts.status}", customer_id=customer_id, subject=facts.id, after=after, key=key)
 
@@ -143,14 +143,6 @@ def _post(payment: Payment, row: Reversal) -> None:
         _reference(payment, reason, row.stripe_id),
         description=WORDS[row.kind, change < 0],
         purchase_id=payment.purchase_id,
-    )
-    audit.record(
-        "credits.taken_back" if change < 0 else "credits.put_back",
-        customer_id=payment.customer_id,
-        subject=row.stripe_id,
-        before={"balance": entry.balance_after - entry.amount},
-        after={"balance": entry.balance_after},
-        key=f"credits:{entry.id}",
     )
     log.info(
         "credits_reversed", reason=reason, credits=change, reversal=row.stripe_id, payment=payment.payment_intent

@@ -1,34 +1,18 @@
 """Test purchases: by the verbs, webhooks and ledger of live ones, and never on anything live."""
 
-from typing import Any
-
 import pytest
 import requests
 from sqlalchemy import select
 
 from portal import access
 from portal.extensions import db
-from portal.models import Base, CreditEntry, Customer, Purchase, RefundOrder, Subscription
+from portal.models import CreditEntry, Customer, Purchase, RefundOrder, Subscription
 from tests.conftest import Person
-from tests.support import events
+from tests.support import looking
 from tests.support.browsing import Browser
 from tests.support.world import World
 
 once = pytest.mark.sqlite_only  # what does not depend on the database
-
-
-def live() -> dict[str, list[dict[str, Any]]]:
-    """Everything that is of live mode: rows that say so, and those of live customers."""
-    taken = events.photograph()
-    ours = {row["id"] for row in taken["customers"] if row["mode"] == "live"}
-    found = {}
-    for table in Base.metadata.sorted_tables:
-        rows = taken[table.name]
-        if "mode" in table.c:
-            found[table.name] = [row for row in rows if row["mode"] == "live"]
-        elif "customer_id" in table.c:
-            found[table.name] = [row for row in rows if row["customer_id"] in ours]
-    return found
 
 
 def buy(admin: Browser, user_id: int, item: str, card: str = "success", **more: str) -> str:
@@ -67,8 +51,7 @@ def test_a_plan_is_bought_for_anybody_with_a_card_of_each_kind(
     here: World, admin: Browser, bob: Person, card: str
 ) -> None:
     here.flush()  # what Bob's own purchase brought about in turn
-    with here.app.app_context():
-        before = live()
+    before = looking.live(here)
     number = buy(admin, bob.user_id, "plan:pro-monthly", card)
     here.flush()
     admin.open(admin.page.url)
@@ -77,7 +60,7 @@ def test_a_plan_is_bought_for_anybody_with_a_card_of_each_kind(
     with here.app.app_context():
         mine = db.session.execute(select(Subscription).filter_by(mode="test")).scalar_one()
         assert mine.status == status
-        assert live() == before
+    assert looking.live(here) == before
     assert tier(here) == ("pro" if status == "active" else "free")
     assert "customer.subscription.created" in admin.text
     there = requests.get(admin.link(mine.stripe_id), timeout=10).text
@@ -91,8 +74,7 @@ def test_credits_are_bought_for_anybody_with_a_card_of_each_kind(
     here: World, admin: Browser, bob: Person, card: str
 ) -> None:
     here.flush()  # what Bob's own purchase brought about in turn
-    with here.app.app_context():
-        before = live()
+    before = looking.live(here)
     number = buy(admin, bob.user_id, "credits:basic", card)
     here.flush()
     admin.open(admin.page.url)
@@ -101,8 +83,7 @@ def test_credits_are_bought_for_anybody_with_a_card_of_each_kind(
     assert the_customer(here).credit_balance == (5500 if paid else 0)
     assert ("payment_intent.succeeded" if paid else "payment_intent.payment_failed") in admin.text
     assert order(here, number).payment_intent is not None
-    with here.app.app_context():
-        assert live() == before
+    assert looking.live(here) == before
 
 
 def test_the_same_form_sent_twice_buys_once(here: World, admin: Browser, bob: Person) -> None:
@@ -131,8 +112,7 @@ def test_as_the_customer_would_by_checkout(here: World, admin: Browser, bob: Per
 @once
 def test_refund_dispute_cancel_and_reset(here: World, admin: Browser, bob: Person) -> None:
     here.flush()  # what Bob's own purchase brought about in turn
-    with here.app.app_context():
-        before = live()
+    before = looking.live(here)
     buy(admin, bob.user_id, "credits:basic")
     here.flush()
     admin.press("Refund")
@@ -164,8 +144,7 @@ def test_refund_dispute_cancel_and_reset(here: World, admin: Browser, bob: Perso
     admin.press("Reset test data")
     assert "The test data is reset." in admin.text
     assert the_customer(here).credit_balance == 0
-    with here.app.app_context():
-        assert live() == before
+    assert looking.live(here) == before
 
 
 @once

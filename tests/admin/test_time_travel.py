@@ -6,8 +6,9 @@ from sqlalchemy import select
 from portal import access
 from portal.extensions import db
 from portal.models import Customer, Invoice, OutboxMail, Subscription
-from tests.admin.test_purchases import buy, live
+from tests.admin.test_purchases import buy
 from tests.conftest import Person
+from tests.support import looking
 from tests.support.browsing import Browser
 from tests.support.world import World
 
@@ -51,8 +52,7 @@ def pro(here: World, admin: Browser, bob: Person) -> Browser:
 
 
 def test_a_renewal_is_seen_to_happen(here: World, pro: Browser) -> None:
-    with here.app.app_context():
-        before = live()
+    before = looking.live(here)
     began = on_the_clock(here).clock_at
     travel(here, pro, "Next renewal")
     after = on_the_clock(here).clock_at
@@ -63,7 +63,7 @@ def test_a_renewal_is_seen_to_happen(here: World, pro: Browser) -> None:
     with here.app.app_context():
         paid = select(Invoice.status).filter_by(mode="test")
         assert list(db.session.execute(paid).scalars()) == ["paid", "paid"]
-        assert live() == before
+    assert looking.live(here) == before
     assert pro.text.count("invoice.paid") == 2
 
 

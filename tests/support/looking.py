@@ -9,7 +9,11 @@ from sqlalchemy import event, func, select
 from portal import access
 from portal.extensions import db
 from portal.models import Customer
+from tests.support import events
 from tests.support.world import World
+
+# What an admin's own visit brings, and rows of both modes that no column of theirs tells apart.
+OF_BOTH = ("audit_seals", "credit_grants", "monthly_bill_lines", "outbox_mails", "user_sessions")
 
 
 def one(here: World, query: Any) -> Any:
@@ -34,6 +38,20 @@ def tier(here: World) -> str:
     """The tier of the only customer."""
     with here.app.app_context():
         return access.of(db.session.execute(select(Customer)).scalar_one()).tier
+
+
+def live(here: World) -> events.Photograph:
+    """Every row but those of test mode: what says that it is live, is a live customer's, or has no mode."""
+    with here.app.app_context():
+        taken = events.photograph()
+    ours = {row["id"] for row in taken["customers"] if row["mode"] == "live"}
+
+    def is_live(row: events.Json) -> bool:
+        return (
+            row["mode"] == "live" if "mode" in row else row.get("customer_id") in ours or "customer_id" not in row
+        )
+
+    return {name: [row for row in rows if is_live(row)] for name, rows in taken.items() if name not in OF_BOTH}
 
 
 @contextmanager

@@ -1,0 +1,82 @@
+"""What an admin does in a browser: test purchases, watching their chains, and letting time pass."""
+
+from dataclasses import dataclass
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser import hands
+from tests.browser.conftest import Browse
+from tests.browser.scene import cookies
+from tests.conftest import Person
+from tests.support.world import World
+
+SCRIPT_ASKS_AFTER = "00:02"  # as portal.js has it
+
+
+@dataclass
+class Desk:
+    """Ada's browser; with `script` the pages refresh by themselves, and its clock can be put forward."""
+
+    here: World
+    page: Page
+    script: bool
+
+    @property
+    def chain(self) -> Locator:
+        """What happened, on the page of a test purchase."""
+        return self.page.locator(".timeline")
+
+    def open(self, path: str) -> None:
+        """A page of the portal."""
+        self.page.goto(self.here.base + path)
+
+    def press(self, name: str) -> None:
+        """Press the one button of this name."""
+        hands.press(self.page, name)
+
+    def fact(self, name: str) -> Locator:
+        """What the page says of a fact."""
+        facts = self.page.locator("dl.facts > div")
+        return facts.filter(has=self.page.get_by_text(name, exact=True)).locator("dd")
+
+    def buy(self, user: Person, item: str, card: str = "success", trial: str = "") -> None:
+        """Create a test purchase for this user; ends on its chain, of which no webhook has told yet.
+
+        With `trial` (a number of days, "0" for none) it lives on a test clock.
+        """
+        self.here.deliveries(hold=True)
+        self.open(f"/admin/test-billing/{user.user_id}")
+        self.page.get_by_label("What").select_option(item)
+        self.page.get_by_label("Card").select_option(card)
+        if trial:
+            self.page.get_by_label("Trial").select_option(trial)
+            self.page.get_by_label("On a test clock").check()
+        self.press("Create test purchase")
+        expect(self.page.get_by_role("heading", level=1)).to_contain_text("Test purchase PO-")
+        expect(self.page.get_by_text("TEST MODE: no real charges")).to_be_visible()
+
+    def hear(self) -> None:
+        """Let the webhooks come; the page shows them by its script, or by "Check again" without one."""
+        self.page.wait_for_load_state()
+        self.here.flush()
+        if self.script:
+            self.page.clock.fast_forward(SCRIPT_ASKS_AFTER)
+        else:
+            self.press("Check again")
+
+    def travel(self, step: str, times: int = 1) -> None:
+        """Press a button of the test clock, and hear what came of it."""
+        for _ in range(times):
+            with self.page.expect_navigation():
+                self.press(step)
+        expect(self.page.get_by_text("The clock goes on to")).to_be_visible()
+        self.hear()
+
+
+def desk(here: World, browse: Browse, admin: Person, *, script: bool = True) -> Desk:
+    """Signed in as this admin."""
+    window = browse(java_script_enabled=script)
+    window.context.add_cookies(cookies(here, admin))
+    if script:
+        window.page.clock.install()
+    return Desk(here, window.page, script)
