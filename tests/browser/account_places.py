@@ -7,7 +7,7 @@ from portal import clock
 from portal.accounts import email_change
 from portal.extensions import db
 from tests.browser import hands
-from tests.browser.places import Place, Reach, at, pressing, refused
+from tests.browser.places import Place, Reach, at, mailed, pressing, refused
 from tests.browser.scene import Scene
 from tests.conftest import PASSWORD
 
@@ -62,6 +62,9 @@ def mailed_change(purpose: str, path: str) -> Reach:
 
 
 PORTAL = [
+    Place("verified", "alice", "Account", pressing("Yes, confirm it", mailed("verify", "/verify/"))),
+    Place("account", "alice", "Account", at("/account")),
+    Place("account with a plan", "bob", "Account", at("/account")),
     Place("second factor, off", "alice", "Second factor", at(FACTOR)),
     Place("second factor, app", "newcomer", "Set up your app", app),
     Place("second factor, refused", "newcomer", "Set up your app", refused("Turn on", app, Code="000000")),

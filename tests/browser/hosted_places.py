@@ -1,12 +1,15 @@
-"""The sandbox's hosted pages in the states that only the API brings about."""
+"""The sandbox's hosted pages in every state that they have, also those that only the API brings about."""
 
+import re
 from typing import Any
 
 from playwright.sync_api import Page
 
 from tests.browser import hands
-from tests.browser.places import HOSTED, Place
+from tests.browser.buying_places import expired
+from tests.browser.places import Place, Reach, checkout, pressing
 from tests.browser.scene import Scene
+from tests.support.browsing import AUTHENTICATE, DECLINED
 
 URLS = {"success_url": "http://127.0.0.1/done", "cancel_url": "http://127.0.0.1/back"}
 
@@ -90,8 +93,60 @@ def object_page(page: Page, scene: Scene) -> None:
     page.goto(f"{scene.here.sandbox.replace('127.0.0.1', 'localhost')}/dashboard/subscriptions/{running.id}")
 
 
+def paying(card: str) -> Reach:
+    """The hosted checkout after this card was tried."""
+
+    def reached(page: Page, scene: Scene) -> None:
+        checkout(page, scene)
+        hands.pay(page, card)
+
+    return reached
+
+
+def checkout_expired(page: Page, scene: Scene) -> None:
+    expired(page, scene)
+    page.reload()
+
+
+def portal(page: Page, scene: Scene) -> None:
+    page.goto(scene.url("/billing"))
+    hands.press(page, "Manage payment method")
+
+
+def portal_refuses(page: Page, scene: Scene) -> None:
+    portal(page, scene)
+    page.get_by_text("Use another card").click()
+    hands.press(page, "Save card")
+
+
+def invoice(page: Page, scene: Scene) -> None:
+    page.goto(scene.url("/billing"))
+    # A place before this one may have left the newest as one that is still to be paid.
+    page.get_by_role("link", name=re.compile("^(View|Pay) invoice")).first.click()
+
+
+def invoice_open(page: Page, scene: Scene) -> None:
+    stripe = scene.here.stripe().v1
+    customer = stripe.customers.create({"email": "carol@example.com", "name": "Carol"}).id
+    draft = stripe.invoices.create(
+        {"customer": customer, "collection_method": "send_invoice", "days_until_due": 30}
+    )
+    stripe.invoice_items.create(
+        {"customer": customer, "invoice": draft.id, "amount": 1234, "currency": "usd", "description": "A thing"}
+    )
+    page.goto(str(stripe.invoices.finalize_invoice(draft.id).hosted_invoice_url))
+
+
 PLACES = [
-    *HOSTED,
+    Place("checkout", "newcomer", "Checkout", checkout),
+    Place("checkout, refused", "newcomer", "Checkout", pressing("Subscribe", checkout)),
+    Place("checkout, declined", "newcomer", "Checkout", paying(DECLINED)),
+    Place("checkout, authentication", "newcomer", "Your bank asks", paying(AUTHENTICATE)),
+    Place("checkout, expired", "newcomer", "This checkout session has expired", checkout_expired),
+    Place("Stripe's portal", "bob", "Billing", portal),
+    Place("Stripe's portal, card refused", "bob", "Billing", portal_refuses),
+    Place("invoice", "bob", "Invoice ", invoice),
+    Place("invoice, open", "visitor", "Invoice ", invoice_open),
     Place("an object at Stripe", "visitor", "sub_", object_page),
     Place("checkout, asking for all", "visitor", "Checkout", asking),
     Place("checkout, code refused", "visitor", "Checkout", code_refused),

@@ -1,4 +1,4 @@
-"""The pages of keys in the states that choosing and rotating bring about, and the page of the JSON API."""
+"""The pages of keys in every state that they have, and the page of the JSON API."""
 
 import re
 
@@ -32,7 +32,18 @@ def api(page: Page, scene: Scene) -> None:
     page.get_by_text("POST /api/credits/spend").click()
 
 
+def revoke(page: Page, scene: Scene) -> None:
+    page.goto(scene.url("/keys"))
+    page.get_by_role("link", name="Revoke").first.click()
+
+
 PORTAL = [
+    Place("404 of somebody else", "alice", "", at("/keys/1/revoke")),
+    Place("keys, none", "alice", "API keys", at("/keys")),
+    Place("keys, refused", "alice", "API keys", refused("Create key", at("/keys"), Name=" ")),
+    Place("keys", "bob", "API keys", at("/keys")),
+    Place("key created", "newcomer", "Your new API key", pressing("Create key", at("/keys"), Name="Website")),
+    Place("key to revoke", "bob", "Revoke “", revoke),
     Place("keys, odd terms", "alice", "API keys", odd_terms),
     Place("key to rotate", "bob", "Rotate “", rotate),
     Place("keys, one rotated", "newcomer", "API keys", rotated),

@@ -3,16 +3,18 @@
 from tests.browser import (
     account_places,
     admin_places,
+    buying_places,
     credit_places,
     key_places,
-    places,
     plan_places,
     time_places,
     usage_places,
+    visitor_places,
 )
 
 PORTAL = [
-    *places.PORTAL,
+    *visitor_places.PORTAL,
+    *buying_places.PORTAL,
     *account_places.PORTAL,
     *admin_places.PORTAL,
     *credit_places.PORTAL,
