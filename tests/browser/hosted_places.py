@@ -147,7 +147,7 @@ PLACES = [
     Place("Stripe's portal, card refused", "bob", "Billing", portal_refuses),
     Place("invoice", "bob", "Invoice ", invoice),
     Place("invoice, open", "visitor", "Invoice ", invoice_open),
-    Place("an object at Stripe", "visitor", "sub_", object_page),
+    Place("an object at Stripe", "visitor", "Subscription", object_page),
     Place("checkout, asking for all", "visitor", "Checkout", asking),
     Place("checkout, code refused", "visitor", "Checkout", code_refused),
     Place("Stripe's portal, cancelling", "visitor", "Billing", leaving),
