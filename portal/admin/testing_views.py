@@ -107,10 +107,10 @@ def check(number: str) -> ResponseReturnValue:
     """Ask Stripe how the order is, as its webhook would."""
     found = chain.of(number).purchase
     db.session.commit()
-    if found.subscription_id:
-        subscriptions.sync("test", found.subscription_id)
-    elif found.off_session and found.state == "open":
+    if found.off_session and found.state == "open":
         testing.pay_again(found)
+    elif found.subscription_id:
+        subscriptions.sync("test", found.subscription_id)
     else:
         lookup.bring_up_to_date(found)
     return redirect(url_for(".purchase", number=number), SEE_OTHER)

@@ -42,16 +42,17 @@ def pay(purchase: Purchase) -> None:
     """Make the subscription and pay its first invoice, each step under a key of its own. Commits."""
     lane = gateway.of(purchase.mode)
     params = {name: value for name, value in purchase.params.items() if name != "card"}
-    made = _step(purchase, "subscribe", lambda key: lane.create_subscription(params, key))
-    purchase.subscription_id = made.id
-    db.session.commit()
+    if purchase.subscription_id is None:  # else a step after it got no answer
+        made = _step(purchase, "subscribe", lambda key: lane.create_subscription(params, key))
+        purchase.subscription_id = made.id
+        db.session.commit()
     try:
-        _pay_first(purchase, made.id, purchase.params["card"])
+        _pay_first(purchase, purchase.subscription_id, purchase.params["card"])
     except StripeRefused as refused:
         log.info("test_purchase_declined", order=purchase.number, code=refused.stripe_code)
         standing.move(purchase, "failed", refused.stripe_code)
         db.session.commit()
-    subscriptions.sync(purchase.mode, made.id)
+    subscriptions.sync(purchase.mode, purchase.subscription_id)
     db.session.refresh(purchase)
     db.session.commit()
 

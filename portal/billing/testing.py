@@ -141,7 +141,7 @@ def _customer(user: User, on_clock: bool) -> Customer:
     _refuse_live_key()
     customer = customers.of(user, "test")
     db.session.commit()
-    if on_clock:
+    if on_clock or customer.test_clock:  # which may have been begun only
         time_travel.begin(customer)
     return customer
 

@@ -3,7 +3,7 @@
 import calendar
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from portal import gateway
 from portal.errors import Conflict, InvalidInput, StripeRefused
@@ -17,21 +17,33 @@ STEPS = ("trial_end", "renewal", "day", "month")
 
 
 def begin(customer: Customer) -> None:
-    """Let a test customer live on a clock from now on, under a new name at Stripe. Commits; again does nothing."""
-    if customer.test_clock:
+    """Let a test customer live on a clock from now on, under a new name at Stripe. Commits.
+
+    Again it finishes what got no answer, and else does nothing.
+    """
+    name = _name(customer)
+    if name.stripe_id is not None:
         return
-    old = update(StripeCustomer).where(StripeCustomer.customer_id == customer.id, StripeCustomer.is_current)
-    db.session.execute(old.values(is_current=False))
-    name = customers.claim(customer)
     lane, begins = gateway.of(customer.mode), int(name.created_at.timestamp())
-    clock = claims.call(name, lambda key: lane.create_test_clock({"frozen_time": begins}, f"{key}-clock"))
-    params = customers.params(name) | {"test_clock": clock.id}
+    if customer.test_clock is None:
+        clock = claims.call(name, lambda key: lane.create_test_clock({"frozen_time": begins}, f"{key}-clock"))
+        clocks.put(customer.id, clock)
+        _reread(customer)
+    params = customers.params(name) | {"test_clock": customer.test_clock}
     made = claims.call(name, lambda key: lane.create_customer(params, f"{key}-on-clock"))
     name.stripe_id = made.id
-    clocks.put(customer.id, clock)
     db.session.commit()
-    db.session.refresh(customer)
+
+
+def _name(customer: Customer) -> StripeCustomer:
+    """The name on the customer's clock, or the one that will be: a name in real time is put aside. Commits."""
+    name = customers.current(customer)
+    if name and name.stripe_id and not customer.test_clock:
+        name.is_current = False
+        db.session.flush()
+        name = None
     db.session.commit()
+    return name or customers.claim(customer)
 
 
 def end(customer: Customer) -> None:
@@ -45,6 +57,11 @@ def end(customer: Customer) -> None:
         if refused.stripe_code != "resource_missing":
             raise
     clocks.stop(named)
+    _reread(customer)
+
+
+def _reread(customer: Customer) -> None:
+    """Have the object say what a statement wrote. Commits."""
     db.session.commit()
     db.session.refresh(customer)
     db.session.commit()

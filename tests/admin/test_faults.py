@@ -1,0 +1,57 @@
+"""Test purchases while Stripe fails at each step: pressed again they go on, and nothing is there twice."""
+
+import pytest
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.models import Purchase, StripeCustomer
+from tests.conftest import Person
+from tests.support.browsing import Browser
+from tests.support.world import World
+
+pytestmark = pytest.mark.sqlite_only
+
+STEPS = (
+    "/v1/test_helpers/test_clocks",
+    "/v1/customers",
+    "/v1/subscriptions",
+    "/v1/payment_methods",
+    "/v1/payment_intents",
+)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_plan_on_a_clock_is_bought_once_though_a_step_failed(
+    here: World, admin: Browser, bob: Person, step: str
+) -> None:
+    here.flush()
+    clocks = here.stripe("test").v1.test_helpers.test_clocks
+    before = {one.id for one in clocks.list({"limit": 100}).data}
+    admin.open(f"/admin/test-billing/{bob.user_id}")
+    form = admin.form("Create test purchase")
+    data = form.fields | {"item": "plan:pro-monthly", "card": "success", "trial": "0", "on_clock": "y"}
+    here.fail(next=2, path=step, status=500)
+    assert admin.http.post(form.action, data=data, timeout=30).status_code == 503
+    here.calm()
+    admin.page = admin.http.post(form.action, data=data, timeout=30)
+    admin.press("Check again")
+    with here.app.app_context():
+        order = db.session.execute(select(Purchase).filter_by(mode="test")).scalar_one()
+        names = db.session.execute(select(StripeCustomer.stripe_id).filter_by(mode="test")).scalars().all()
+    assert order.state == "paid"
+    (clock,) = {one.id for one in clocks.list({"limit": 100}).data} - before
+    (subscription,) = here.stripe("test").v1.subscriptions.list({"test_clock": clock}).data
+    assert (subscription.id, subscription.status) == (order.subscription_id, "active")
+    assert names == [subscription.customer]
+
+
+def test_who_bought_in_real_time_goes_on_a_clock_under_another_name(
+    here: World, admin: Browser, bob: Person
+) -> None:
+    for more in ({"item": "credits:basic"}, {"item": "plan:pro-monthly", "on_clock": "y"}):
+        admin.open(f"/admin/test-billing/{bob.user_id}")
+        admin.press("Create test purchase", **{"card": "success", "trial": "0"} | more)
+        assert "Order Paid" in admin.text
+    with here.app.app_context():
+        query = select(StripeCustomer.is_current).filter_by(mode="test").order_by(StripeCustomer.id)
+        assert list(db.session.execute(query).scalars()) == [False, True]
