@@ -164,7 +164,7 @@ def reset(user_id: int) -> ResponseReturnValue:
     customer = _customer(user_id)
     audit.record("test_data.reset", customer_id=customer.id)
     db.session.commit()
-    testing.reset(customer, request.form.get("nonce", ""))
+    testing.reset(customer)
     flash("The test data is reset.", "success")
     return _back(user_id)
 

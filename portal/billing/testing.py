@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from portal import access, gateway
 from portal.billing import cancelling, subscriptions, time_travel
 from portal.billing import off_session as plans
 from portal.billing.cancelling import NothingToCancel
-from portal.credits import ledger, packages
+from portal.credits import grants, ledger, packages
 from portal.credits import off_session as credits
 from portal.errors import Conflict, InvalidInput, StripeRefused
 from portal.extensions import db
-from portal.models import Customer, Purchase, StripeCustomer, Subscription, User
+from portal.models import CreditEntry, Customer, Purchase, StripeCustomer, Subscription, User
 from portal.purchases import checkout, customers, items, off_session, refunding, standing
 from portal.purchases.checkout import Way
 from portal.purchases.items import Item
@@ -109,7 +109,7 @@ def cancel_later(customer: Customer, stripe_id: str) -> Subscription:
         raise Conflict("This test subscription has ended, or its end is scheduled already.") from refused
 
 
-def reset(customer: Customer, nonce: str) -> None:
+def reset(customer: Customer) -> None:
     """Back to nothing: subscriptions end, open orders close, the balance is zero, Stripe's names are forgotten.
 
     A suspension is lifted too: the end of a pay-as-you-go agreement brings one.
@@ -124,8 +124,7 @@ def reset(customer: Customer, nonce: str) -> None:
     query = select(Purchase).filter_by(customer_id=customer.id, state="open")
     for purchase in db.session.execute(query).scalars():
         standing.move(purchase, "expired")
-    if left := ledger.balance(customer.id):
-        ledger.post(customer.id, -left, "adjustment", f"reset:{nonce}", description="Test data reset")
+    _take_credits_back(customer.id)
     suspension.reactivate(customer.id, *suspension.REASONS, about="test data reset")
     for name in db.session.execute(select(StripeCustomer).filter_by(customer_id=customer.id)).scalars():
         name.is_current = False
@@ -134,6 +133,15 @@ def reset(customer: Customer, nonce: str) -> None:
 
 def _own(customer: Customer, stripe_id: str) -> Subscription:
     return access.own_or_404(subscriptions.by_stripe_id(customer.mode, stripe_id), customer)
+
+
+def _take_credits_back(customer_id: int) -> None:
+    """Bring the balance to zero; of two who do so at once one does. Flushes."""
+    grants.lock(customer_id)
+    if left := ledger.balance(customer_id):
+        newest = select(func.max(CreditEntry.id)).filter_by(customer_id=customer_id)
+        reference = f"reset:{db.session.execute(newest).scalar_one()}"
+        ledger.post(customer_id, -left, "adjustment", reference, description="Test data reset")
 
 
 def _customer(user: User, on_clock: bool) -> Customer:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.models import Purchase, StripeCustomer
+from portal.models import Customer, Purchase, StripeCustomer
 from tests.conftest import Person
 from tests.support.browsing import Browser
 from tests.support.world import World
@@ -55,3 +55,15 @@ def test_who_bought_in_real_time_goes_on_a_clock_under_another_name(
     with here.app.app_context():
         query = select(StripeCustomer.is_current).filter_by(mode="test").order_by(StripeCustomer.id)
         assert list(db.session.execute(query).scalars()) == [False, True]
+
+
+def test_a_reset_leaves_nothing_however_old_its_page(here: World, admin: Browser, bob: Person) -> None:
+    form = None
+    for _ in range(2):
+        admin.open(f"/admin/test-billing/{bob.user_id}")
+        admin.press("Create test purchase", item="credits:basic", card="success", trial="0")
+        admin.open(f"/admin/test-billing/{bob.user_id}")
+        form = form or admin.form("Reset test data")
+        admin.http.post(form.action, data=form.fields, timeout=30)
+        with here.app.app_context():
+            assert db.session.execute(select(Customer.credit_balance).filter_by(mode="test")).scalar_one() == 0
