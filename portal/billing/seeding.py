@@ -10,6 +10,7 @@ from portal import money
 from portal.credits import packages
 from portal.extensions import db
 from portal.models import Customer, Plan, Price
+from portal.purchases import loading
 from portal.usage import meters
 
 RULE = "=" * 70
@@ -42,13 +43,10 @@ def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> Seeded:
         verb = "Updated" if changed and verb == "Unchanged" else verb
         done.plans.append(plan)
         done.lines.append(f"{verb} {entry.name} plan with {len(entry.features)} features")
-    changed = any(not line.startswith("Unchanged") for line in done.lines)
-    for plan in known.values():
-        if not plan.withdrawn:
-            plan.withdrawn = True
-            done.lines.append(f"Withdrew {plan.name} plan: the catalogue no longer has it")
-            changed = True
-    if changed:  # what a running portal remembers of entitlements is stale
+    for plan in loading.withdraw(known.values()):
+        done.lines.append(f"Withdrew {plan.name} plan: the catalogue no longer has it")
+    # What a running portal remembers of entitlements is stale.
+    if not all(line.startswith("Unchanged") for line in done.lines):
         db.session.execute(update(Customer).values(access_version=Customer.access_version + 1))
     done.packages = packages.seed(catalogue, price_ids)
     done.meters = meters.seed(catalogue, price_ids)
@@ -75,7 +73,7 @@ def _plan(plan: Plan | None, entry: file.Plan) -> tuple[Plan, str]:
         plan = Plan(**facts)
         db.session.add(plan)
         return plan, "Created"
-    return plan, "Updated" if _set(plan, facts) else "Unchanged"
+    return plan, "Updated" if loading.write(plan, facts) else "Unchanged"
 
 
 def _prices(plan: Plan, entry: file.Plan, price_ids: dict[str, str]) -> bool:
@@ -96,18 +94,8 @@ def _prices(plan: Plan, entry: file.Plan, price_ids: dict[str, str]) -> bool:
         }
         if wanted.key in price_ids:
             facts["live_price_id"] = price_ids[wanted.key]
-        changed |= _set(price, facts)
-    for price in known.values():
-        changed |= _set(price, {"withdrawn": True})
-    return changed
-
-
-def _set(row: Plan | Price, facts: dict[str, Any]) -> bool:
-    """Write what differs; whether anything did."""
-    differing = {name: value for name, value in facts.items() if getattr(row, name) != value}
-    for name, value in differing.items():
-        setattr(row, name, value)
-    return bool(differing)
+        changed |= loading.write(price, facts)
+    return bool(loading.withdraw(known.values())) or changed
 
 
 def report(done: Seeded) -> str:

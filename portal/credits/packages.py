@@ -60,10 +60,8 @@ def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> list[str]:
         row = known.pop(facts["key"], None)
         done = loading.bring(CreditPackage, row, facts | {"position": position})
         lines.append(f"{done} {facts['name']} credits")
-    for row in known.values():
-        if not row.withdrawn:
-            row.withdrawn = True
-            lines.append(f"Withdrew {row.name} credits: the catalogue no longer has them")
+    for row in loading.withdraw(known.values()):
+        lines.append(f"Withdrew {row.name} credits: the catalogue no longer has them")
     db.session.flush()
     return lines
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, String
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 
@@ -64,6 +64,19 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {datetime: UTCDateTime(), dict[str, Any]: JSON(), list[str]: JSON()}
+
+
+class ForSale:
+    """What the catalogue sells at one price: what left the catalogue stays, withdrawn."""
+
+    lookup_key: Mapped[str] = mapped_column(String(200), unique=True)
+    withdrawn: Mapped[bool] = mapped_column(default=False)
+    live_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)  # null until pushed
+    test_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)
+
+    def stripe_id(self, mode: str) -> str | None:
+        """The id of the price at Stripe in one mode; null where it was not pushed yet."""
+        return self.live_price_id if mode == "live" else self.test_price_id
 
 
 def one_of(column: str, *words: str) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk, stripe_id
+from portal.models.base import Base, BigId, ForSale, amount, currency, mode, one_of, pk, stripe_id
 
 REASONS = ("purchase", "spend", "usage", "refund", "dispute", "reinstatement", "grant", "adjustment", "expiry")
 OPEN_GRANT = text("remaining > 0")
@@ -81,7 +81,7 @@ class CreditGrant(Base):
     created_at: Mapped[datetime]
 
 
-class CreditPackage(Base):
+class CreditPackage(ForSale, Base):
     """Credits at one price; the custom amount is a row too: credits and amount of one unit of the currency."""
 
     __tablename__ = "credit_packages"
@@ -92,18 +92,10 @@ class CreditPackage(Base):
     credits: Mapped[int] = mapped_column(BigInteger)
     amount: Mapped[amount]
     currency: Mapped[currency]
-    lookup_key: Mapped[str] = mapped_column(String(200), unique=True)
     position: Mapped[int]
     is_custom: Mapped[bool] = mapped_column(default=False)
-    withdrawn: Mapped[bool] = mapped_column(default=False)
-    live_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)  # null until pushed
-    test_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)
     live_product_id: Mapped[str | None] = mapped_column(String(255))
     test_product_id: Mapped[str | None] = mapped_column(String(255))
-
-    def stripe_id(self, mode: str) -> str | None:
-        """The id of this package's price at Stripe in one mode; null where it was not pushed yet."""
-        return self.live_price_id if mode == "live" else self.test_price_id
 
 
 class Payment(Base):

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, String, Text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.models.base import Base, BigId, amount, currency, one_of, pk
+from portal.models.base import Base, BigId, ForSale, amount, currency, one_of, pk
 
 
 class Plan(Base):
@@ -32,7 +32,7 @@ class Plan(Base):
     prices: Mapped[list["Price"]] = relationship(back_populates="plan", order_by="Price.id")
 
 
-class Price(Base):
+class Price(ForSale, Base):
     """What one cycle of a plan costs, with the id of its Stripe price in each mode."""
 
     __tablename__ = "prices"
@@ -41,16 +41,8 @@ class Price(Base):
     id: Mapped[pk]
     plan_id: Mapped[int] = mapped_column(BigId, ForeignKey("plans.id"), index=True)
     key: Mapped[str] = mapped_column(String(64), unique=True)
-    lookup_key: Mapped[str] = mapped_column(String(200), unique=True)
     amount: Mapped[amount]
     currency: Mapped[currency]
     interval: Mapped[str] = mapped_column(String(5))
-    withdrawn: Mapped[bool] = mapped_column(default=False)
-    live_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)  # null until pushed
-    test_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)
 
     plan: Mapped[Plan] = relationship(back_populates="prices", lazy="joined", innerjoin=True)
-
-    def stripe_id(self, mode: str) -> str | None:
-        """The id of this price at Stripe in one mode; null where it was not pushed yet."""
-        return self.live_price_id if mode == "live" else self.test_price_id

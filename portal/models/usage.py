@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.models.base import Base, BigId, ExactDecimal, amount, currency, mode, one_of, pk
+from portal.models.base import Base, BigId, ExactDecimal, ForSale, amount, currency, mode, one_of, pk
 from portal.models.customer import Customer
 
 RUNNING = text("ended_at IS NULL")
@@ -29,7 +29,7 @@ STATES = ("claimed", "failed", "invoiced", "paid", "unpaid", "void", "nothing")
 MOST_A_DAY = 10**17
 
 
-class Meter(Base):
+class Meter(ForSale, Base):
     """Something that is counted and billed: `unit_price` in the currency's major unit for each `per` of it."""
 
     __tablename__ = "meters"
@@ -40,17 +40,9 @@ class Meter(Base):
     unit_price: Mapped[Decimal] = mapped_column(ExactDecimal)
     per: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[currency]
-    lookup_key: Mapped[str] = mapped_column(String(200), unique=True)
     position: Mapped[int]
-    withdrawn: Mapped[bool] = mapped_column(default=False)
-    live_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)  # null until pushed
-    test_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)
     live_product_id: Mapped[str | None] = mapped_column(String(255))
     test_product_id: Mapped[str | None] = mapped_column(String(255))
-
-    def stripe_id(self, mode: str) -> str | None:
-        """The id of this meter's price at Stripe in one mode; null where it was not pushed yet."""
-        return self.live_price_id if mode == "live" else self.test_price_id
 
 
 class UsageEvent(Base):

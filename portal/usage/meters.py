@@ -26,10 +26,8 @@ def seed(catalogue: file.Catalogue, price_ids: dict[str, str]) -> list[str]:
         if entry.key in price_ids:
             facts["live_price_id"] = price_ids[entry.key]
         lines.append(f"{loading.bring(Meter, known.pop(entry.key, None), facts)} {entry.name} meter")
-    for row in known.values():
-        if not row.withdrawn:
-            row.withdrawn = True
-            lines.append(f"Withdrew {row.name} meter: the catalogue no longer has it")
+    for row in loading.withdraw(known.values()):
+        lines.append(f"Withdrew {row.name} meter: the catalogue no longer has it")
     db.session.flush()
     return lines
 
