@@ -112,7 +112,7 @@ def buy(body: TestWanted) -> TestPurchase:
 def _user(word: str) -> User:
     """By id or mail. Raises InvalidInput."""
     try:
-        found = people.by_id(int(word)) if word.isascii() and word.isdigit() else accounts.find(word)
+        found = people.still_here(int(word)) if word.isascii() and word.isdigit() else accounts.find(word)
     except (NotFound, OverflowError):
         found = None
     if found is None:

@@ -54,7 +54,7 @@ def show(user_id: int) -> ResponseReturnValue:
 @sensitive
 def grant(user_id: int) -> ResponseReturnValue:
     """Give credits until a day; the same form twice gives them once."""
-    user, form = people.by_id(user_id), GrantForm()
+    user, form = people.still_here(user_id), GrantForm()
     if not form.validate_on_submit():
         return _page(user, grant=form), 400
     until = datetime.combine(form.expires.data + timedelta(days=1), time(), UTC)
@@ -76,7 +76,7 @@ def grant(user_id: int) -> ResponseReturnValue:
 @sensitive
 def extend_grace(user_id: int) -> ResponseReturnValue:
     """Let an unpaid plan stay until a day, at least."""
-    user, form = people.by_id(user_id), GraceForm()
+    user, form = people.still_here(user_id), GraceForm()
     if not form.validate_on_submit():
         return _page(user, grace=form), 400
     customer = _customer(user, form.grace_mode.data)

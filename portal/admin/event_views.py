@@ -81,8 +81,7 @@ def show(event_id: int) -> ResponseReturnValue:
 def payload(event_id: int) -> ResponseReturnValue:
     """The payload as it was delivered; who asked for it is written down."""
     event = _event(event_id)
-    audit.record("event.payload_shown", subject=event.event_id)
-    db.session.commit()
+    _note("event.payload_shown", event)
     return private(Response(_page(event, payload=masking.indented(hints.whole(event.payload)), is_whole=True)))
 
 
@@ -90,8 +89,7 @@ def payload(event_id: int) -> ResponseReturnValue:
 def replay(event_id: int) -> ResponseReturnValue:
     """Handle it once more."""
     event = _event(event_id)
-    audit.record("event.replayed", subject=event.event_id, before={"state": event.state})
-    db.session.commit()
+    _note("event.replayed", event, before={"state": event.state})
     try:
         outcome = replaying.replay(event)
         flash(f"Replayed: the event is {outcome}.", "success")
@@ -129,6 +127,13 @@ def _event(event_id: int) -> StripeEvent:
     if event is None:
         raise NotFound("There is no such event.")
     return event
+
+
+def _note(action: str, event: StripeEvent, **facts: Any) -> None:
+    """Write down what is done about an event, and whose it is. Commits."""
+    customer = reading.customer_of(event)
+    audit.record(action, customer_id=customer.id if customer else None, subject=event.event_id, **facts)
+    db.session.commit()
 
 
 def _page(event: StripeEvent, **more: Any) -> str:

@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 
-from portal import callers, calls
+from portal import audit, callers, calls
 from portal.accounts import second_factor
 from portal.accounts.confirmation import recent_password_required
 from portal.errors import NotFound, PortalError, Unauthorised
@@ -90,6 +90,9 @@ def admins_only(view: View[Params]) -> View[Params]:
     @wraps(view)
     def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
         if not current_user.is_admin:
+            db.session.rollback()  # a page's transaction may only read
+            audit.record("admin_action.refused", subject=request.endpoint or "")
+            db.session.commit()
             raise AdminsOnly("Support can look and replay. Ask an admin for this.")
         return view(*args, **kwargs)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, or_, select
 
-from portal.errors import NotFound
+from portal.errors import Conflict, NotFound
 from portal.extensions import db
 from portal.models import ApiKey, Customer, Invoice, Payment, Purchase, StripeCustomer, Subscription, User
 
@@ -27,6 +27,14 @@ def by_id(user_id: int) -> User:
     user = db.session.get(User, user_id)
     if user is None:
         raise NotFound("There is no such user, or not any more.")
+    return user
+
+
+def still_here(user_id: int) -> User:
+    """The same, for what is bought or given. Raises Conflict for who deleted their account: they are forgotten."""
+    user = by_id(user_id)
+    if user.deleted_at is not None:
+        raise Conflict("This user has deleted their account, so nothing is bought or given any more.")
     return user
 
 

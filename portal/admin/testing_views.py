@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from sqlalchemy import select
 
 from portal import access, audit, mail
@@ -26,6 +27,7 @@ blueprint = Blueprint("admin_testing", __name__)
 
 NEWEST = 20
 PER_ADMIN = "60/minute"
+LONGEST_STEP = 20  # of what a form may hold; it is written down before it is looked at
 
 
 @blueprint.get("/test-billing")
@@ -47,13 +49,16 @@ def show(user_id: int) -> ResponseReturnValue:
 @limiter.limit(PER_ADMIN)
 def create(user_id: int) -> ResponseReturnValue:
     """Create a test purchase, paid off session or by a checkout page."""
-    user, form = people.by_id(user_id), _form()
+    user, form = people.still_here(user_id), _form()
     if not form.validate_on_submit():
         return _page(user, form), 400
     try:
         purchase = _bought(user, form.choice(), by_checkout=request.form.get("way") == "checkout")
     except PortalError as refused:
         db.session.rollback()
+        tried = {"item": form.item.data, "card": form.card.data, "because": refused.code}
+        audit.record("test_purchase.refused", user_id=user.id, after=tried)
+        db.session.commit()
         form.form_errors = [refused.detail]
         return _page(user, form), refused.status
     _note("test_purchase.made", purchase, card=form.card.data)
@@ -106,8 +111,9 @@ def state(number: str) -> ResponseReturnValue:
 def check(number: str) -> ResponseReturnValue:
     """Ask Stripe how the order is, as its webhook would."""
     found = chain.of(number).purchase
+    _note("test_purchase.checked", found)
     db.session.commit()
-    if found.off_session and found.state == "open":
+    if found.off_session and found.state == "open" and current_user.is_admin:
         testing.pay_again(found)
     elif found.subscription_id:
         subscriptions.sync("test", found.subscription_id)
@@ -174,7 +180,7 @@ def reset(user_id: int) -> ResponseReturnValue:
 def advance(user_id: int) -> ResponseReturnValue:
     """Let time pass on the user's test clock."""
     customer, step = _customer(user_id), request.form.get("step", "")
-    audit.record("test_clock.advance_asked", customer_id=customer.id, after={"step": step})
+    audit.record("test_clock.advance_asked", customer_id=customer.id, after={"step": step[:LONGEST_STEP]})
     db.session.commit()
     reached = time_travel.advance(customer, step, _moment(request.form.get("seen", "")))
     flash(
