@@ -30,10 +30,10 @@ class Testing(Calls):
         """POST /v1/test_helpers/test_clocks."""
         return Clock.read(self._ask("post", "/v1/test_helpers/test_clocks", params, idempotency_key))
 
-    def advance_test_clock(self, clock_id: str, frozen_time: int, idempotency_key: str) -> Clock:
+    def advance_test_clock(self, clock_id: str, frozen_time: int) -> Clock:
         """Let a clock's time pass until this second since 1970; it is `advancing` until Stripe is done."""
         path = f"/v1/test_helpers/test_clocks/{quoted(clock_id)}/advance"
-        return Clock.read(self._ask("post", path, {"frozen_time": frozen_time}, idempotency_key))
+        return Clock.read(self._ask("post", path, {"frozen_time": frozen_time}))
 
     def delete_test_clock(self, clock_id: str) -> None:
         """End a clock, and at Stripe the customers on it with everything of theirs."""

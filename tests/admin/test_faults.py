@@ -67,3 +67,46 @@ def test_a_reset_leaves_nothing_however_old_its_page(here: World, admin: Browser
         admin.http.post(form.action, data=form.fields, timeout=30)
         with here.app.app_context():
             assert db.session.execute(select(Customer.credit_balance).filter_by(mode="test")).scalar_one() == 0
+
+
+def on_a_clock(here: World, admin: Browser, bob: Person) -> None:
+    admin.open(f"/admin/test-billing/{bob.user_id}")
+    admin.press("Create test purchase", item="plan:pro-monthly", card="success", trial="0", on_clock="y")
+    here.flush()
+    admin.open(admin.page.url)
+
+
+def test_a_clock_goes_on_after_stripe_failed(here: World, admin: Browser, bob: Person) -> None:
+    on_a_clock(here, admin, bob)
+    form = admin.form("+1 day")
+    here.fail(next=2, path="/v1/test_helpers/test_clocks", status=500)
+    assert admin.http.post(form.action, data=form.fields, timeout=30).status_code == 503
+    here.calm()
+    assert "The clock goes on to" in admin.http.post(form.action, data=form.fields, timeout=30).text
+
+
+def test_a_clock_that_moved_without_an_answer_shows_where_it_is(here: World, admin: Browser, bob: Person) -> None:
+    on_a_clock(here, admin, bob)
+    form = admin.form("+1 day")
+    here.fail(next=2, path="/v1/test_helpers/test_clocks", status=500, after=True)
+    assert admin.http.post(form.action, data=form.fields, timeout=30).status_code == 503
+    here.calm()
+    here.deliveries(drop=True)
+    assert admin.http.post(form.action, data=form.fields, timeout=30).status_code == 409
+    with here.app.app_context():
+        shown = db.session.execute(select(Customer.clock_at).filter_by(mode="test")).scalar_one()
+    assert shown is not None
+    assert shown.isoformat() != form.fields["seen"]
+
+
+def test_a_clock_that_was_deleted_at_stripe_is_let_go(here: World, admin: Browser, bob: Person) -> None:
+    on_a_clock(here, admin, bob)
+    form = admin.form("+1 day")
+    with here.app.app_context():
+        clock = db.session.execute(select(Customer.test_clock).filter_by(mode="test")).scalar_one()
+    here.stripe("test").v1.test_helpers.test_clocks.delete(clock or "")
+    answer = admin.http.post(form.action, data=form.fields, timeout=30)
+    assert answer.status_code == 409
+    assert "This clock was deleted at Stripe." in answer.text
+    with here.app.app_context():
+        assert db.session.execute(select(Customer.clock_at).filter_by(mode="test")).scalar_one() is None
