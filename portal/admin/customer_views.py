@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from sqlalchemy import BindParameter, Select, bindparam, select
 
 from portal import access, audit, clock, gateway, money
 from portal.accounts import sessions
@@ -19,13 +20,22 @@ from portal.credits import grants
 from portal.errors import Conflict, InvalidInput, NotFound
 from portal.extensions import db, limiter
 from portal.keys import minting
-from portal.models import ApiKey, Customer, Invoice, Payment, User
+from portal.models import ApiKey, CreditEntry, Customer, Invoice, Payment, User
 from portal.purchases import customers as at_stripe
 from portal.purchases import refunding
 from portal.purchases.refunding import Refundable
 from portal.usage import suspension
 
 blueprint = Blueprint("admin_customers", __name__)
+
+# What was paid, by the kinds of the history's rows that tell of it: of bought credits the ledger's entry does.
+NUMBER: BindParameter[int] = bindparam("number")
+OF_ENTRY = select(CreditEntry.purchase_id).where(CreditEntry.id == NUMBER, CreditEntry.reason == "purchase")
+PAID: dict[str, Select[Any]] = {
+    "payment": select(Payment).where(Payment.id == NUMBER),
+    "invoice": select(Invoice).where(Invoice.id == NUMBER),
+    "purchase": select(Payment).where(Payment.status == "succeeded", Payment.purchase_id.in_(OF_ENTRY)),
+}
 
 
 @blueprint.get("/customers")
@@ -168,20 +178,18 @@ def confirm_refund(user_id: int) -> ResponseReturnValue:
         user=user,
         payment=payment,
         left=payment.amount - payment.refunded,
-        fields={name: request.args[name] for name in ("payment", "invoice") if name in request.args},
+        fields={name: request.args[name] for name in PAID if name in request.args},
         nonce=secrets.token_urlsafe(16),
         mode=payment.mode,
     )
 
 
 def _refundable(user: User) -> Refundable:
-    """The payment that the address names, by its own row or its invoice's. Raises NotFound for anybody else's."""
-    payment, invoice = _number(request.values.get("payment", "")), _number(request.values.get("invoice", ""))
+    """The payment that the address names, by a row of the history. Raises NotFound for anybody else's."""
+    asked = {name: number for name in PAID if (number := _number(request.values.get(name, ""))) is not None}
     row: Payment | Invoice | None = None
-    if payment is not None:
-        row = db.session.get(Payment, payment)
-    elif invoice is not None:
-        row = db.session.get(Invoice, invoice)
+    for name, number in asked.items():
+        row = db.session.execute(PAID[name], {"number": number}).scalars().first()
     if row is None or db.session.get_one(Customer, row.customer_id).user_id != user.id:
         raise NotFound("There is no such payment.")
     return refunding.of_payment(row) if isinstance(row, Payment) else refunding.of_invoice(row)

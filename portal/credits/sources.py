@@ -138,6 +138,14 @@ def _paid_status() -> ColumnElement[str]:
     )
 
 
+def _invoice_status() -> ColumnElement[str]:
+    return case(
+        ((Invoice.amount_refunded > 0) & (Invoice.amount_refunded >= Invoice.amount_paid), "refunded"),
+        (Invoice.amount_refunded > 0, "partly_refunded"),
+        else_=Invoice.status,
+    )
+
+
 def _payments() -> Source:
     columns = _row(
         PAYMENT,
@@ -194,7 +202,7 @@ def _invoices() -> Source:
         reference=func.coalesce(Invoice.number, ""),
         amount=Invoice.total,
         currency=Invoice.currency,
-        status=Invoice.status,
+        status=_invoice_status(),
         url=func.coalesce(Invoice.hosted_url, Invoice.pdf_url),
     )
     rows = select(*columns).where(Invoice.customer_id == CUSTOMER)
