@@ -9,7 +9,7 @@ from flask import Flask
 from portal import money
 from portal.admin import dashboard
 from portal.logs import mask
-from portal.pages import datetime_text
+from portal.pages import datetime_text, whole_text
 from portal.webhooks import masking
 
 # Times in the audit log's facts, which are JSON.
@@ -22,6 +22,8 @@ def fact(value: Any) -> str:
         return "nothing"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int):
+        return whole_text(value)
     if isinstance(value, datetime):
         return datetime_text(value)
     if isinstance(value, str) and RFC3339.fullmatch(value):

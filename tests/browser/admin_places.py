@@ -37,6 +37,34 @@ def bought(item: str, card: str = "success", on_clock: bool = False) -> Reach:
     return reached
 
 
+def then(reach: Reach, *buttons: str) -> Reach:
+    """Further by these buttons, each with the events that it brings."""
+
+    def reached(page: Page, scene: Scene) -> None:
+        reach(page, scene)
+        for button in buttons:
+            with page.expect_navigation():
+                hands.press(page, button)
+            scene.here.flush()
+        page.reload()
+
+    return reached
+
+
+def customer_after(reach: Reach) -> Reach:
+    """Bob's page in both modes, after that."""
+
+    def reached(page: Page, scene: Scene) -> None:
+        reach(page, scene)
+        of_bob("/admin/customers/{}")(page, scene)
+
+    return reached
+
+
+PRO = bought("plan:pro-monthly", on_clock=True)
+UNPAID = then(bought("plan:pro-monthly", "fails_later", on_clock=True), "Next renewal")
+
+
 def an_event(more: Callable[[Page], object] = lambda page: None) -> Reach:
     """The page of Bob's newest subscription event."""
 
@@ -77,8 +105,12 @@ PORTAL = [
     Place("admin, test billing", "ada", "Test billing", at("/admin/test-billing")),
     Place("admin, nothing tried", "ada", "Test billing", of_bob("/admin/test-billing/{}")),
     Place("admin, credits tried", "ada", "Test purchase PO-", bought("credits:basic")),
-    Place("admin, plan tried", "ada", "Test purchase PO-", bought("plan:pro-monthly", on_clock=True)),
+    Place("admin, plan tried", "ada", "Test purchase PO-", PRO),
     Place("admin, plan declined", "ada", "Test purchase PO-", bought("plan:pro-monthly", "decline")),
+    Place("admin, plan ending", "ada", "Test purchase PO-", then(PRO, "Cancel at period end")),
+    Place("admin, plan unpaid", "ada", "Test purchase PO-", UNPAID),
+    Place("admin, plan ended", "ada", "bob@example.com", customer_after(then(UNPAID, "+1 month"))),
+    Place("admin, credits refunded", "ada", "Test purchase PO-", then(bought("credits:basic"), "Refund")),
     Place("admin, test data", "ada", "Test billing", sent),
     Place("admin, events", "ada", "Events", at("/admin/events")),
     Place("admin, no event fits", "ada", "Events", at("/admin/events?type=none")),
