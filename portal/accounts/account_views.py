@@ -48,7 +48,7 @@ def profile() -> ResponseReturnValue:
         return page("accounts/profile.html", form)
     user.name, user.timezone = form.name.data, form.timezone.data
     db.session.commit()
-    flash("Your changes are saved.", "success")
+    flash("Your changes are saved.", "positive")
     return redirect(url_for("account.index"), SEE_OTHER)
 
 

@@ -48,5 +48,5 @@ def delete() -> ResponseReturnValue:
     sessions.sign_out()
     db.session.commit()
     deletion.finish()  # at Stripe; what it does not manage now, the next tick does
-    flash("Your account is deleted. Thank you for having been here.", "success")
+    flash("Your account is deleted. Thank you for having been here.", "positive")
     return redirect(url_for("billing.pricing"), SEE_OTHER)

@@ -37,7 +37,7 @@ def change() -> ResponseReturnValue:
     except InvalidInput as error:
         return refused("accounts/email.html", form, error, waiting=waiting)
     db.session.commit()
-    flash("We mailed a link to both addresses. The change waits for both.", "success")
+    flash("We mailed a link to both addresses. The change waits for both.", "positive")
     return redirect(url_for("email.change"), SEE_OTHER)
 
 
@@ -47,7 +47,7 @@ def drop() -> ResponseReturnValue:
     """Keep the address that there is."""
     email_change.drop(current_user.user)
     db.session.commit()
-    flash("Your email address stays as it is.", "success")
+    flash("Your email address stays as it is.", "positive")
     return redirect(url_for("account.index"), SEE_OTHER)
 
 
@@ -74,12 +74,12 @@ def confirm(token: str) -> ResponseReturnValue:
 def _accept(token: str, purpose: str) -> ResponseReturnValue:
     is_made = email_change.accept(token, purpose)
     db.session.commit()
-    flash(CHANGED if is_made else WAITING, "success")
+    flash(CHANGED if is_made else WAITING, "positive")
     return redirect(url_for("account.index"), SEE_OTHER)
 
 
 def _refuse(token: str) -> ResponseReturnValue:
     email_change.refuse(token)
     db.session.commit()
-    flash("The change is stopped and every browser is signed out. Now choose a new password.", "success")
+    flash("The change is stopped and every browser is signed out. Now choose a new password.", "positive")
     return redirect(url_for("accounts.forgot"), SEE_OTHER)

@@ -48,7 +48,7 @@ def password() -> ResponseReturnValue:
         return refused("accounts/password.html", form, error)
     sessions.sign_in(user)
     db.session.commit()
-    flash("Your new password is set, and every other browser is signed out.", "success")
+    flash("Your new password is set, and every other browser is signed out.", "positive")
     return redirect(url_for("account.index"), SEE_OTHER)
 
 
@@ -58,7 +58,7 @@ def end_session(browser_id: int) -> ResponseReturnValue:
     """Sign one browser out."""
     sessions.end_one(current_user.user, browser_id)
     db.session.commit()
-    flash("That browser is signed out.", "success")
+    flash("That browser is signed out.", "positive")
     return redirect(url_for("account.index"), SEE_OTHER)
 
 
@@ -68,7 +68,7 @@ def end_sessions() -> ResponseReturnValue:
     """Sign every browser out, this one too."""
     sessions.end_everywhere(current_user.user)
     db.session.commit()
-    flash("You are signed out everywhere.", "success")
+    flash("You are signed out everywhere.", "positive")
     return redirect(url_for("accounts.login"), SEE_OTHER)
 
 
@@ -132,7 +132,7 @@ def turn_factor_off() -> ResponseReturnValue:
     except InvalidInput as error:
         return refused("accounts/turn_factor_off.html", form, error)
     db.session.commit()
-    flash("The second factor is off. Sign-in asks for your password alone.", "success")
+    flash("The second factor is off. Sign-in asks for your password alone.", "positive")
     return redirect(url_for("security.factor"), SEE_OTHER)
 
 

@@ -101,7 +101,7 @@ def logout() -> ResponseReturnValue:
     if current_user.is_authenticated:
         sessions.sign_out()
         db.session.commit()
-    flash("You are signed out.", "success")
+    flash("You are signed out.", "positive")
     return redirect(url_for("accounts.login"), SEE_OTHER)
 
 
@@ -148,7 +148,7 @@ def verify(token: str) -> ResponseReturnValue:
         return render_template("accounts/verify.html", email=links.owner(token, "verify").email)
     links.verify(token)
     db.session.commit()
-    flash("Thank you, your email address is verified.", "success")
+    flash("Thank you, your email address is verified.", "positive")
     return redirect(url_for("account.index"), SEE_OTHER)
 
 
@@ -159,7 +159,7 @@ def send_verification() -> ResponseReturnValue:
     if current_user.verified_at is None:
         links.mail_verification(current_user.user)
         db.session.commit()
-    flash("A link is on its way to your mailbox.", "success")
+    flash("A link is on its way to your mailbox.", "positive")
     return redirect(url_for("account.index"), SEE_OTHER)
 
 
@@ -175,7 +175,7 @@ def _new_password(token: str, purpose: str) -> ResponseReturnValue:
     if purpose == "claim":
         return _enter(user)
     db.session.commit()
-    flash("Your new password is set. Sign in with it.", "success")
+    flash("Your new password is set. Sign in with it.", "positive")
     return redirect(url_for("accounts.login"), SEE_OTHER)
 
 

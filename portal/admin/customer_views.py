@@ -78,7 +78,7 @@ def grant(user_id: int) -> ResponseReturnValue:
         form.credits.errors = [refused.detail]
         return _page(user, grant=form), 400
     db.session.commit()
-    flash(f"{given.amount:,} credits were given.", "success")
+    flash(f"{given.amount:,} credits were given.", "positive")
     return _back(user_id)
 
 
@@ -98,7 +98,7 @@ def extend_grace(user_id: int) -> ResponseReturnValue:
     facts: dict[str, Any] = {"before": {"until": was and was.isoformat()}, "after": {"until": until.isoformat()}}
     audit.record("grace.extended", customer_id=customer.id, **facts)
     db.session.commit()
-    flash("The plan stays until the end of that day, paid or not.", "success")
+    flash("The plan stays until the end of that day, paid or not.", "positive")
     return _back(user_id)
 
 
@@ -110,7 +110,7 @@ def suspend(user_id: int) -> ResponseReturnValue:
     if not suspension.suspend(customer.id, "admin", f"user {user_id}"):
         raise Conflict("This customer is suspended already.")
     db.session.commit()
-    flash("The customer is suspended: keys answer 402.", "success")
+    flash("The customer is suspended: keys answer 402.", "positive")
     return _back(user_id)
 
 
@@ -122,7 +122,7 @@ def reactivate(user_id: int) -> ResponseReturnValue:
     if not suspension.reactivate(customer.id, *suspension.REASONS, about=f"user {user_id}"):
         raise Conflict("This customer is not suspended.")
     db.session.commit()
-    flash("The customer can go on.", "success")
+    flash("The customer can go on.", "positive")
     return _back(user_id)
 
 
@@ -135,7 +135,7 @@ def revoke(user_id: int, key_id: int) -> ResponseReturnValue:
         raise NotFound("There is no such key.")
     minting.revoke(key)
     db.session.commit()
-    flash(f"The key {key.prefix}… is revoked.", "success")
+    flash(f"The key {key.prefix}… is revoked.", "positive")
     return _back(user_id)
 
 
@@ -147,7 +147,7 @@ def resync(user_id: int) -> ResponseReturnValue:
     audit.record("customer.resynced", customer_id=customer.id)
     db.session.commit()
     done = resyncing.resync(customer)
-    flash(f"{done} objects were read from Stripe; what differed is as Stripe has it now.", "success")
+    flash(f"{done} objects were read from Stripe; what differed is as Stripe has it now.", "positive")
     return _back(user_id)
 
 
@@ -162,7 +162,7 @@ def refund(user_id: int) -> ResponseReturnValue:
     db.session.commit()
     refunding.refund(payment, amount, _seen(), request.form.get("nonce", ""))
     flash(
-        f"{money.text(amount, payment.currency)} go back. The ledger follows when Stripe tells of it.", "success"
+        f"{money.text(amount, payment.currency)} go back. The ledger follows when Stripe tells of it.", "positive"
     )
     return _back(user_id)
 

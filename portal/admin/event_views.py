@@ -92,7 +92,7 @@ def replay(event_id: int) -> ResponseReturnValue:
     _note("event.replayed", event, before={"state": event.state})
     try:
         outcome = replaying.replay(event)
-        flash(f"Replayed: the event is {outcome}.", "success")
+        flash(f"Replayed: the event is {outcome}.", "positive")
     except HandlingFailed:
         flash("Replayed, and it failed again. The error stands below.", "negative")
     return redirect(url_for(".show", event_id=event_id), SEE_OTHER)
@@ -117,7 +117,7 @@ def backfill() -> ResponseReturnValue:
     done = [status for _, status in replaying.backfill(mode, clock.now() - timedelta(days=int(days)))]
     failed = sum(status.startswith("failed") for status in done)
     words = f"{len(done)} missed events were fetched from Stripe." if done else "Nothing was missed."
-    flash(f"{words} {failed} of them failed." if failed else words, "warning" if failed else "success")
+    flash(f"{words} {failed} of them failed." if failed else words, "warning" if failed else "positive")
     return redirect(url_for(".index", mode=mode), SEE_OTHER)
 
 

@@ -132,10 +132,10 @@ def cancel(user_id: int) -> ResponseReturnValue:
     audit.record("test_subscription.cancelled", customer_id=customer.id, subject=stripe_id, after=when)
     if later:
         testing.cancel_later(customer, stripe_id)
-        flash("The test subscription ends with its period.", "success")
+        flash("The test subscription ends with its period.", "positive")
     else:
         testing.cancel(customer, stripe_id)
-        flash("The test subscription has ended.", "success")
+        flash("The test subscription has ended.", "positive")
     return redirect(_sent_from(user_id), SEE_OTHER)
 
 
@@ -148,7 +148,7 @@ def refund(number: str) -> ResponseReturnValue:
     _note("test_purchase.refund_asked", found.purchase)
     db.session.commit()
     refunding.refund(payment, payment.amount - payment.refunded, payment.refunded, request.form.get("nonce", ""))
-    flash("The refund is ordered; the ledger follows by webhook.", "success")
+    flash("The refund is ordered; the ledger follows by webhook.", "positive")
     return redirect(url_for(".purchase", number=number), SEE_OTHER)
 
 
@@ -159,7 +159,7 @@ def dispute(number: str) -> ResponseReturnValue:
     found = chain.of(number).purchase
     _note("test_purchase.dispute_asked", found)
     testing.dispute(found)
-    flash("The payment is disputed; the ledger follows by webhook.", "success")
+    flash("The payment is disputed; the ledger follows by webhook.", "positive")
     return redirect(url_for(".purchase", number=number), SEE_OTHER)
 
 
@@ -171,7 +171,7 @@ def reset(user_id: int) -> ResponseReturnValue:
     audit.record("test_data.reset", customer_id=customer.id)
     db.session.commit()
     testing.reset(customer)
-    flash("The test data is reset.", "success")
+    flash("The test data is reset.", "positive")
     return _back(user_id)
 
 
@@ -184,7 +184,7 @@ def advance(user_id: int) -> ResponseReturnValue:
     db.session.commit()
     reached = time_travel.advance(customer, step, _moment(request.form.get("seen", "")))
     flash(
-        f"The clock goes on to {reached:%Y-%m-%d %H:%M} UTC. What happens until then comes as events.", "success"
+        f"The clock goes on to {reached:%Y-%m-%d %H:%M} UTC. What happens until then comes as events.", "positive"
     )
     return redirect(_sent_from(user_id), SEE_OTHER)
 

@@ -4,6 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import login_required
 
+from portal import money
 from portal.billing import cancelling, changing, quotes, words
 from portal.billing.forms import CancelForm, ChangeForm
 from portal.billing.quotes import Quote
@@ -131,4 +132,4 @@ def _in_words(outcome: changing.Outcome) -> str:
     item = outcome.quote.move.item
     if not outcome.quote.move.is_now:
         return "The change is planned."  # to what and when, the page says
-    return f"Your plan is now {item.name}, paid by the {item.interval}."
+    return f"Your plan is now {item.name}, paid {money.cycle(item.interval, item.interval_count)}."

@@ -75,7 +75,7 @@ def revoke(key_id: int) -> ResponseReturnValue:
     key = _own(key_id)
     minting.revoke(key)
     db.session.commit()
-    flash(f"“{key.name}” is revoked.", "success")
+    flash(f"“{key.name}” is revoked.", "positive")
     return redirect(url_for("keys.index"), 303)
 
 
