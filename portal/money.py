@@ -59,6 +59,13 @@ def every(interval: str, count: int = 1) -> str:
     return f"a {interval}" if count == 1 else f"every {count} {interval}s"
 
 
+def cycle(interval: str | None, count: int = 1) -> str:
+    """The same of a plan: "by the month", or "every 3 months"; or "once"."""
+    if interval is None:
+        return "once"
+    return f"by the {interval}" if count == 1 else every(interval, count)
+
+
 def unit_text(value: Decimal, currency: str, *, decimals: int = 3) -> str:
     """A price per unit, in the currency's major unit, half up: Decimal("0.00818") usd as "$0.008"."""
     step = Decimal(1).scaleb(-decimals)

@@ -101,6 +101,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.url_map.converters["int"] = RowId
     app.jinja_env.filters.update(
         money=money_text,
+        cycle=money.cycle,
         every=money.every,
         money_short=lambda amount, currency: money_text(amount, currency, short=True),
         date=date_text,

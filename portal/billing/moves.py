@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from portal import money
 from portal.errors import Conflict, InvalidInput
 from portal.models import Plan, Subscription
 from portal.pages import date_text
@@ -83,7 +84,7 @@ def _on_sale(plans: Sequence[Plan], mode: str) -> Iterator[Item]:
 def _refusal(subscription: Subscription, item: Item) -> str | None:
     """Why nobody moves there, in words."""
     if item.stripe_id is not None and item.stripe_id == subscription.price_id:
-        return f"You are on {item.name} already, paid by the {item.interval}."
+        return f"You are on {item.name} already, paid {money.cycle(item.interval, item.interval_count)}."
     if item.amount == 0:
         return f"{item.name} costs nothing: cancel your plan, and you are there when it ends."
     if item.currency != subscription.currency:
