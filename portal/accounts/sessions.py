@@ -111,11 +111,8 @@ def confirmed(row: UserSession) -> None:
 
 def sign_out() -> None:
     """End this browser's session; every copy of its cookie is worthless from now on."""
-    user_id = current_user.id
-    _end_this_browsers()
-    logout_user()
-    session.clear()
-    log.info("signed_out", user_id=user_id)
+    audit.record("session.ended", user_id=current_user.id, subject=str(current_user.session.id))
+    _leave()
 
 
 def end_all(user: User) -> None:
@@ -127,13 +124,22 @@ def end_everywhere(user: User) -> None:
     """Sign this browser out, and every other one of this user."""
     end_all(user)
     audit.record("sessions.ended", user_id=user.id)
-    sign_out()
+    _leave()
+
+
+def _leave() -> None:
+    user_id = current_user.id
+    _end_this_browsers()
+    logout_user()
+    session.clear()
+    log.info("signed_out", user_id=user_id)
 
 
 def end_others(user: User) -> None:
     """End every session of this user but this browser's."""
     mine = current_user.session.id if current_user.is_authenticated else None
     _end(and_(UserSession.user_id == user.id, UserSession.id.is_distinct_from(mine)))
+    audit.record("sessions.ended", user_id=user.id)
 
 
 def end_one(user: User, session_id: int) -> None:
@@ -142,6 +148,7 @@ def end_one(user: User, session_id: int) -> None:
     if row is None or row.user_id != user.id:
         raise NotFound("There is nothing here, or it belongs to another account.")
     _end(UserSession.id == row.id)
+    audit.record("session.ended", user_id=user.id, subject=str(row.id))
 
 
 def living(user: User) -> Sequence[UserSession]:

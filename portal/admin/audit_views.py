@@ -6,11 +6,11 @@ from wtforms import SearchField, SelectField, StringField
 from wtforms.fields import SelectChoice
 from wtforms.validators import Length
 
-from portal import clock
+from portal import audit, clock
 from portal.admin import audit_log
 from portal.admin.audit_log import Filter
 from portal.admin.paging import before
-from portal.extensions import limiter
+from portal.extensions import db, limiter
 from portal.forms import PeriodForm
 
 blueprint = Blueprint("admin_audit", __name__)
@@ -65,6 +65,8 @@ def export() -> ResponseReturnValue:
     form = FilterForm(request.args)
     if not form.validate():
         return index()
+    audit.record("audit.exported", after={"filtered_by": sorted(form.chosen())})
+    db.session.commit()
     name = f"audit-{clock.now():%Y-%m-%d}.csv"
     return Response(
         stream_with_context(audit_log.csv_lines(form.wanted())),

@@ -2,7 +2,7 @@
 
 from sqlalchemy import String, cast, exists, func, literal, select
 
-from portal import mail
+from portal import audit, mail
 from portal.credits import topup_rules
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, OutboxMail, TopUpRule
@@ -10,7 +10,11 @@ from portal.models import CreditEntry, Customer, OutboxMail, TopUpRule
 
 def warn_at(customer_id: int, credits: int | None) -> None:
     """Mail when fewer credits are left than this; None: no such mail. Flushes."""
-    topup_rules.ensure_rule(customer_id).low_balance_at = credits
+    rule = topup_rules.ensure_rule(customer_id)
+    before, rule.low_balance_at = rule.low_balance_at, credits
+    audit.record(
+        "low_balance_mail.set", customer_id=customer_id, before={"credits": before}, after={"credits": credits}
+    )
     db.session.flush()
 
 

@@ -1,12 +1,12 @@
 """What a customer agreed to about automatic top-ups, and whether one is due by it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import func, select
 
-from portal import clock
+from portal import audit, clock
 from portal.credits import grants, packages
 from portal.extensions import db
 from portal.models import CreditPackage, Customer, Purchase, TopUpRule
@@ -65,6 +65,7 @@ def turn_on(customer_id: int, terms: Terms) -> TopUpRule:
     rule.threshold, rule.package_id, rule.amount = terms.threshold, package_id, terms.amount
     rule.monthly_cap, rule.consent_at, rule.updated_at = terms.monthly_cap, clock.now(), clock.now()
     db.session.flush()
+    audit.record("top_up.turned_on", customer_id=customer_id, after=asdict(terms))
     log.info("top_up_turned_on", customer=customer_id, package=terms.package, monthly_cap=terms.monthly_cap)
     return rule
 
@@ -74,6 +75,7 @@ def turn_off(customer_id: int) -> None:
     rule = ensure_rule(customer_id)
     rule.enabled, rule.consent_at, rule.paused_reason, rule.updated_at = False, None, None, clock.now()
     db.session.flush()
+    audit.record("top_up.turned_off", customer_id=customer_id)
     log.info("top_up_turned_off", customer=customer_id)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import or_, select
 
-from portal import clock, gateway, mail
+from portal import audit, clock, gateway, mail
 from portal.credits import grants, payments
 from portal.credits import topup_rules as rules
 from portal.errors import InvalidInput, PortalError, StripeRefused
@@ -150,6 +150,7 @@ def _failed(purchase: Purchase, code: str) -> None:
 def _pause(customer: Customer, reason: str, key: str) -> None:
     rule = rules.ensure_rule(customer.id)
     rule.paused_reason, rule.updated_at = reason, clock.now()
+    audit.record("top_up.paused", customer_id=customer.id, after={"reason": reason})
     _mail(customer, key, rules.PAUSED[reason], paused=True)
     db.session.commit()
     log.warning("top_up_paused", customer=customer.id, reason=reason)

@@ -75,3 +75,18 @@ def test_nothing_is_bought_for_or_given_to_who_is_gone(here: World, admin: Brows
     assert admin.press("Give credits", credits="5", expires=day, mode="live").status_code == 409
     with here.app.app_context():
         assert db.session.execute(select(StripeCustomer).filter_by(mode="test")).all() == []
+
+
+def test_who_took_the_log_along(here: World, admin: Browser) -> None:
+    assert admin.open("/admin/audit.csv?about=bob@example.com").status_code == 200
+    (taken,) = entries(here, "audit.exported")
+    assert taken.after == {"filtered_by": ["about"]}
+
+
+def test_sessions_that_end_and_what_a_customer_agrees_to(here: World, bob: Person) -> None:
+    bob.browser.open("/credits")
+    bob.browser.press("Save", low_balance_at="100")
+    assert [one.after for one in entries(here, "low_balance_mail.set")] == [{"credits": 100}]
+    bob.browser.open("/account")
+    bob.browser.press("Sign out")
+    assert len(entries(here, "session.ended")) == 1
