@@ -1,6 +1,7 @@
 """JSON bodies and query strings, validated by a model and refused by field."""
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from functools import wraps
@@ -18,6 +19,7 @@ Params = ParamSpec("Params")
 Body = TypeVar("Body", bound="JsonBody")
 Query = TypeVar("Query", bound="QueryString")
 View = Callable[Params, ResponseReturnValue]
+KEY = re.compile(r"[!-~]{1,200}")  # of an Idempotency-Key
 
 # No control characters: PostgreSQL cannot store NUL, and nobody can read the others.
 Words = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -44,6 +46,20 @@ class QueryString(BaseModel):
     """The root of all query strings: texts that may be read as numbers; nothing unknown is taken."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def idempotency_key() -> str | None:
+    """The caller's own name of what is asked for, as an order's nonce; None where none is sent."""
+    given = request.headers.get("Idempotency-Key")
+    return None if given is None else nonce("api", given)
+
+
+def nonce(source: str, given: str) -> str:
+    """What an order is known by that comes by "api" or "form". Raises InvalidInput for no short word."""
+    if not KEY.fullmatch(given):
+        words = "Use 1 to 200 letters, digits and signs, without spaces."
+        raise InvalidInput(words, errors={"idempotency_key": words}, money="You were not charged.")
+    return f"{source}:{given}"
 
 
 def takes(model: type[Body]) -> Callable[[View[Concatenate[Body, Params]]], View[Params]]:

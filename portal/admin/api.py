@@ -7,7 +7,7 @@ from flask import Blueprint
 from pydantic import Field
 from sqlalchemy import select
 
-from portal import audit
+from portal import audit, calls
 from portal.accounts import people as accounts
 from portal.admin import people
 from portal.admin.guard import admin_required
@@ -16,7 +16,7 @@ from portal.billing import subscriptions, testing
 from portal.billing.testing import Choice
 from portal.errors import Conflict, InvalidInput, NotFound, StripeRefused, StripeUnavailable
 from portal.extensions import db
-from portal.inputs import JsonBody, QueryString, Words, asks, takes
+from portal.inputs import JsonBody, QueryString, Words, asks, idempotency_key, takes
 from portal.models import Customer, Purchase, Subscription, User
 
 blueprint = Blueprint("admin_api", __name__, url_prefix="/api/admin")
@@ -96,12 +96,13 @@ def test_data(query: WhoseTests) -> TestData:
 @blueprint.post("/billing-test")
 @admin_required
 @takes(TestWanted)
+@calls.reads("Idempotency-Key", "Your own name of this purchase: sent again, it gives the same order.")
 @answers(TestPurchase, Conflict, StripeRefused, StripeUnavailable)
 def buy(body: TestWanted) -> TestPurchase:
     """Create a test purchase, paid off session. Nothing live is touched, and nobody is charged."""
     user = _user(body.user)
     db.session.commit()
-    purchase = testing.buy(user, Choice(body.kind, body.item, body.card))
+    purchase = testing.buy(user, Choice(body.kind, body.item, body.card, nonce=idempotency_key()))
     audit.record(
         "test_purchase.made", customer_id=purchase.customer_id, subject=purchase.number, after={"card": body.card}
     )

@@ -14,7 +14,7 @@ from portal.errors import Conflict, InvalidInput, StripeRefused
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, Purchase, StripeCustomer, Subscription, User
 from portal.purchases import checkout, customers, items, off_session, refunding, standing
-from portal.purchases.checkout import Way
+from portal.purchases.checkout import NonceReused, Way
 from portal.purchases.items import Item
 from portal.settings import current_settings
 from portal.usage import agreements, suspension
@@ -53,6 +53,10 @@ def buy(user: User, choice: Choice) -> Purchase:
     customer = _customer(user, choice.on_clock)
     item = _item(choice)
     if earlier := _by_nonce(customer, choice.nonce):
+        if earlier.item != item.key:
+            raise NonceReused(
+                "It stands for another purchase. Use a new one for each.", money="Nobody was charged."
+            )
         return earlier
     if choice.kind == "plan":
         _refuse_second(customer)
@@ -119,15 +123,25 @@ def reset(customer: Customer) -> None:
     _refuse_live_key()
     for one in subscriptions.of_customer(customer.id):
         plans.cancel(one)
+    _close_orders(customer)
     if customer.test_clock:
         time_travel.end(customer)
-    query = select(Purchase).filter_by(customer_id=customer.id, state="open")
-    for purchase in db.session.execute(query).scalars():
-        standing.move(purchase, "expired")
     _take_credits_back(customer.id)
     suspension.reactivate(customer.id, *suspension.REASONS, about="test data reset")
     for name in db.session.execute(select(StripeCustomer).filter_by(customer_id=customer.id)).scalars():
         name.is_current = False
+    db.session.commit()
+
+
+def _close_orders(customer: Customer) -> None:
+    """End what is open, at Stripe too: nobody pays a checkout page of before. Commits."""
+    query = select(Purchase).filter_by(customer_id=customer.id, state="open")
+    for purchase in db.session.execute(query).scalars().all():
+        db.session.commit()
+        if not purchase.off_session:
+            checkout.close(purchase)
+        if purchase.state == "open":
+            standing.move(purchase, "expired")
     db.session.commit()
 
 

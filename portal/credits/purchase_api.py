@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from flask import Blueprint, request
+from flask import Blueprint
 from pydantic import Field
 
 from portal import callers, calls, money
@@ -12,7 +12,7 @@ from portal.callers import caller_required
 from portal.credits import buying, packages
 from portal.errors import InvalidInput, NotFound, StripeRefused, StripeUnavailable
 from portal.extensions import db, writes
-from portal.inputs import JsonBody, takes
+from portal.inputs import JsonBody, idempotency_key, takes
 from portal.purchases import fulfilment
 from portal.purchases.checkout import NonceReused
 from portal.settings import current_settings
@@ -65,9 +65,8 @@ def purchase(body: PackageWanted) -> Begun:
     customer = callers.customer()
     amount = None if body.amount is None else _minor_units(body.amount)
     item = packages.find(body.package_id, customer.mode, amount=amount)
-    given = request.headers.get("Idempotency-Key")
-    nonce = None if given is None else f"api:{given}"
-    started = buying.begin(customer, item, front=current_settings().frontend_url, nonce=nonce)
+    front, nonce = current_settings().frontend_url, idempotency_key()
+    started = buying.begin(customer, item, front=front, nonce=nonce)
     return Begun(payment_url=started.session_url)
 
 

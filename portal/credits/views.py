@@ -6,7 +6,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal import access, clock
+from portal import access, clock, inputs
 from portal.answers import State, answers
 from portal.credits import buying, forms, grants, packages
 from portal.credits import topup_rules as rules
@@ -113,7 +113,7 @@ def _go(item: Item) -> ResponseReturnValue:
 def _nonce(item: Item) -> str | None:
     """The pressed form's own, and what it asked for: a page shown again by "Back" may ask for another amount."""
     sent = request.form.get("nonce")
-    return f"form:{sent}:{item.key}:{item.amount}" if sent else None
+    return inputs.nonce("form", f"{sent}:{item.key}:{item.amount}") if sent else None
 
 
 def _mine() -> Purchase:

@@ -1,5 +1,7 @@
 """`/api/admin/billing-test`: by an admin's session or access token, and for anyone else not there."""
 
+from typing import Any
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -66,3 +68,19 @@ def test_bad_choices_are_refused_by_name(here: World, http: FlaskClient, ada: Pe
         answer = http.post(PATH, json=good | {field: value}, headers=by_ada)
         assert (answer.status_code, list(answer.json["errors"])) == (400, [field])
     assert http.get(PATH, headers=by_ada).status_code == 400
+
+
+def test_the_same_key_buys_once_and_stands_for_one_purchase(
+    here: World, http: FlaskClient, ada: Person, bob: Person
+) -> None:
+    by_ada = token(http, ada.email)
+
+    def ask(item: str, key: str) -> Any:
+        sent = {"user": bob.email, "kind": "credits", "item": item}
+        return http.post(PATH, json=sent, headers=by_ada | {"Idempotency-Key": key})
+
+    first = ask("basic", "once").json
+    assert ask("basic", "once").json["number"] == first["number"]
+    assert ask("pro", "once").json["code"] == "idempotency_key_reused"
+    assert ask("basic", "two words").status_code == 400
+    assert ask("basic", "twice").json["number"] != first["number"]

@@ -250,3 +250,14 @@ def test_an_order_without_an_answer_is_paid_once(here: World, admin: Browser, bo
 def order_number(here: World) -> str:
     with here.app.app_context():
         return db.session.execute(select(Purchase.number).filter_by(mode="test")).scalar_one()
+
+
+@once
+def test_a_reset_ends_the_checkout_page_of_before(here: World, admin: Browser, bob: Person) -> None:
+    buy(admin, bob.user_id, "credits:basic", way="checkout")
+    with here.app.app_context():
+        session_id = db.session.execute(select(Purchase.session_id).filter_by(mode="test")).scalar_one()
+    admin.open(f"/admin/test-billing/{bob.user_id}")
+    admin.press("Reset test data")
+    assert here.stripe("test").v1.checkout.sessions.retrieve(session_id).status == "expired"
+    assert order(here, order_number(here)).state == "expired"
