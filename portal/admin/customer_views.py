@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Select, bindparam, select
 from portal import access, audit, clock, gateway, money
 from portal.accounts import sessions
 from portal.admin import customers, people
-from portal.admin.forms import GraceForm, GrantForm, SearchForm
+from portal.admin.forms import LONGEST, GraceForm, GrantForm, SearchForm
 from portal.admin.guard import SEE_OTHER, sensitive
 from portal.admin.paging import LONGEST_ID, before
 from portal.billing import resyncing
@@ -52,6 +52,12 @@ def index() -> ResponseReturnValue:
         before=before(),
         chosen={"q": words} if words else {},
     )
+
+
+@blueprint.post("/customers")
+def search() -> ResponseReturnValue:
+    """The same with the words in its address, but for secrets: somebody may paste a whole API key."""
+    return redirect(url_for(".index", q=people.presentable(request.form.get("q", "")[:LONGEST])), SEE_OTHER)
 
 
 @blueprint.get("/customers/<int:user_id>")

@@ -10,6 +10,7 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import Length
 
 from portal import audit, clock, gateway
+from portal.admin.guard import SEE_OTHER, admins_only
 from portal.admin.paging import before
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db, limiter
@@ -23,7 +24,6 @@ from portal.webhooks.reading import Filter
 
 blueprint = Blueprint("admin_events", __name__)
 
-SEE_OTHER = 303
 LONGEST = 255
 DAYS = (1, 3, 7, 30)  # how far back missed events are looked for; Stripe keeps them for 30
 MODES = [SelectChoice("", "Both"), SelectChoice("live", "Live"), SelectChoice("test", "Test")]
@@ -78,6 +78,7 @@ def show(event_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/events/<int:event_id>/payload")
+@admins_only
 def payload(event_id: int) -> ResponseReturnValue:
     """The payload as it was delivered; who asked for it is written down."""
     event = _event(event_id)

@@ -23,7 +23,7 @@ CARDS = {
     "dispute": "Succeeds, and is disputed",
 }
 TRIALS = {0: "None", 7: "7 days", 14: "14 days", 30: "30 days"}
-LONGEST = 255
+LONGEST = 256  # one more than what is searched for, so that more is refused by name
 MOST = 10**9
 LONGEST_GRACE = timedelta(days=366)
 MODES = [SelectChoice("live", "Live"), SelectChoice("test", "Test")]
@@ -35,7 +35,7 @@ class SearchForm(FlaskForm):
     class Meta:
         csrf = False
 
-    q = SearchField("Search", [Length(max=LONGEST)])
+    q = SearchField("Search", [Length(max=LONGEST - 1)])
 
 
 class PurchaseForm(FlaskForm):

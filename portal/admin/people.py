@@ -22,6 +22,12 @@ def page(words: str = "", before: int | None = None, size: int = PAGE) -> tuple[
     return found[:size], found[size - 1].id if len(found) > size else None
 
 
+def presentable(words: str) -> str:
+    """The same as it may stand in an address: of an API key only the beginning, which finds it too."""
+    words = words.strip()
+    return words[:PREFIX] if words.startswith("key_") else words
+
+
 def by_id(user_id: int) -> User:
     """The user of this id. Raises NotFound for one that is not there any more."""
     user = db.session.get(User, user_id)

@@ -75,6 +75,13 @@ def test_they_are_found_by_mail_stripe_id_order_and_key(
         assert "bob@example.com" in admin.text, word
         assert "alice@example.com" not in admin.text, word
     assert "Nobody fits this." in admin.open("/admin/customers?q=cus_nobody").text
+    for page in ("customers", "test-billing"):
+        admin.open(f"/admin/{page}")
+        admin.press("Search", q=f" {key} ")
+        assert "bob@example.com" in admin.text
+        assert admin.page.url.endswith(f"/admin/{page}?q={key[:17]}")  # never the whole key
+        admin.press("Search", q="x" * 5000)
+        assert admin.page.status_code == 200
 
 
 def test_one_page_tells_everything_and_why(here: World, admin: Browser, page: str, bob: Person) -> None:
