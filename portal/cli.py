@@ -231,6 +231,18 @@ def create_admin(email: str, role: str, password: str) -> None:
     click.echo(f"{email} has the role {role}.")
 
 
+@users_group.command("set-role")
+@click.argument("email")
+@click.argument("role", type=click.Choice(["customer", "support", "admin"]))
+def set_role(email: str, role: str) -> None:
+    """Give a user another role, or take it away: customers see no admin pages."""
+    from portal.accounts import people
+
+    people.give_role(people.named(email), role)
+    db.session.commit()
+    click.echo(f"{email} has the role {role}.")
+
+
 @users_group.command("remove-second-factor")
 @click.argument("email")
 def remove_second_factor(email: str) -> None:

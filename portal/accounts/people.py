@@ -143,13 +143,18 @@ def make_staff(email: str, password: str, role: str = "admin") -> None:
         raise InvalidInput("This is not an email address, such as name@example.com.", errors={"email": "not one"})
     passwords.check(password, normalised(email))
     user = _make(email, role.capitalize(), password, role=role)
-    before = {}
     if user is None:
         set_password(email, password)
         user = named(email)
-        before = {"role": user.role}
-        user.role = role
-    audit.record("role.given", user_id=user.id, before=before, after={"role": role})
+        give_role(user, role)
+    else:
+        audit.record("role.given", user_id=user.id, after={"role": role})
+
+
+def give_role(user: User, role: str) -> None:
+    """Make somebody a customer, support or an admin, from their next request on. Flushes."""
+    before, user.role = user.role, role
+    audit.record("role.given", user_id=user.id, before={"role": before}, after={"role": role})
 
 
 def ensure_people(settings: Settings) -> dict[str, str]:

@@ -2,8 +2,11 @@
 
 import pytest
 import requests
+from sqlalchemy import select
 from werkzeug.routing import Rule
 
+from portal.extensions import db
+from portal.models import StripeEvent
 from tests.conftest import Person
 from tests.support.addresses import address, is_admin_s, rules, token
 from tests.support.browsing import Browser
@@ -62,6 +65,23 @@ def test_in_production_nobody_comes_in_without_a_second_factor(here: World, admi
 def test_support_may_look_and_replay(here: World, support: Browser) -> None:
     assert support.open("/admin/events").status_code == 200
     assert support.press("Fetch missed events", mode="live", days="no").status_code == 400  # and not 403
+
+
+def test_support_sees_no_payload_in_the_clear(here: World, support: Browser, bob: Person) -> None:
+    with here.app.app_context():
+        event = db.session.execute(select(StripeEvent.id).limit(1)).scalar_one()
+    support.open(f"/admin/events/{event}")
+    assert "Show all of it" not in support.text
+    sent = {"csrf_token": token(support)}
+    answer = support.http.post(f"{here.base}/admin/events/{event}/payload", data=sent, timeout=10)
+    assert answer.status_code == 403
+
+
+def test_who_loses_the_role_finds_nothing_from_then_on(here: World, admin: Browser, ada: Person) -> None:
+    assert admin.open("/admin").status_code == 200
+    said = here.app.test_cli_runner().invoke(args=["users", "set-role", ada.email, "customer"])
+    assert f"{ada.email} has the role customer." in said.output
+    assert admin.open("/admin").status_code == 404
 
 
 def test_the_header_leads_admins_there_and_nobody_else(here: World, admin: Browser, charlie: Person) -> None:
