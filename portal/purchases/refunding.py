@@ -45,12 +45,21 @@ def of_payment(payment: Payment) -> Refundable:
 
 def of_invoice(invoice: Invoice) -> Refundable:
     """What paid an invoice. Raises NotFound where nothing was paid."""
-    intent = invoice.payment_intent
-    if not invoice.amount_paid or intent is None:
+    intent = (invoice.payment_intent or _asked(invoice)) if invoice.amount_paid else None
+    if intent is None:
         raise NotFound("Nothing was paid by this invoice, so nothing can be given back.")
     ordered = _ordered(intent)
     facts = (invoice.customer_id, invoice.mode, intent, invoice.amount_paid)
     return Refundable(*facts, ordered, ordered, invoice.currency)
+
+
+def _asked(invoice: Invoice) -> str | None:
+    """The same from Stripe, of an invoice that was listed, or kept before payments were. Commits."""
+    db.session.commit()
+    found = gateway.of(invoice.mode).invoice(invoice.stripe_id).payment_intent
+    invoice.payment_intent = found
+    db.session.commit()
+    return found
 
 
 def of_purchase(purchase: Purchase) -> Refundable:
