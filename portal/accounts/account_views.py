@@ -9,7 +9,7 @@ from sqlalchemy import and_, func, select
 
 from portal import access, clock
 from portal.accounts import sessions
-from portal.accounts.answers import SEE_OTHER, page
+from portal.accounts.answers import page
 from portal.accounts.forms import ProfileForm
 from portal.extensions import db
 from portal.keys import minting
@@ -49,7 +49,7 @@ def profile() -> ResponseReturnValue:
     user.name, user.timezone = form.name.data, form.timezone.data
     db.session.commit()
     flash("Your changes are saved.", "positive")
-    return redirect(url_for("account.index"), SEE_OTHER)
+    return redirect(url_for("account.index"), 303)
 
 
 @dataclass(frozen=True)

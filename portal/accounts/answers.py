@@ -10,7 +10,6 @@ from portal.accounts.redirects import local_path
 from portal.errors import InvalidInput
 from portal.extensions import db
 
-SEE_OTHER = 303
 BAD_REQUEST = 400
 
 
@@ -34,4 +33,4 @@ def next_path() -> str | None:
 
 def go_on() -> ResponseReturnValue:
     """On to where the reader was going, else to the account page."""
-    return redirect(next_path() or url_for("account.index"), SEE_OTHER)
+    return redirect(next_path() or url_for("account.index"), 303)

@@ -10,7 +10,6 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal.accounts import sessions
-from portal.accounts.answers import SEE_OTHER
 
 Params = ParamSpec("Params")
 
@@ -27,7 +26,7 @@ def recent_password_required(
     def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
         if sessions.recent_password(current_user.session):
             return view(*args, **kwargs)
-        return redirect(url_for("security.confirm", next=_page_asked_for()), SEE_OTHER)
+        return redirect(url_for("security.confirm", next=_page_asked_for()), 303)
 
     guard: Callable[Params, ResponseReturnValue] = login_required(guarded)
     return guard

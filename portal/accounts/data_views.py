@@ -7,7 +7,7 @@ from flask_login import current_user, login_required
 from portal import access, clock
 from portal.accounts import deletion, leaving, limits, people, sessions
 from portal.accounts import export as exporting
-from portal.accounts.answers import SEE_OTHER, page, refused
+from portal.accounts.answers import page, refused
 from portal.accounts.confirmation import recent_password_required
 from portal.accounts.forms import PasswordForm
 from portal.errors import InvalidInput
@@ -49,4 +49,4 @@ def delete() -> ResponseReturnValue:
     db.session.commit()
     deletion.finish()  # at Stripe; what it does not manage now, the next tick does
     flash("Your account is deleted. Thank you for having been here.", "positive")
-    return redirect(url_for("billing.pricing"), SEE_OTHER)
+    return redirect(url_for("billing.pricing"), 303)

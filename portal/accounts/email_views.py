@@ -6,7 +6,7 @@ from flask_login import current_user
 
 from portal import pages
 from portal.accounts import email_change
-from portal.accounts.answers import SEE_OTHER, page, refused
+from portal.accounts.answers import page, refused
 from portal.accounts.confirmation import recent_password_required
 from portal.accounts.forms import NewEmailForm
 from portal.errors import InvalidInput
@@ -38,7 +38,7 @@ def change() -> ResponseReturnValue:
         return refused("accounts/email.html", form, error, waiting=waiting)
     db.session.commit()
     flash("We mailed a link to both addresses. The change waits for both.", "positive")
-    return redirect(url_for("email.change"), SEE_OTHER)
+    return redirect(url_for("email.change"), 303)
 
 
 @blueprint.post("/drop")
@@ -48,7 +48,7 @@ def drop() -> ResponseReturnValue:
     email_change.drop(current_user.user)
     db.session.commit()
     flash("Your email address stays as it is.", "positive")
-    return redirect(url_for("account.index"), SEE_OTHER)
+    return redirect(url_for("account.index"), 303)
 
 
 @blueprint.route("/approve/<token>", methods=["GET", "POST"])
@@ -75,11 +75,11 @@ def _accept(token: str, purpose: str) -> ResponseReturnValue:
     is_made = email_change.accept(token, purpose)
     db.session.commit()
     flash(CHANGED if is_made else WAITING, "positive")
-    return redirect(url_for("account.index"), SEE_OTHER)
+    return redirect(url_for("account.index"), 303)
 
 
 def _refuse(token: str) -> ResponseReturnValue:
     email_change.refuse(token)
     db.session.commit()
     flash("The change is stopped and every browser is signed out. Now choose a new password.", "positive")
-    return redirect(url_for("accounts.forgot"), SEE_OTHER)
+    return redirect(url_for("accounts.forgot"), 303)

@@ -6,7 +6,7 @@ from flask_login import current_user, login_required
 
 from portal import pages
 from portal.accounts import limits, people, recovery, second_factor, sessions
-from portal.accounts.answers import SEE_OTHER, go_on, next_path, page, refused
+from portal.accounts.answers import go_on, next_path, page, refused
 from portal.accounts.confirmation import recent_password_required
 from portal.accounts.forms import ChangePasswordForm, CodeForm, PasswordForm, TurnOffForm
 from portal.errors import InvalidInput
@@ -49,7 +49,7 @@ def password() -> ResponseReturnValue:
     sessions.sign_in(user)
     db.session.commit()
     flash("Your new password is set, and every other browser is signed out.", "positive")
-    return redirect(url_for("account.index"), SEE_OTHER)
+    return redirect(url_for("account.index"), 303)
 
 
 @blueprint.post("/sessions/<int:browser_id>/end")
@@ -59,7 +59,7 @@ def end_session(browser_id: int) -> ResponseReturnValue:
     sessions.end_one(current_user.user, browser_id)
     db.session.commit()
     flash("That browser is signed out.", "positive")
-    return redirect(url_for("account.index"), SEE_OTHER)
+    return redirect(url_for("account.index"), 303)
 
 
 @blueprint.post("/sessions/end")
@@ -69,7 +69,7 @@ def end_sessions() -> ResponseReturnValue:
     sessions.end_everywhere(current_user.user)
     db.session.commit()
     flash("You are signed out everywhere.", "positive")
-    return redirect(url_for("accounts.login"), SEE_OTHER)
+    return redirect(url_for("accounts.login"), 303)
 
 
 @blueprint.get("/second-factor")
@@ -86,7 +86,7 @@ def begin_factor() -> ResponseReturnValue:
     """Make a secret for an app."""
     second_factor.begin(current_user.user)
     db.session.commit()
-    return redirect(url_for("security.set_up_factor", next=next_path()), SEE_OTHER)
+    return redirect(url_for("security.set_up_factor", next=next_path()), 303)
 
 
 @blueprint.route("/second-factor/app", methods=["GET", "POST"])
@@ -95,7 +95,7 @@ def set_up_factor() -> ResponseReturnValue:
     """Show the secret to an app; its first code turns the second factor on."""
     enrolment = second_factor.enrolment(current_user.user)
     if enrolment is None:
-        return redirect(url_for("security.factor", next=next_path()), SEE_OTHER)
+        return redirect(url_for("security.factor", next=next_path()), 303)
     form = CodeForm()
     if not form.validate_on_submit():
         return page("accounts/set_up_factor.html", form, enrolment=enrolment)
@@ -122,7 +122,7 @@ def new_recovery_codes() -> ResponseReturnValue:
 def turn_factor_off() -> ResponseReturnValue:
     """Ask for the password alone from now on."""
     if not current_user.has_second_factor:
-        return redirect(url_for("security.factor"), SEE_OTHER)
+        return redirect(url_for("security.factor"), 303)
     form = TurnOffForm()
     if not form.validate_on_submit():
         return page("accounts/turn_factor_off.html", form)
@@ -133,7 +133,7 @@ def turn_factor_off() -> ResponseReturnValue:
         return refused("accounts/turn_factor_off.html", form, error)
     db.session.commit()
     flash("The second factor is off. Sign-in asks for your password alone.", "positive")
-    return redirect(url_for("security.factor"), SEE_OTHER)
+    return redirect(url_for("security.factor"), 303)
 
 
 def _recovery_codes(codes: list[str]) -> ResponseReturnValue:

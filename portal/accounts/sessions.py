@@ -25,7 +25,6 @@ TOUCH_EVERY = timedelta(minutes=5)
 HALF_WAY = timedelta(minutes=5)  # between the password and the second factor's code
 RECENT = timedelta(minutes=10)  # how long a password that was asked again is good for
 HALF_SIGNED_IN = "half_signed_in"
-SEE_OTHER = 303
 
 
 class SignedIn:
@@ -225,7 +224,7 @@ def _ask_to_sign_in() -> ResponseReturnValue:
         raise Unauthorised("Sign in, or send a key as `Authorization: Bearer KEY`.")
     # A refused POST cannot be repeated after the sign-in by a redirect.
     wanted = redirects.local_path(request.full_path.rstrip("?"), "") if request.method == "GET" else ""
-    return redirect(url_for("accounts.login", next=wanted or None), SEE_OTHER)
+    return redirect(url_for("accounts.login", next=wanted or None), 303)
 
 
 def _touch(response: Response) -> Response:

@@ -6,7 +6,7 @@ from flask_login import current_user, login_required
 
 from portal import pages
 from portal.accounts import limits, links, people, recovery, second_factor, sessions
-from portal.accounts.answers import SEE_OTHER, go_on, next_path, page, refused
+from portal.accounts.answers import go_on, next_path, page, refused
 from portal.accounts.forms import CodeForm, ForgotForm, NewPasswordForm, SignInForm, SignUpForm
 from portal.accounts.signup import EmailTaken, Unclaimed, sign_up
 from portal.errors import InvalidInput, NotFound
@@ -79,7 +79,7 @@ def second_step() -> ResponseReturnValue:
     user = sessions.half_signed_in()
     if user is None:
         flash("Sign in with your password first. The code is asked for after it, within five minutes.", "info")
-        return redirect(url_for("accounts.login", next=next_path()), SEE_OTHER)
+        return redirect(url_for("accounts.login", next=next_path()), 303)
     form = CodeForm()
     if not form.validate_on_submit():
         return page("accounts/second_step.html", form)
@@ -102,7 +102,7 @@ def logout() -> ResponseReturnValue:
         sessions.sign_out()
         db.session.commit()
     flash("You are signed out.", "positive")
-    return redirect(url_for("accounts.login"), SEE_OTHER)
+    return redirect(url_for("accounts.login"), 303)
 
 
 @blueprint.route("/password/forgot", methods=["GET", "POST"])
@@ -114,7 +114,7 @@ def forgot() -> ResponseReturnValue:
     with limits.at_least(FORGOT_SECONDS):  # whether there was a mail to write or not
         links.mail_reset(form.email.data)
         db.session.commit()
-    return redirect(url_for("accounts.mail_sent", kind="reset"), SEE_OTHER)
+    return redirect(url_for("accounts.mail_sent", kind="reset"), 303)
 
 
 @blueprint.get("/mail-sent/<kind>")
@@ -149,7 +149,7 @@ def verify(token: str) -> ResponseReturnValue:
     links.verify(token)
     db.session.commit()
     flash("Thank you, your email address is verified.", "positive")
-    return redirect(url_for("account.index"), SEE_OTHER)
+    return redirect(url_for("account.index"), 303)
 
 
 @blueprint.post("/verify")
@@ -160,7 +160,7 @@ def send_verification() -> ResponseReturnValue:
         links.mail_verification(current_user.user)
         db.session.commit()
     flash("A link is on its way to your mailbox.", "positive")
-    return redirect(url_for("account.index"), SEE_OTHER)
+    return redirect(url_for("account.index"), 303)
 
 
 def _new_password(token: str, purpose: str) -> ResponseReturnValue:
@@ -176,7 +176,7 @@ def _new_password(token: str, purpose: str) -> ResponseReturnValue:
         return _enter(user)
     db.session.commit()
     flash("Your new password is set. Sign in with it.", "positive")
-    return redirect(url_for("accounts.login"), SEE_OTHER)
+    return redirect(url_for("accounts.login"), 303)
 
 
 def _enter(user: User) -> ResponseReturnValue:
@@ -184,7 +184,7 @@ def _enter(user: User) -> ResponseReturnValue:
     if user.has_second_factor:
         sessions.sign_in_half_way(user)
         db.session.commit()
-        return redirect(url_for("accounts.second_step", next=next_path()), SEE_OTHER)
+        return redirect(url_for("accounts.second_step", next=next_path()), 303)
     sessions.sign_in(user)
     db.session.commit()
     return go_on()
@@ -193,4 +193,4 @@ def _enter(user: User) -> ResponseReturnValue:
 def _mail_claim(user: User) -> ResponseReturnValue:
     links.mail_claim(user)
     db.session.commit()
-    return redirect(url_for("accounts.mail_sent", kind="claim"), SEE_OTHER)
+    return redirect(url_for("accounts.mail_sent", kind="claim"), 303)

@@ -13,7 +13,7 @@ from portal import access, audit, clock, gateway, money
 from portal.accounts import sessions
 from portal.admin import customers, people
 from portal.admin.forms import LONGEST, GraceForm, GrantForm, SearchForm
-from portal.admin.guard import SEE_OTHER, sensitive
+from portal.admin.guard import sensitive
 from portal.admin.paging import LONGEST_ID, before
 from portal.billing import resyncing
 from portal.credits import grants
@@ -57,7 +57,7 @@ def index() -> ResponseReturnValue:
 @blueprint.post("/customers")
 def search() -> ResponseReturnValue:
     """The same with the words in its address, but for secrets: somebody may paste a whole API key."""
-    return redirect(url_for(".index", q=people.presentable(request.form.get("q", "")[:LONGEST])), SEE_OTHER)
+    return redirect(url_for(".index", q=people.presentable(request.form.get("q", "")[:LONGEST])), 303)
 
 
 @blueprint.get("/customers/<int:user_id>")
@@ -227,7 +227,7 @@ def _customer(user: User, mode: str) -> Customer:
 
 
 def _back(user_id: int) -> ResponseReturnValue:
-    return redirect(url_for(".show", user_id=user_id), SEE_OTHER)
+    return redirect(url_for(".show", user_id=user_id), 303)
 
 
 def _page(user: User, **forms: Any) -> str:

@@ -10,7 +10,7 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import Length
 
 from portal import audit, clock, gateway
-from portal.admin.guard import SEE_OTHER, admins_only
+from portal.admin.guard import admins_only
 from portal.admin.paging import before
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db, limiter
@@ -96,7 +96,7 @@ def replay(event_id: int) -> ResponseReturnValue:
         flash(f"Replayed: the event is {outcome}.", "positive")
     except HandlingFailed:
         flash("Replayed, and it failed again. The error stands below.", "negative")
-    return redirect(url_for(".show", event_id=event_id), SEE_OTHER)
+    return redirect(url_for(".show", event_id=event_id), 303)
 
 
 @blueprint.post("/events/<int:event_id>/dry-run")
@@ -119,7 +119,7 @@ def backfill() -> ResponseReturnValue:
     failed = sum(status.startswith("failed") for status in done)
     words = f"{len(done)} missed events were fetched from Stripe." if done else "Nothing was missed."
     flash(f"{words} {failed} of them failed." if failed else words, "warning" if failed else "positive")
-    return redirect(url_for(".index", mode=mode), SEE_OTHER)
+    return redirect(url_for(".index", mode=mode), 303)
 
 
 def _event(event_id: int) -> StripeEvent:

@@ -22,8 +22,6 @@ from portal.models import User
 Params = ParamSpec("Params")
 View = Callable[Params, ResponseReturnValue]
 
-SEE_OTHER = 303
-
 
 class AdminsOnly(PortalError):
     """Support reads and replays; money and access are moved by admins."""
@@ -51,7 +49,7 @@ def _admit() -> ResponseReturnValue | None:
     if second_factor.admin_ready(current_user.user):
         return None
     flash("The admin pages need a second factor. Set it up once, here.", "warning")
-    return redirect(url_for("security.factor"), SEE_OTHER)
+    return redirect(url_for("security.factor"), 303)
 
 
 def admin_required(view: View[Params]) -> View[Params]:

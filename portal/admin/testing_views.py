@@ -12,7 +12,7 @@ from sqlalchemy import select
 from portal import access, audit, mail
 from portal.admin import chain, delivering, people
 from portal.admin.forms import LONGEST, PurchaseForm, SearchForm
-from portal.admin.guard import SEE_OTHER, admins_only
+from portal.admin.guard import admins_only
 from portal.billing import plans, subscriptions, testing, time_travel
 from portal.billing.buying import SESSION_ID
 from portal.billing.testing import Choice
@@ -41,7 +41,7 @@ def index() -> ResponseReturnValue:
 @blueprint.post("/test-billing")
 def search() -> ResponseReturnValue:
     """The same with the words in its address, but for secrets."""
-    return redirect(url_for(".index", q=people.presentable(request.form.get("q", "")[:LONGEST])), SEE_OTHER)
+    return redirect(url_for(".index", q=people.presentable(request.form.get("q", "")[:LONGEST])), 303)
 
 
 @blueprint.get("/test-billing/<int:user_id>")
@@ -69,7 +69,7 @@ def create(user_id: int) -> ResponseReturnValue:
         return _page(user, form), refused.status
     _note("test_purchase.made", purchase, card=form.card.data)
     db.session.commit()
-    return redirect(url_for(".purchase", number=purchase.number), SEE_OTHER)
+    return redirect(url_for(".purchase", number=purchase.number), 303)
 
 
 def _bought(user: User, choice: Choice, *, by_checkout: bool) -> Purchase:
@@ -88,7 +88,7 @@ def returned() -> ResponseReturnValue:
     number = db.session.execute(query).scalar_one_or_none()
     if number is None:
         raise NotFound("There is no such test purchase.")
-    return redirect(url_for(".purchase", number=number), SEE_OTHER)
+    return redirect(url_for(".purchase", number=number), 303)
 
 
 @blueprint.get("/test-billing/purchases/<number>")
@@ -125,7 +125,7 @@ def check(number: str) -> ResponseReturnValue:
         subscriptions.sync("test", found.subscription_id)
     else:
         lookup.bring_up_to_date(found)
-    return redirect(url_for(".purchase", number=number), SEE_OTHER)
+    return redirect(url_for(".purchase", number=number), 303)
 
 
 @blueprint.post("/test-billing/<int:user_id>/cancel")
@@ -142,7 +142,7 @@ def cancel(user_id: int) -> ResponseReturnValue:
     else:
         testing.cancel(customer, stripe_id)
         flash("The test subscription has ended.", "positive")
-    return redirect(_sent_from(user_id), SEE_OTHER)
+    return redirect(_sent_from(user_id), 303)
 
 
 @blueprint.post("/test-billing/purchases/<number>/refund")
@@ -155,7 +155,7 @@ def refund(number: str) -> ResponseReturnValue:
     db.session.commit()
     refunding.refund(payment, payment.amount - payment.refunded, payment.refunded, request.form.get("nonce", ""))
     flash("The refund is ordered; the ledger follows by webhook.", "positive")
-    return redirect(url_for(".purchase", number=number), SEE_OTHER)
+    return redirect(url_for(".purchase", number=number), 303)
 
 
 @blueprint.post("/test-billing/purchases/<number>/dispute")
@@ -166,7 +166,7 @@ def dispute(number: str) -> ResponseReturnValue:
     _note("test_purchase.dispute_asked", found)
     testing.dispute(found)
     flash("The payment is disputed; the ledger follows by webhook.", "positive")
-    return redirect(url_for(".purchase", number=number), SEE_OTHER)
+    return redirect(url_for(".purchase", number=number), 303)
 
 
 @blueprint.post("/test-billing/<int:user_id>/reset")
@@ -192,7 +192,7 @@ def advance(user_id: int) -> ResponseReturnValue:
     flash(
         f"The clock goes on to {reached:%Y-%m-%d %H:%M} UTC. What happens until then comes as events.", "positive"
     )
-    return redirect(_sent_from(user_id), SEE_OTHER)
+    return redirect(_sent_from(user_id), 303)
 
 
 @blueprint.post("/test-billing/<int:user_id>/event")
@@ -235,7 +235,7 @@ def _note(action: str, purchase: Purchase, **after: Any) -> None:
 
 
 def _back(user_id: int) -> ResponseReturnValue:
-    return redirect(url_for(".show", user_id=user_id), SEE_OTHER)
+    return redirect(url_for(".show", user_id=user_id), 303)
 
 
 def _sent_from(user_id: int) -> str:
