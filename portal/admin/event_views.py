@@ -1,6 +1,7 @@
 """The event inspector: the inbox of both lanes, one event with what it changed, replay and backfill."""
 
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
@@ -26,6 +27,7 @@ blueprint = Blueprint("admin_events", __name__)
 
 LONGEST = 255
 DAYS = (1, 3, 7, 30)  # how far back missed events are looked for; Stripe keeps them for 30
+MOST_AT_ONCE = 50  # of what is fetched from Stripe by one press: more would outlast the request
 MODES = [SelectChoice("", "Both"), SelectChoice("live", "Live"), SelectChoice("test", "Test")]
 STATES = [SelectChoice("", "Every state"), *(SelectChoice(state, state.capitalize()) for state in reading.STATES)]
 
@@ -115,10 +117,13 @@ def backfill() -> ResponseReturnValue:
         raise InvalidInput("Choose a mode and how far back to look.", errors={"days": "not one of the choices"})
     audit.record("events.backfilled", after={"mode": mode, "days": int(days)})
     db.session.commit()
-    done = [status for _, status in replaying.backfill(mode, clock.now() - timedelta(days=int(days)))]
+    missed = replaying.backfill(mode, clock.now() - timedelta(days=int(days)))
+    done = [status for _, status in islice(missed, MOST_AT_ONCE)]
     failed = sum(status.startswith("failed") for status in done)
     words = f"{len(done)} missed events were fetched from Stripe." if done else "Nothing was missed."
-    flash(f"{words} {failed} of them failed." if failed else words, "warning" if failed else "positive")
+    words += f" {failed} of them failed." if failed else ""
+    words += " There may be more: fetch again." if len(done) == MOST_AT_ONCE else ""
+    flash(words, "warning" if failed else "positive")
     return redirect(url_for(".index", mode=mode), 303)
 
 

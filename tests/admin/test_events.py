@@ -6,9 +6,11 @@ import pytest
 from sqlalchemy import select, update
 
 from portal import clock
+from portal.admin import event_views
 from portal.extensions import db
 from portal.models import AuditEntry, StripeEvent, Subscription
 from portal.webhooks import reading, rehearsing, replaying, vitals
+from portal.webhooks.handlers import HANDLERS
 from portal.webhooks.reading import Filter
 from tests.conftest import Person
 from tests.support import events
@@ -210,6 +212,22 @@ def test_what_was_missed_is_fetched_once(here: World, admin: Browser, raised: di
     admin.press("Fetch missed events", mode="test", days="1")
     assert "missed" in admin.text
     assert actions(here).count("events.backfilled") == 1
+
+
+@once
+def test_many_missed_events_are_fetched_in_several_presses(
+    here: World, admin: Browser, raised: dict[str, Json], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_views, "MOST_AT_ONCE", 2)
+    said = []
+    while not said or "There may be more" in said[-1]:
+        admin.open("/admin/events")
+        admin.press("Fetch missed events", mode="live", days="1")
+        said.append(admin.text)
+    assert "2 missed events were fetched from Stripe. There may be more: fetch again." in said[0]
+    with here.app.app_context():
+        known = set(db.session.execute(select(StripeEvent.event_id)).scalars())
+    assert {event["id"] for type, event in raised.items() if type in HANDLERS} <= known
 
 
 def test_health_counts_failures_and_repeated_deliveries(
