@@ -1,8 +1,10 @@
 """The overview's numbers, in each mode."""
 
+from portal import clock
 from portal.admin import overview
 from portal.credits import ledger
 from portal.extensions import db
+from portal.models import StripeEvent
 from tests.conftest import Person
 from tests.support.books import a_customer
 from tests.support.browsing import Browser
@@ -26,3 +28,17 @@ def test_it_counts_each_mode_apart(here: World, admin: Browser, bob: Person) -> 
         admin.open("/admin")
     assert len(statements) <= 6, statements
     assert "Credits sold 500" in admin.text
+
+
+def test_an_event_that_nobody_handled_yet_is_told(here: World, admin: Browser) -> None:
+    now = clock.now()
+    with here.app.app_context():
+        db.session.add(
+            StripeEvent(
+                mode="live", event_id="evt_1", type="invoice.paid", object_id="in_1", payload="{}", created_at=now,
+                received_at=now,
+            )
+        )  # fmt: skip
+        db.session.commit()
+    for page in ("/admin", "/admin/events"):
+        assert "none was handled yet" in admin.open(page).text
