@@ -15,7 +15,7 @@ _numbers = count(1)
 def all_here() -> dict[str, Fresh]:
     """SQLite, and PostgreSQL where there is one to be had."""
     server = servers.postgres()
-    found: dict[str, Fresh] = {"SQLite": _sqlite}
+    found: dict[str, Fresh] = {"SQLite": sqlite}
     if server is None:
         print("PostgreSQL could not be had, so nothing is measured on it")
     else:
@@ -23,6 +23,6 @@ def all_here() -> dict[str, Fresh]:
     return found
 
 
-def _sqlite(folder: Path) -> str:
+def sqlite(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder}/bench.db"

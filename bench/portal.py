@@ -76,13 +76,13 @@ def _alice() -> None:
 
 def alice() -> Customer:
     """The one customer."""
-    return db.session.execute(select(Customer)).scalar_one()
+    return db.session.execute(select(Customer).filter_by(mode="live")).scalar_one()
 
 
-def sign_in(app: Flask) -> str:
-    """Alice's cookie, as the sign-in page sets it. Commits."""
+def sign_in(app: Flask, email: str = EMAIL) -> str:
+    """Somebody's cookie, as the sign-in page sets it. Commits."""
     with app.test_request_context(base_url=requests.BASE) as context:
-        user = people.find(EMAIL)
+        user = people.find(email)
         assert user is not None
         sessions.sign_in(user)
         db.session.commit()

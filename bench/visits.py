@@ -13,20 +13,23 @@ from pathlib import Path
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from sqlalchemy import event, select
 from werkzeug.routing import Rule
 
 from bench import portal, requests
-from portal import clock, tokens
+from portal import audit, clock, tokens
 from portal.accounts import people
 from portal.extensions import db, limiter
 from portal.keys import minting
-from portal.models import Purchase
+from portal.models import EmailChange, Invoice, Purchase, StripeEvent, User
 from portal.models.purchase import new_number
+from portal.purchases import customers
 
-# What answers machines, or only leads on.
-NO_PAGES = ("/api/", "/v1/", "/static/", "/healthz", "/readyz", "/metrics", "/history.csv")
-NO_PAGES += ("/billing/success/state", "/credits/success/state")
+# What answers machines or writes files, or only leads on.
+NO_PAGES = ("/api/", "/v1/", "/static/", "/healthz", "/readyz", "/metrics", "/history.csv", "/usage.csv")
+NO_PAGES += ("/usage/started", "/admin/audit.csv")
+ADMIN = "/admin"
+ADA = "ada@example.com"
 ASSET = re.compile(r'<(?:link|script|img)\b[^>]*?(?:href|src)="([^"]+)"')
 ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -47,22 +50,28 @@ class Queries:
 
 
 def visit_all(app: Flask, values: Values) -> dict[str, Counts]:
-    """What each page came to, by its rule and visitor."""
+    """What each page came to, by its rule and visitor: the admin's by an admin, others by Alice and by nobody."""
     queries = Queries(app)
-    clients = {"signed out": app.test_client(), "signed in": app.test_client()}
-    name, _, cookie = portal.sign_in(app).partition("=")
-    clients["signed in"].set_cookie(name, cookie, domain="bench.example", secure=True)
+    clients = {"signed out": app.test_client(), "signed in": _client(app, portal.EMAIL)}
+    staff = {"an admin": _client(app, ADA)}
     return {
         f"{rule.rule}, {who}": counts
         for rule in _pages(app)
-        for who, client in clients.items()
+        for who, client in (staff if rule.rule.startswith(ADMIN) else clients).items()
         if (counts := _visit(client, _address(rule, values), queries))
     }
 
 
+def _client(app: Flask, email: str) -> FlaskClient:
+    client = app.test_client()
+    name, _, cookie = portal.sign_in(app, email).partition("=")
+    client.set_cookie(name, cookie, domain="bench.example", secure=True)
+    return client
+
+
 def _pages(app: Flask) -> Iterator[Rule]:
     for rule in app.url_map.iter_rules():
-        if "GET" in (rule.methods or ()) and not rule.rule.startswith(NO_PAGES):
+        if "GET" in (rule.methods or ()) and not (rule.rule.startswith(NO_PAGES) or rule.rule.endswith("/state")):
             yield rule
 
 
@@ -103,22 +112,75 @@ def furnish() -> Values:
         paid_at=now, created_at=now,
     )  # fmt: skip
     db.session.add_all([order, credits])
+    db.session.add(EmailChange(user_id=user.id, new_email="alice@example.org", requested_at=now))
     mailed = {purpose: tokens.mint(user, purpose, timedelta(hours=1)) for purpose in tokens.LIFETIMES}
     db.session.commit()
     return {
         "accounts.mail_sent kind": "reset",
         "keys.confirm_revoke key_id": str(key.id),
+        "keys.confirm_rotate key_id": str(key.id),
         "success.page ?": f"?order={order.number}",
         "credits.success ?": f"?session_id={credits.session_id}",
+        "email.approve token": mailed["email_old"],
+        "email.confirm token": mailed["email_new"],
         **{f"accounts.{purpose} token": token for purpose, token in mailed.items()},
+        **_furnish_admin(user),
     }
+
+
+def _furnish_admin(alice: User) -> Values:
+    """An admin, and a test purchase of Alice's with its event. Commits."""
+    ada = people.create(ADA, "Ada", "correct horse battery staple", role="admin")
+    assert ada is not None
+    ada.second_factor_at = clock.now()
+    invoice = db.session.execute(select(Invoice)).scalars().first()
+    assert invoice is not None
+    invoice.payment_intent = "pi_bench"
+    tried = _tried(customers.of(alice, "test").id)
+    db.session.add(tried)
+    db.session.flush()
+    heard = _event(tried, 0)
+    db.session.add(heard)
+    db.session.commit()
+    return {
+        "admin_customers.show user_id": str(alice.id),
+        "admin_customers.confirm_refund user_id": str(alice.id),
+        "admin_customers.confirm_refund ?": f"?invoice={invoice.id}",
+        "admin_testing.show user_id": str(alice.id),
+        "admin_testing.purchase number": tried.number,
+        "admin_events.show event_id": str(heard.id),
+    }
+
+
+def _tried(customer_id: int) -> Purchase:
+    """A test purchase of credits."""
+    return Purchase(
+        number=new_number(), customer_id=customer_id, mode="test", kind="credits", item="basic", name="Credits",
+        amount=4500, currency="usd", credits=5500, params={}, state="paid", session_id=f"cs_test_{new_number()}",
+        paid_at=clock.now(), created_at=clock.now(), off_session=True,
+    )  # fmt: skip
+
+
+def _event(purchase: Purchase, number: int) -> StripeEvent:
+    """One about this test purchase."""
+    assert purchase.session_id is not None
+    now = clock.now()
+    return StripeEvent(
+        mode="test", event_id=f"evt_bench_{number}", type="checkout.session.completed", state="processed",
+        object_id=purchase.session_id, payload=requests.event(number).decode(), created_at=now, received_at=now,
+        finished_at=now,
+    )  # fmt: skip
 
 
 def add_rows() -> None:
     """Many more of what lists show. Commits."""
     portal.add_invoices(49)
+    tried = db.session.execute(select(Purchase).filter_by(mode="test")).scalar_one()
     for number in range(49):
         minting.mint(portal.alice(), f"key {number}")
+        people.create(f"user-{number}@example.com")
+        db.session.add_all([_tried(tried.customer_id), _event(tried, number + 1)])
+        audit.record("bench.made", customer_id=tried.customer_id, subject=tried.number)
     db.session.commit()
 
 

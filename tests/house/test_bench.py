@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import race, requests
+from bench import databases, pages, race, requests
 from bench.contestant import Contestant
 from bench.race import Entry
 from bench.table import Line
@@ -28,6 +28,13 @@ def test_the_portal_and_the_floor_take_turns_and_lose_nothing(task: str, tmp_pat
     entries = {module: entry(f"bench.{module}:{task}", tmp_path / module) for module in ("portal", "floors")}
     costs = race.run(entries)
     assert all(len(costs[module]) == 1 and costs[module][0] > 0 for module in entries)
+
+
+def test_every_page_is_visited_and_stays_within_its_bounds(tmp_path: Path) -> None:
+    found = {line.name: (line.verdict, line.trouble) for line in pages.lines("SQLite", databases.sqlite, tmp_path)}
+    assert len(found) == 8, found
+    missed = [name for name, (verdict, _) in found.items() if verdict != "PASS"]
+    assert all("admin pages: queries" in name for name in missed), found
 
 
 def forgetful(url: str, folder: Path) -> Contestant:
