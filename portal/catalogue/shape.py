@@ -43,7 +43,7 @@ Natural = Annotated[int, Field(ge=1, le=1_000_000_000)]
 class Table(BaseModel):
     """A table of the file: other keys are refused, and nothing is guessed from another type."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", defer_build=True)  # most processes read no catalogue
 
 
 class PriceTable(Table):
