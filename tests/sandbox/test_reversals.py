@@ -143,5 +143,9 @@ def test_an_object_is_shown_where_stripe_s_dashboard_would_show_it(api: Any, san
     assert "dora@example.com" in shown.text
     found = requests.get(f"{sandbox.base}/dashboard/test/search", {"query": dora.id}, timeout=10)
     assert found.text == shown.text
+    intent = api.payment_intents.create({**CONFIRM, "customer": dora.id, "payment_method": "pm_card_visa"})
+    leading = requests.get(f"{sandbox.base}/dashboard/test/payments/{intent.id}", timeout=10).text
+    assert f'"<a href="/dashboard/test/search?query={dora.id}">{dora.id}</a>"' in leading
+    assert '"capture_method": "automatic_async"' in leading.replace("&#34;", '"')
     for address in (f"customers/{dora.id}", "test/customers/cus_nobody"):
         assert requests.get(f"{sandbox.base}/dashboard/{address}", timeout=10).status_code == 404

@@ -1,11 +1,15 @@
-"""In place of Stripe's dashboard, at its addresses: an object as the API gives it."""
+"""In place of Stripe's dashboard, at its addresses: an object as the API gives it, leading to what it names."""
 
 import json
+import re
 
 from flask import Response, abort, request
 
+from portal.sandbox.api import store
 from portal.sandbox.events import public
 from portal.sandbox.pages.base import account_of, page, pages
+
+ID = re.compile(r'"([a-z]+_\w{8,})"')
 
 
 @pages.get("/dashboard/<path:address>")
@@ -13,7 +17,12 @@ def dashboard(address: str) -> Response:
     """The object that an address ends with, or that it looks for; one of the other mode is not there."""
     found = request.args["query"] if "query" in request.args else address.rpartition("/")[2]
     account = account_of(found)
-    if account.mode != ("test" if address.startswith("test/") else "live"):
+    lane = "test/" if account.mode == "test" else ""
+    if address.startswith("test/") != bool(lane):
         abort(404)
     shown = public(account.get(found))
-    return page("object.html", kind=shown["object"], mode=account.mode, id=found, json=json.dumps(shown, indent=2))
+    parts = ID.split(json.dumps(shown, indent=2))  # every second one may be an id
+    known = {part for part in parts[1::2] if part != found and store().mode_of(part)}
+    return page(
+        "object.html", kind=shown["object"], mode=account.mode, lane=lane, id=found, parts=parts, known=known
+    )
