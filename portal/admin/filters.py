@@ -24,6 +24,8 @@ def fact(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return whole_text(value)
+    if isinstance(value, list):
+        return ", ".join(fact(one) for one in value) or "none"
     if isinstance(value, datetime):
         return datetime_text(value)
     if isinstance(value, str) and RFC3339.fullmatch(value):

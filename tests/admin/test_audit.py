@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import Insert, Row, insert, null, select, text
 
 from portal import audit, clock
-from portal.admin import sealing
+from portal.admin import filters, sealing
 from portal.extensions import db
 from portal.models import AuditEntry, Invoice
 from tests.conftest import Person
@@ -138,6 +138,24 @@ def test_the_page_is_narrowed_by_everything_that_an_entry_has(here: World, admin
     lines = list(csv.DictReader(io.StringIO(admin.open("/admin/audit.csv?action=key").text)))
     assert {line["action"] for line in lines} == {"key.made"}
     assert all(line["at"].endswith("Z") for line in lines)
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "nothing"),
+        (False, "no"),
+        (-5500, "−5,500"),
+        (["read", "spend"], "read, spend"),
+        ([], "none"),
+        ("2026-12-24T21:08:00Z", "24 December 2026, 21:08 UTC"),
+        ("bob@example.com", "b…@example.com"),
+    ],
+)
+def test_a_fact_is_said_in_words(app: Flask, value: object, words: str) -> None:
+    with app.test_request_context():
+        assert filters.fact(value) == words
 
 
 def test_every_change_of_money_is_written_once(here: World, bob: Person) -> None:
