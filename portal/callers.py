@@ -152,7 +152,7 @@ def _of_token(token: str) -> Caller | None:
 def _check(caller: Caller, scope: str, even_suspended: bool) -> None:
     """Raise what keeps this caller from a call of this scope."""
     if caller.suspended_at is not None and (caller.key_id or not even_suspended):
-        raise Suspended("This account is suspended. Add a payment method on the billing page to lift it.")
+        raise Suspended("This account is suspended. The usage page says why, and what lifts it.")
     if scope not in caller.scopes:
         raise ScopeMissing(scope)
 

@@ -121,7 +121,7 @@ class ScopeMissing(PortalError):
 
 
 class Suspended(PortalError):
-    """The customer is suspended; keys answer this until a payment lifts it."""
+    """The customer is suspended; keys answer this until a payment, or an admin, lifts it."""
 
     status = 402
     code = "suspended"
