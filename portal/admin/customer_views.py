@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Select, bindparam, select
 from portal import access, audit, clock, gateway, money
 from portal.accounts import sessions
 from portal.admin import customers, people
-from portal.admin.forms import LONGEST, GraceForm, GrantForm, SearchForm
+from portal.admin.forms import LONGEST, GraceForm, GrantForm, RefundForm, SearchForm
 from portal.admin.guard import sensitive
 from portal.admin.paging import LONGEST_ID, before
 from portal.billing import resyncing
@@ -161,12 +161,19 @@ def resync(user_id: int) -> ResponseReturnValue:
 @sensitive
 def refund(user_id: int) -> ResponseReturnValue:
     """Give a payment back, whole or in part. The ledger follows by webhook."""
-    payment = _refundable(people.by_id(user_id))
-    amount = _amount(request.form.get("amount", ""), payment)
+    user, form = people.by_id(user_id), RefundForm()
+    payment = _refundable(user)
+    amount = form.minor_units(payment.currency, payment.amount) if form.validate_on_submit() else None
+    if amount is None:
+        return _refund_page(user, payment, form), 400
     facts = {"amount": amount, "currency": payment.currency}
     audit.record("refund.asked", customer_id=payment.customer_id, subject=payment.payment_intent, after=facts)
     db.session.commit()
-    refunding.refund(payment, amount, _seen(), request.form.get("nonce", ""))
+    try:
+        refunding.refund(payment, amount, _seen(), request.form.get("nonce", ""))
+    except InvalidInput as refused:
+        form.amount.errors = [refused.detail]
+        return _refund_page(user, payment, form), 400
     flash(
         f"{money.text(amount, payment.currency)} go back. The ledger follows when Stripe tells of it.", "positive"
     )
@@ -179,12 +186,19 @@ def confirm_refund(user_id: int) -> ResponseReturnValue:
     """Ask how much of a payment goes back."""
     user = people.by_id(user_id)
     payment = _refundable(user)
+    left = money.major(payment.amount - payment.refunded, payment.currency)
+    return _refund_page(user, payment, RefundForm(formdata=None, amount=str(left)))
+
+
+def _refund_page(user: User, payment: Refundable, form: RefundForm) -> str:
+    form.amount.label.text = f"Amount in {payment.currency.upper()}"
     return render_template(
         "admin/refund.html",
         user=user,
         payment=payment,
+        form=form,
         left=payment.amount - payment.refunded,
-        fields={name: request.args[name] for name in PAID if name in request.args},
+        fields={name: request.values[name] for name in PAID if name in request.values},
         nonce=secrets.token_urlsafe(16),
         mode=payment.mode,
     )
@@ -199,13 +213,6 @@ def _refundable(user: User) -> Refundable:
     if row is None or db.session.get_one(Customer, row.customer_id).user_id != user.id:
         raise NotFound("There is no such payment.")
     return refunding.of_payment(row) if isinstance(row, Payment) else refunding.of_invoice(row)
-
-
-def _amount(words: str, payment: Refundable) -> int:
-    try:
-        return money.parse(words, payment.currency)
-    except ValueError:
-        raise InvalidInput("Enter an amount such as 12.50.", errors={"amount": "no amount"}) from None
 
 
 def _seen() -> int:

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Flask
 
-from portal import money
 from portal.admin import dashboard
 from portal.logs import mask
 from portal.pages import datetime_text, whole_text
@@ -39,5 +38,4 @@ def init_app(app: Flask) -> None:
         dashboard=dashboard.url,
         fact=fact,
         mask=lambda text: masking.mail(mask(text)),
-        plain_money=lambda amount, currency: str(money.major(amount, currency)),  # as a form takes it
     )

@@ -105,5 +105,23 @@ class GraceForm(FlaskForm):
         return not self.until.errors
 
 
+class RefundForm(FlaskForm):
+    """How much of a payment goes back."""
+
+    amount = StringField("Amount", [InputRequired("How much?")])
+
+    def minor_units(self, currency: str, paid: int) -> int | None:
+        """The amount in minor units; None, and said beside the field, for what can be no part of what was paid."""
+        try:
+            asked = money.parse(self.amount.data or "", currency)
+        except ValueError:
+            self.amount.errors = ["Enter an amount such as 12.50."]
+            return None
+        if 0 < asked <= paid:
+            return asked
+        self.amount.errors = [f"More than nothing, and at most the {money.text(paid, currency)} that were paid."]
+        return None
+
+
 def _cost(sold: Price | Offer) -> str:
     return money.text(sold.amount, sold.currency, short=True)
