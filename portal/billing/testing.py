@@ -163,6 +163,8 @@ def _customer(user: User, on_clock: bool) -> Customer:
     _refuse_live_key()
     customer = customers.of(user, "test")
     db.session.commit()
+    if on_clock and not customer.test_clock:
+        _refuse_two_times(customer)
     if on_clock or customer.test_clock:  # which may have been begun only
         time_travel.begin(customer)
     return customer
@@ -201,6 +203,17 @@ def _refuse_second(customer: Customer) -> None:
     db.session.commit()
     if running:
         raise Conflict("A test plan runs already. Cancel it, or reset the test data, and buy again.")
+
+
+def _refuse_two_times(customer: Customer) -> None:
+    """A subscription stays in the time that it began in: no clock would bring its renewal."""
+    running = subscriptions.of_customer(customer.id)
+    db.session.commit()
+    if running:
+        raise Conflict(
+            "A test subscription runs in real time, where no clock moves it."
+            " Cancel it, or reset the test data, and buy again."
+        )
 
 
 def _by_nonce(customer: Customer, nonce: str | None) -> Purchase | None:

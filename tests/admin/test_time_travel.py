@@ -114,6 +114,16 @@ def test_a_page_of_yesterday_moves_nothing_twice(here: World, pro: Browser) -> N
     assert pro.http.post(form.action, data=back | {"seen": "x"}, timeout=30).status_code == 400
 
 
+def test_what_runs_in_real_time_is_not_put_on_a_clock(here: World, admin: Browser, bob: Person) -> None:
+    here.flush()
+    buy(admin, bob.user_id, "plan:pro-monthly")
+    admin.open(f"/admin/test-billing/{bob.user_id}")
+    bought = {"item": "credits:basic", "card": "success", "trial": "0", "on_clock": "y"}
+    assert admin.press("Create test purchase", **bought).status_code == 409
+    assert "runs in real time" in admin.text
+    assert on_the_clock(here).test_clock is None
+
+
 def test_a_reset_leaves_the_clock(here: World, pro: Browser, bob: Person) -> None:
     pro.open(f"/admin/test-billing/{bob.user_id}")
     pro.press("Reset test data")
