@@ -88,7 +88,10 @@ def read_agreed(mode: str, session: gateway.Session) -> Agreed | None:
 def refuse_second(customer: Customer) -> None:
     """Raise AlreadyAgreed where pay as you go is on."""
     if running(customer.id):
-        raise AlreadyAgreed("Usage is billed to your saved card.", action=("/usage", "See your usage"))
+        raise AlreadyAgreed(
+            "Pay as you go runs already: what is used is charged to the saved card.",
+            action=("/usage", "See your usage"),
+        )
 
 
 def agree(customer_id: int, mode: str, stripe_customer: str) -> UsageAgreement:
