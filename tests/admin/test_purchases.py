@@ -137,6 +137,7 @@ def test_refund_dispute_cancel_and_reset(here: World, admin: Browser, bob: Perso
     again = admin.http.post(form.action, data=form.fields, timeout=30)
     assert again.status_code == 409
     assert "cannot be disputed any more" in again.text
+    assert "Back to the overview" in again.text
     buy(admin, bob.user_id, "credits:basic")
     buy(admin, bob.user_id, "plan:pro-monthly")
     here.flush()
