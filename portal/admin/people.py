@@ -70,7 +70,8 @@ def _lookups(words: str) -> list[Select[Any]]:
         return [_of(Purchase, Purchase.mode.in_(modes), Purchase.session_id == words)]
     if kind == "key":
         return [_of(ApiKey, ApiKey.prefix == words[:PREFIX])]
-    return [_of(Purchase, Purchase.number == words)] if words.startswith("PO-") else []
+    number = words.upper()  # as somebody may type it
+    return [_of(Purchase, Purchase.number == number)] if number.startswith("PO-") else []
 
 
 PREFIX = len("key_live_") + 8  # as much of a key as is kept
