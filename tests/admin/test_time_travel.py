@@ -95,6 +95,7 @@ def test_a_trial_ends_and_is_paid(here: World, admin: Browser, bob: Person) -> N
     assert (status(here), tier(here)) == ("trialing", "pro")
     travel(here, admin, "To the end of the trial")
     assert (status(here), tier(here)) == ("active", "pro")
+    assert "Free trial, then $49.99" in admin.text
     assert "To the end of the trial" not in admin.text
     assert admin.press("Next renewal", step="trial_end").status_code == 409
 
