@@ -163,7 +163,7 @@ def refund(user_id: int) -> ResponseReturnValue:
     """Give a payment back, whole or in part. The ledger follows by webhook."""
     user, form = people.by_id(user_id), RefundForm()
     payment = _refundable(user)
-    amount = form.minor_units(payment.currency, payment.amount) if form.validate_on_submit() else None
+    amount = form.minor_units(payment) if form.validate_on_submit() else None
     if amount is None:
         return _refund_page(user, payment, form), 400
     facts = {"amount": amount, "currency": payment.currency}

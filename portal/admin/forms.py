@@ -14,6 +14,7 @@ from portal.billing.testing import Choice
 from portal.credits.packages import Offer
 from portal.forms import Date
 from portal.models import Plan, Price
+from portal.purchases.refunding import Refundable
 
 CARDS = {
     "success": "Succeeds",
@@ -110,16 +111,19 @@ class RefundForm(FlaskForm):
 
     amount = StringField("Amount", [InputRequired("How much?")])
 
-    def minor_units(self, currency: str, paid: int) -> int | None:
+    def minor_units(self, payment: Refundable) -> int | None:
         """The amount in minor units; None, and said beside the field, for what can be no part of what was paid."""
         try:
-            asked = money.parse(self.amount.data or "", currency)
+            asked = money.parse(self.amount.data or "", payment.currency)
         except ValueError:
             self.amount.errors = ["Enter an amount such as 12.50."]
             return None
-        if 0 < asked <= paid:
+        if (
+            0 < asked <= payment.amount
+        ):  # of what is left the verb decides: the same form sent again is no second one
             return asked
-        self.amount.errors = [f"More than nothing, and at most the {money.text(paid, currency)} that were paid."]
+        left = money.text(payment.amount - payment.refunded, payment.currency)
+        self.amount.errors = [f"More than nothing, and at most the {left} that are left."]
         return None
 
 
