@@ -45,7 +45,8 @@ async function watchOrder(element) {
     const seconds = WAITS_SECONDS[Math.min(turn, WAITS_SECONDS.length - 1)];
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     const state = await orderState(element.dataset.poll);
-    if (state && state !== element.dataset.state) return location.reload();
+    const sending = document.querySelector("form[data-sent]"); // its answer shows the news too: let it come
+    if (state && state !== element.dataset.state && !sending) return location.reload();
   }
 }
 
