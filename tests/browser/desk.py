@@ -59,10 +59,13 @@ class Desk:
         """Let the webhooks come; the page shows them by its script, or by "Check again" without one."""
         self.page.wait_for_load_state()
         self.here.flush()
-        if self.script:
-            self.page.clock.fast_forward(SCRIPT_ASKS_AFTER)
-        else:
+        if not self.script:
             self.press("Check again")
+            return
+        watched = self.page.locator("[data-poll]")
+        news = self.page.request.get(f"{self.here.base}{watched.get_attribute('data-poll')}").json()["state"]
+        self.page.clock.fast_forward(SCRIPT_ASKS_AFTER)
+        expect(watched).to_have_attribute("data-state", news)
 
     def travel(self, step: str, times: int = 1) -> None:
         """Press a button of the test clock, and hear what came of it."""
