@@ -93,6 +93,7 @@ def _new(customer: Customer, name: str, scopes: Sequence[str], expires_at: datet
 
 def _tell(key: ApiKey, what: str, before: Facts | None = None, after: Facts | None = None) -> None:
     """Write down what became of a key, and mail its owner: it may have been somebody else."""
+    after = {"key": key.prefix, **(after or {})}
     audit.record(f"key.{what}", customer_id=key.customer_id, subject=str(key.id), before=before, after=after)
     context = {"what": what, "name": key.name, "prefix": key.prefix, "page": mail.external("keys.index")}
     mail.tell(key.customer, "api_key", f"api_key:{what}:{key.id}", **context)
