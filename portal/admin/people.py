@@ -1,5 +1,6 @@
 """Finding users, by the hundred thousand: by mail, by any of Stripe's ids, by the beginning of an API key."""
 
+import re
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, or_, select
@@ -71,9 +72,12 @@ def _lookups(words: str) -> list[Select[Any]]:
     if kind == "key":
         return [_of(ApiKey, ApiKey.prefix == words[:PREFIX])]
     number = words.upper()  # as somebody may type it
-    return [_of(Purchase, Purchase.number == number)] if number.startswith("PO-") else []
+    if number.startswith("PO-"):
+        return [_of(Purchase, Purchase.number == number)]
+    return [_of(Invoice, Invoice.number == number)] if INVOICE.fullmatch(number) else []
 
 
+INVOICE = re.compile(r"[A-Z0-9]{2,}(-[A-Z0-9]+)*-\d{3,}")  # a number as Stripe gives it: 8K6HF7OP-0001
 PREFIX = len("key_live_") + 8  # as much of a key as is kept
 
 

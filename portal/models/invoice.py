@@ -12,7 +12,11 @@ class Invoice(Base):
     """A copy of a Stripe invoice; only a sync writes it. Drafts are not kept: they can still change."""
 
     __tablename__ = "invoices"
-    __table_args__ = (UniqueConstraint("mode", "stripe_id"), Index(None, "customer_id", "created_at"))
+    __table_args__ = (
+        UniqueConstraint("mode", "stripe_id"),
+        Index(None, "customer_id", "created_at"),
+        Index(None, "number"),
+    )
 
     id: Mapped[pk]
     customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))

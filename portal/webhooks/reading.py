@@ -9,6 +9,7 @@ from portal.errors import NotFound
 from portal.extensions import db
 from portal.models import AuditEntry, StripeCustomer, StripeEvent, User
 from portal.models.customer import Customer
+from portal.webhooks.handlers import HANDLERS
 
 STATES = ("received", "processed", "failed", "ignored", "parked")
 PAGE = 50
@@ -36,8 +37,11 @@ def page(wanted: Filter, before: int | None = None, size: int = PAGE) -> tuple[l
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    equal = {"type": wanted.type, "state": wanted.state, "mode": wanted.mode}
+    equal = {"state": wanted.state, "mode": wanted.mode}
     conditions = [getattr(StripeEvent, name) == value for name, value in equal.items() if value]
+    if wanted.type:  # whole, or the beginning of those that somebody handles: "invoice"
+        handled = (one for one in HANDLERS if one.startswith(f"{wanted.type}."))
+        conditions.append(StripeEvent.type.in_([wanted.type, *handled]))
     # Ids follow the order of arrival, so that a bound of the time is one of the id, along the list's own order.
     if wanted.since:
         conditions.append(StripeEvent.id >= _first(wanted.since))

@@ -69,7 +69,7 @@ def test_they_are_found_by_mail_stripe_id_order_and_key(
         find = lambda column: db.session.execute(select(column)).scalars().first()  # noqa: E731
         words = [find(StripeCustomer.stripe_id), find(Subscription.stripe_id), find(Invoice.stripe_id)]
         words += [find(Purchase.session_id), find(Purchase.number), find(ApiKey.prefix), key, "bob@", "BOB"]
-        words += [find(Invoice.payment_intent), find(Purchase.number).lower()]
+        words += [find(Invoice.payment_intent), find(Purchase.number).lower(), find(Invoice.number).lower()]
     for word in words:
         admin.open(f"/admin/customers?q={word}")
         assert "bob@example.com" in admin.text, word

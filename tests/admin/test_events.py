@@ -60,6 +60,8 @@ def test_the_list_is_narrowed_by_everything_that_an_event_has(
     subscription = raised["customer.subscription.created"]["data"]["object"]
     wanted = {
         "type=invoice.paid": {"invoice.paid"},
+        "type=invoice": {"invoice.paid"},
+        "type=customer": {"customer.subscription.created"},
         "state=ignored": {"charge.succeeded"},
         "mode=test": set(),
         "mode=live&state=processed": {"invoice.paid", "customer.subscription.created"},
