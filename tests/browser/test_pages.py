@@ -26,6 +26,7 @@ def visit(chromium: Browser, cast: Scene, place: Place) -> Window:
     window = open_window(chromium, cast.cookies(place.who), viewport=checks.WIDE)
     place.reach(window.page, cast)
     expect(window.page.get_by_role("heading", level=1)).to_contain_text(place.heading)
+    window.page.wait_for_load_state()  # the heading may stand there before the page has its colours
     return window
 
 
