@@ -12,12 +12,6 @@ from portal.extensions import db
 from portal.models import AuditEntry, CreditEntry, Invoice, Payment, Purchase, Reversal, StripeEvent, Subscription
 from portal.webhooks import hints
 
-UNDISPUTED = (
-    "won",
-    "warning_needs_response",
-    "warning_under_review",
-    "warning_closed",
-)  # Stripe still refunds these
 OUR_OWN = "test_"  # what the admin pressed; the chain tells what came of it
 Row = TypeVar("Row", CreditEntry, Invoice, Payment, Reversal)
 
@@ -54,11 +48,10 @@ class Chain:
     @property
     def is_refundable(self) -> bool:
         """Whether a part of what it began with was paid, and not given back or disputed yet."""
-        if any(one.kind == "dispute" and one.status not in UNDISPUTED for one in self.reversals):
-            return False
-        paid = [(one.amount, one.amount_refunded) for one in self.payments if one.status == "succeeded"]
-        paid += [(one.amount_paid, one.amount_refunded) for one in self.invoices if one.amount_paid][:1]
-        return any(amount > refunded for amount, refunded in paid)
+        paid: list[tuple[int, Payment | Invoice]] = []
+        paid += [(one.amount, one) for one in self.payments if one.status == "succeeded"]
+        paid += [(one.amount_paid, one) for one in self.invoices if one.amount_paid][:1]
+        return any(amount > one.amount_refunded and not one.amount_disputed for amount, one in paid)
 
     @property
     def state(self) -> str:

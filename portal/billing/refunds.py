@@ -52,7 +52,8 @@ def _write(snapshot: Snapshot) -> bool:
     if not tickets.use(snapshot.mode, _ticket(charge.id), snapshot.number):
         return True
     row = update(Invoice).filter_by(mode=snapshot.mode, stripe_id=snapshot.invoice)
-    statement = row.values(amount_refunded=charge.amount_refunded).returning(Invoice.customer_id)
+    taken = {"amount_refunded": charge.amount_refunded, "amount_disputed": snapshot.reversals.disputed}
+    statement = row.values(**taken).returning(Invoice.customer_id)
     customer_id = db.session.execute(statement).scalar_one_or_none()
     if customer_id is None:
         return False

@@ -35,6 +35,11 @@ class Snapshot:
     reversals: Sequence[gateway.Reversal]
     purchase: payments.Snapshot | None = None
 
+    @property
+    def disputed(self) -> int:
+        """How much the cardholder's bank has taken back as things stand, in minor units."""
+        return sum(one.withdrawn for one in self.reversals if one.kind == "dispute")
+
 
 def sync_reversals(mode: str, charge_id: str) -> Payment | None:
     """Bring the credits of a charge to where its refunds and disputes are. Any number of times; commits.
@@ -81,6 +86,7 @@ def apply(snapshot: Snapshot) -> Payment | None:
         return payment
     payment.charge_id = snapshot.charge.id
     payment.amount_refunded = snapshot.charge.amount_refunded
+    payment.amount_disputed = snapshot.disputed
     payment.receipt_url = snapshot.charge.receipt_url
     payment.synced_at = clock.now()
     for facts in snapshot.reversals:

@@ -132,6 +132,7 @@ def _of_kind(kind: str) -> list[ColumnElement[bool]]:
 
 def _paid_status() -> ColumnElement[str]:
     return case(
+        (Payment.amount_disputed > 0, "disputed"),
         (Payment.amount_refunded >= Payment.amount, "refunded"),
         (Payment.amount_refunded > 0, "partly_refunded"),
         else_=Payment.status,
@@ -140,6 +141,7 @@ def _paid_status() -> ColumnElement[str]:
 
 def _invoice_status() -> ColumnElement[str]:
     return case(
+        (Invoice.amount_disputed > 0, "disputed"),
         ((Invoice.amount_refunded > 0) & (Invoice.amount_refunded >= Invoice.amount_paid), "refunded"),
         (Invoice.amount_refunded > 0, "partly_refunded"),
         else_=Invoice.status,

@@ -118,6 +118,9 @@ class Payment(Base):
     currency: Mapped[currency]
     credits: Mapped[int] = mapped_column(BigInteger)
     amount_refunded: Mapped[int] = mapped_column(BigInteger, default=0)
+    amount_disputed: Mapped[int] = mapped_column(
+        BigInteger, default=0, server_default="0"
+    )  # what a bank took back
     receipt_url: Mapped[str | None] = mapped_column(Text)  # null where Stripe has none
     status: Mapped[str] = mapped_column(String(20))
     created_at: Mapped[datetime]

@@ -30,6 +30,9 @@ class Invoice(Base):
     amount_paid: Mapped[amount]
     amount_due: Mapped[amount]
     amount_refunded: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # by its charge's sync
+    amount_disputed: Mapped[int] = mapped_column(
+        BigInteger, default=0, server_default="0"
+    )  # what a bank took back
     currency: Mapped[currency]
     hosted_url: Mapped[str | None] = mapped_column(Text)
     pdf_url: Mapped[str | None] = mapped_column(Text)

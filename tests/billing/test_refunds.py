@@ -22,6 +22,19 @@ def test_what_was_refunded_of_an_invoice_shows(here: World, bob: Person, part: d
     assert one(here, select(StripeEvent.state).filter_by(type="charge.refunded")) == "processed"
 
 
+def test_a_disputed_invoice_says_so_until_the_dispute_is_won(here: World, bob: Person) -> None:
+    here.control(f"disputes/{one(here, select(Invoice.payment_intent))}")
+    here.flush()
+    for page in ("/billing", "/history"):
+        assert "Disputed" in bob.browser.open(page).text
+    dispute = here.stripe().v1.disputes.list().data[0].id
+    evidence = {"evidence": {"uncategorized_text": "winning_evidence"}, "submit": True}
+    here.stripe().v1.disputes.update(dispute, evidence)
+    here.flush()
+    for page in ("/billing", "/history"):
+        assert "Disputed" not in bob.browser.open(page).text
+
+
 def test_a_later_sync_of_the_invoice_keeps_it_and_a_refund_that_comes_first_waits(
     here: World, alice: Person
 ) -> None:

@@ -47,12 +47,14 @@ def test_a_dispute_takes_the_credits_and_winning_it_puts_them_back(here: World, 
     buy(here, alice, DISPUTED)
     here.flush()
     assert balance(here) == 0
+    assert "Disputed" in alice.browser.open("/history").text
     dispute = newest_dispute(here)
     evidence = {"evidence": {"uncategorized_text": "winning_evidence"}, "submit": True}
     here.stripe().v1.disputes.update(dispute, evidence)
     here.flush()
     assert moves(here) == [BOUGHT, DISPUTE, BACK]
     assert balance(here) == 5500
+    assert "Won" in alice.browser.open("/history").text
 
 
 def test_a_lost_dispute_keeps_them(here: World, alice: Person) -> None:
