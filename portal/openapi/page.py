@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 Schema = dict[str, Any]
 Definitions = dict[str, Schema]
@@ -116,7 +116,10 @@ def _meaning(field: Schema) -> str:
 
 def code(words: str) -> Markup:
     """Words with `names` in them, as HTML."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(words))))  # noqa: S704 escaped before
+    parts = re.split("`([^`]+)`", words)  # every second one stood between marks
+    return Markup("").join(
+        Markup("<code>{}</code>").format(one) if at % 2 else one for at, one in enumerate(parts)
+    )
 
 
 def type_of(schema: Schema) -> str:

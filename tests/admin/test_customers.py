@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
+from typing import Any
 
 import pytest
 import requests
@@ -66,7 +67,10 @@ def test_they_are_found_by_mail_stripe_id_order_and_key(
 ) -> None:
     key = bob.browser.reveal()
     with here.app.app_context():
-        find = lambda column: db.session.execute(select(column)).scalars().first()  # noqa: E731
+
+        def find(column: Any) -> Any:
+            return db.session.execute(select(column)).scalars().first()
+
         words = [find(StripeCustomer.stripe_id), find(Subscription.stripe_id), find(Invoice.stripe_id)]
         words += [find(Purchase.session_id), find(Purchase.number), find(ApiKey.prefix), key, "bob@", "BOB"]
         words += [find(Invoice.payment_intent), find(Purchase.number).lower(), find(Invoice.number).lower()]

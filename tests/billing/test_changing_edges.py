@@ -20,11 +20,12 @@ from tests.support.world import World
 
 def sold_every(here: World, interval: str, count: int, amount: int) -> str:
     """A price of the Starter plan in a cycle that the catalogue has not, as an adopted subscription may have."""
+    cycle: Any = {"interval": interval, "interval_count": count}
     made = here.stripe().v1.prices.create(
         {
             "currency": "usd",
             "unit_amount": amount,
-            "recurring": {"interval": interval, "interval_count": count},  # type: ignore[typeddict-item]
+            "recurring": cycle,
             "product_data": {"name": "Starter"},
             "metadata": {"tier": "starter"},
         }

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -52,7 +53,11 @@ class Machines:
         seen: list[object] = []
         with self.apps[machine].app_context():
             engine = db.engine
-        listener = lambda *args: seen.append(args) if not args[2].startswith("BEGIN") else None  # noqa: E731
+
+        def listener(*args: Any) -> None:
+            if not args[2].startswith("BEGIN"):
+                seen.append(args)
+
         event.listen(engine, "before_cursor_execute", listener)
         self.ask(machine)
         event.remove(engine, "before_cursor_execute", listener)
