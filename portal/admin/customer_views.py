@@ -17,14 +17,15 @@ from portal.admin.guard import sensitive
 from portal.admin.paging import LONGEST_ID, before
 from portal.billing import resyncing
 from portal.credits import grants
+from portal.customers import suspensions
 from portal.errors import Conflict, InvalidInput, NotFound
 from portal.extensions import db, limiter
 from portal.keys import minting
 from portal.models import ApiKey, CreditEntry, Customer, Invoice, Payment, User
+from portal.models.suspension import SuspensionReason
 from portal.purchases import customers as at_stripe
 from portal.purchases import refunding
 from portal.purchases.refunding import Refundable
-from portal.usage import suspension
 
 blueprint = Blueprint("admin_customers", __name__)
 
@@ -113,8 +114,8 @@ def extend_grace(user_id: int) -> ResponseReturnValue:
 def suspend(user_id: int) -> ResponseReturnValue:
     """Let keys answer 402 until an admin lifts it."""
     customer = _customer(people.by_id(user_id), request.form.get("mode", ""))
-    if not suspension.suspend(customer.id, "admin", f"user {user_id}"):
-        raise Conflict("This customer is suspended already.")
+    if not suspensions.add(customer.id, SuspensionReason.ADMIN, f"user {user_id}"):
+        raise Conflict("An admin has suspended this customer already.")
     db.session.commit()
     flash("The customer is suspended: keys answer 402.", "positive")
     return _back(user_id)
@@ -123,12 +124,17 @@ def suspend(user_id: int) -> ResponseReturnValue:
 @blueprint.post("/customers/<int:user_id>/reactivate")
 @sensitive
 def reactivate(user_id: int) -> ResponseReturnValue:
-    """Lift a suspension, whatever it was for."""
+    """Lift the suspension that an admin or a dispute caused; the other reasons end by themselves."""
     customer = _customer(people.by_id(user_id), request.form.get("mode", ""))
-    if not suspension.reactivate(customer.id, *suspension.REASONS, about=f"user {user_id}"):
-        raise Conflict("This customer is not suspended.")
+    mine = [reason for reason in SuspensionReason if reason.is_lifted_by_admin]
+    if not suspensions.lift(customer.id, *mine, about=f"user {user_id}"):
+        raise Conflict("There is no suspension that an admin lifts.")
     db.session.commit()
-    flash("The customer can go on.", "positive")
+    db.session.refresh(customer)
+    if customer.suspended_at:
+        flash("Lifted. The customer stays suspended for another reason, which stands below.", "warning")
+    else:
+        flash("The customer's API keys answer again.", "positive")
     return _back(user_id)
 
 

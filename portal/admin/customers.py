@@ -11,8 +11,10 @@ from portal.access import Access
 from portal.admin import why
 from portal.admin.why import Reason
 from portal.credits import history
+from portal.customers import suspensions
 from portal.extensions import db
-from portal.models import ApiKey, Customer, Plan, StripeCustomer, Subscription, User
+from portal.models import ApiKey, Customer, Plan, StripeCustomer, Subscription, Suspension, User
+from portal.models.suspension import SuspensionReason
 
 Row = TypeVar("Row", ApiKey, Subscription)
 
@@ -29,7 +31,18 @@ class Side:
     keys: list[ApiKey]
     access: Access
     reasons: list[Reason]
+    suspended: list[Suspension]
     history: list[history.Row]
+
+    @property
+    def is_suspended_by_admin(self) -> bool:
+        """Whether an admin suspended the customer, beside whatever else did."""
+        return any(one.reason == SuspensionReason.ADMIN for one in self.suspended)
+
+    @property
+    def is_lifted_by_admin(self) -> bool:
+        """Whether there is a suspension that an admin lifts."""
+        return any(SuspensionReason(one.reason).is_lifted_by_admin for one in self.suspended)
 
 
 def sides(user: User) -> list[Side]:
@@ -42,7 +55,8 @@ def sides(user: User) -> list[Side]:
     subscriptions = _newest_first(Subscription, ids)
     keys = _newest_first(ApiKey, ids)
     plans = db.session.execute(select(Plan)).scalars().all() if named else []
-    return [_side(customer, names, subscriptions, keys, plans) for customer, names in named.items()]
+    suspended = suspensions.standing(named)
+    return [_side(customer, names, subscriptions, keys, plans, suspended) for customer, names in named.items()]
 
 
 def _newest_first(model: type[Row], ids: list[int]) -> Sequence[Row]:
@@ -59,8 +73,10 @@ def _side(
     subscriptions: Sequence[Subscription],
     keys: Sequence[ApiKey],
     plans: Sequence[Plan],
+    suspended: Sequence[Suspension],
 ) -> Side:
     running = [one for one in subscriptions if one.customer_id == customer.id]
+    why_suspended = [one for one in suspended if one.customer_id == customer.id]
     mine = access.of(customer, plans=plans, subscriptions=running)
     rows, _ = history.page(customer, history.Filter(), size=ROWS)
     return Side(
@@ -69,6 +85,7 @@ def _side(
         subscriptions=running,
         keys=[one for one in keys if one.customer_id == customer.id],
         access=mine,
-        reasons=why.of(customer, mine, running),
+        reasons=why.of(customer, mine, running, why_suspended),
+        suspended=why_suspended,
         history=rows,
     )

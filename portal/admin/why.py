@@ -1,13 +1,17 @@
 """Why a customer may use what they may: the answer, and each reason for and against, by the rules of access."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 
 from portal import access, clock
 from portal.access import Access
-from portal.models import Customer, Subscription
+from portal.models import Customer, Subscription, Suspension
+from portal.models.suspension import SuspensionReason
 from portal.pages import date_text, datetime_text
 from portal.settings import current_settings
+
+AT_STRIPE = re.compile(r"(cus|sub|in|dp|du|pm)_")
 
 
 @dataclass(frozen=True)
@@ -19,14 +23,23 @@ class Reason:
     about: str | None = None
 
 
-def of(customer: Customer, mine: Access, subscriptions: list[Subscription]) -> list[Reason]:
+ENDS = {
+    SuspensionReason.SUBSCRIPTION_ENDED: "a plan, credits or a new agreement lifts it",
+    SuspensionReason.NO_PAYMENT_METHOD: "a payment method lifts it",
+    SuspensionReason.UNPAID: "paying the invoice lifts it",
+    SuspensionReason.DISPUTE: "winning the dispute, or an admin, lifts it",
+    SuspensionReason.ADMIN: "an admin lifts it",
+}
+
+
+def of(
+    customer: Customer, mine: Access, subscriptions: list[Subscription], suspended: list[Suspension]
+) -> list[Reason]:
     """Every reason, the deciding one first."""
     reasons = [_of_subscription(one, customer) for one in subscriptions]
     deciding = mine.subscription and mine.subscription.stripe_id
     reasons.sort(key=lambda reason: reason.about != deciding)
-    if customer.suspended_at:
-        words = f"Suspended since {datetime_text(customer.suspended_at)}: keys answer 402, whatever was bought."
-        reasons.insert(0, Reason(False, words))
+    reasons[:0] = [_of_suspension(one) for one in suspended]
     if mine.subscription is None:
         reasons.append(_without(mine))
     if customer.clock_at:
@@ -35,6 +48,12 @@ def of(customer: Customer, mine: Access, subscriptions: list[Subscription]) -> l
         owed = f"{-customer.credit_balance:,} credits are owed: spending answers 402 until a purchase pays them."
         reasons.append(Reason(False, owed))
     return reasons
+
+
+def _of_suspension(one: Suspension) -> Reason:
+    since, reason = datetime_text(one.created_at), SuspensionReason(one.reason)
+    words = f"Suspended since {since} ({reason}): keys answer 402, whatever was bought; {ENDS[reason]}."
+    return Reason(False, words, one.about if AT_STRIPE.match(one.about) else None)
 
 
 def _without(mine: Access) -> Reason:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import selectinload
 
 from portal import access, gateway, money
 from portal.billing import invoices, subscriptions
+from portal.customers import suspensions
 from portal.extensions import db
 from portal.models import Plan, Price, Purchase, Subscription
 from portal.purchases import items
@@ -56,6 +57,7 @@ def give(purchase: Purchase, bought: Bought) -> None:
     if bought.subscription is not None:
         subscriptions.apply(bought.subscription)
     access.changed(purchase.customer_id)
+    suspensions.review(purchase.customer_id, about=purchase.number)
     if bought.invoice is not None:
         invoices.apply(bought.invoice)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Row, and_, bindparam, select
 
 from portal import access, clock, gateway
 from portal.billing import telling, trials
+from portal.customers import suspensions
 from portal.errors import StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Plan, StripeCustomer, Subscription
@@ -137,6 +138,7 @@ def apply(snapshot: Snapshot) -> int | None:
         access.changed(customer_id)
         if facts.is_metered and values["tier"] is None:
             agreements.follow(customer_id, snapshot.mode, facts)
+        suspensions.review(customer_id, about=facts.id)
         telling.tell(customer_id, facts, known._mapping, values)
     return customer_id
 

@@ -10,14 +10,16 @@ from portal.billing import off_session as plans
 from portal.billing.cancelling import NothingToCancel
 from portal.credits import grants, ledger, packages
 from portal.credits import off_session as credits
+from portal.customers import suspensions
 from portal.errors import Conflict, InvalidInput, StripeRefused
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, Purchase, StripeCustomer, Subscription, User
+from portal.models.suspension import SuspensionReason
 from portal.purchases import checkout, customers, items, off_session, refunding, standing
 from portal.purchases.checkout import NonceReused, Way
 from portal.purchases.items import Item
 from portal.settings import current_settings
-from portal.usage import agreements, suspension
+from portal.usage import agreements
 from portal.usage import off_session as usage
 
 BUY = {"plan": plans.buy, "credits": credits.buy, "usage": usage.buy}
@@ -127,7 +129,7 @@ def reset(customer: Customer) -> None:
     if customer.test_clock:
         time_travel.end(customer)
     _take_credits_back(customer.id)
-    suspension.reactivate(customer.id, *suspension.REASONS, about="test data reset")
+    suspensions.lift(customer.id, *SuspensionReason, about="test data reset")
     for name in db.session.execute(select(StripeCustomer).filter_by(customer_id=customer.id)).scalars():
         name.is_current = False
     db.session.commit()

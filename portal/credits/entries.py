@@ -28,6 +28,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
 from portal import audit, clock
+from portal.customers import suspensions
 from portal.errors import Conflict
 from portal.extensions import db
 from portal.models import Base, CreditEntry, Customer
@@ -95,6 +96,8 @@ def post(
         after={"credits": amount, "balance": entry.balance_after, **facts},
         key=f"credits:{entry.id}",
     )
+    if amount > 0:
+        suspensions.review(customer_id, about=str(entry.id))
     return entry
 
 

@@ -16,6 +16,7 @@ from portal.models.portal_configuration import PortalConfiguration
 from portal.models.purchase import Purchase
 from portal.models.refund import RefundOrder
 from portal.models.subscription import Subscription, SyncTicket
+from portal.models.suspension import Suspension
 from portal.models.trial import TrialUse
 from portal.models.usage import (
     BillingRun,
@@ -60,6 +61,7 @@ __all__ = [
     "StripeEvent",
     "Subscription",
     "SubscriptionChange",
+    "Suspension",
     "SyncTicket",
     "TopUpRule",
     "TrialUse",

@@ -28,8 +28,7 @@ class Customer(Base):
     # Whether credits that expire are among them. A column of this row, for a spend asks it under the row's lock.
     has_grants: Mapped[bool] = mapped_column(default=False, server_default=false())
     access_version: Mapped[int] = mapped_column(default=0)  # raised in each transaction that changes access
-    suspended_at: Mapped[datetime | None]  # null: not suspended
-    suspended_for: Mapped[str | None] = mapped_column(String(30))  # why, one of usage.suspension's words
+    suspended_at: Mapped[datetime | None]  # set while a Suspension of theirs is open; null: not suspended
     cluster: Mapped[str | None] = mapped_column(String(100))  # where its metered work runs; null: not assigned
     grace_until: Mapped[datetime | None]  # an admin's word: until then a failed payment takes nothing away
     test_clock: Mapped[str | None] = mapped_column(String(255))  # Stripe's id of the test clock it lives on

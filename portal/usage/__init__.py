@@ -10,9 +10,10 @@ def init_app(app: Flask) -> None:
     from flask_login import current_user
 
     from portal import calls, jobs
+    from portal.customers import suspensions
     from portal.purchases import customers
     from portal.purchases.gives import Give, gives
-    from portal.usage import agreements, api, bills, limits, suspension, views
+    from portal.usage import agreements, api, bills, limits, views
 
     gives["usage"] = Give(read=agreements.read_agreed, write=agreements.give)
     jobs.chores |= {"spend limits": limits.run, "overdue usage": bills.sweep}
@@ -21,5 +22,5 @@ def init_app(app: Flask) -> None:
 
     @app.context_processor
     def _suspension() -> dict[str, Any]:
-        """`suspended_why()` for the banner of every page; asked only where the header is drawn."""
-        return {"suspended_why": lambda: suspension.words(customers.find(current_user.user))}
+        """`suspended_for()` for the banner of every page; asked only where the header is drawn."""
+        return {"suspended_for": lambda: suspensions.reasons(customers.find(current_user.user))}

@@ -6,12 +6,14 @@ import structlog
 from sqlalchemy import func, select, update
 
 from portal import audit, clock, gateway, mail
+from portal.customers import suspensions
 from portal.errors import Conflict, StripeUnavailable
 from portal.extensions import db, insert
 from portal.models import Customer, Purchase, UsageAgreement
+from portal.models.suspension import SuspensionReason
 from portal.purchases import checkout, claims, fulfilment
 from portal.purchases.items import Item
-from portal.usage import bills, clusters, meters, suspension
+from portal.usage import clusters, meters
 
 log = structlog.get_logger()
 
@@ -133,7 +135,7 @@ def _subscribe(agreement: UsageAgreement) -> None:
 
 
 def give(purchase: Purchase, bought: Agreed) -> None:
-    """A saved card lets a suspended customer go on. Flushes."""
+    """Confirm the order. The saved card and the agreement lift what was suspended for want of one. Flushes."""
     agreement = bought.agreement
     purchase.subscription_id = agreement.subscription_id
     audit.record(
@@ -144,7 +146,9 @@ def give(purchase: Purchase, bought: Agreed) -> None:
     )
     key = f"usage-started:{purchase.number}"
     mail.tell(purchase.customer, "usage_started", key, page=mail.external("usage.index"))
-    bills.reactivate(purchase.customer_id, purchase.number)
+    no_method = SuspensionReason.NO_PAYMENT_METHOD
+    suspensions.lift(purchase.customer_id, no_method, about=purchase.number)
+    suspensions.review(purchase.customer_id, about=purchase.number)
 
 
 def follow(customer_id: int, mode: str, facts: gateway.Subscription) -> None:
@@ -154,10 +158,11 @@ def follow(customer_id: int, mode: str, facts: gateway.Subscription) -> None:
         if agreement is not None and agreement.ended_at is None:
             agreement.ended_at = facts.ended_at or clock.now()
             db.session.flush()
-            suspension.suspend(customer_id, "subscription_ended", facts.id)
+            suspensions.end_of_agreement(customer_id, facts.id)
         return
     if agreement is None:
         _adopt(customer_id, mode, facts)
+        suspensions.review(customer_id, about=facts.id)
     _verify(mode, facts)
     clusters.assign(customer_id)
 

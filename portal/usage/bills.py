@@ -2,19 +2,23 @@
 
 from datetime import timedelta
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, select
 
 from portal import clock, gateway
+from portal.customers import suspensions
 from portal.extensions import db
 from portal.models import Invoice, MonthlyBill
+from portal.models.suspension import SuspensionReason
 from portal.settings import current_settings
-from portal.usage import suspension
 
 SHOWN = 12  # bills on the page
+WITH_PAGE = select(MonthlyBill, Invoice.hosted_url).outerjoin(
+    Invoice, and_(Invoice.mode == MonthlyBill.mode, Invoice.stripe_id == MonthlyBill.invoice_id)
+)
 
 
 def follow(customer_id: int, facts: gateway.Invoice) -> None:
-    """Bring the bill behind an invoice to where the invoice is. A payment lifts a suspension. Flushes."""
+    """Bring the bill behind an invoice to where the invoice is; paying lifts `unpaid`. Flushes."""
     bill = _of(customer_id, facts)
     if bill is None:
         return
@@ -25,7 +29,7 @@ def follow(customer_id: int, facts: gateway.Invoice) -> None:
         bill.unpaid_since = None
     db.session.flush()
     if bill.state in ("paid", "void") and not overdue(customer_id):
-        suspension.reactivate(customer_id, "unpaid", about=facts.id)
+        suspensions.lift(customer_id, SuspensionReason.UNPAID, about=facts.id)
 
 
 def state_of(facts: gateway.Invoice) -> str:
@@ -54,23 +58,21 @@ def overdue(customer_id: int | None = None) -> list[MonthlyBill]:
     return list(db.session.execute(query.order_by(MonthlyBill.id)).scalars())
 
 
-def reactivate(customer_id: int, about: str) -> None:
-    """A payment method lets a suspended customer go on; what is unpaid gets its time anew. Flushes."""
-    if suspension.reactivate(customer_id, "subscription_ended", "no_payment_method", "unpaid", about=about):
-        unpaid = update(MonthlyBill).where(MonthlyBill.customer_id == customer_id, MonthlyBill.state == "unpaid")
-        db.session.execute(unpaid.values(unpaid_since=clock.now()))
-
-
 def newest(customer_id: int) -> list[tuple[MonthlyBill, str | None]]:
     """The last year's bills, the newest first, each with the address of its invoice's page. One query."""
-    joined = and_(Invoice.mode == MonthlyBill.mode, Invoice.stripe_id == MonthlyBill.invoice_id)
-    query = select(MonthlyBill, Invoice.hosted_url).outerjoin(Invoice, joined)
-    query = query.where(MonthlyBill.customer_id == customer_id).order_by(MonthlyBill.month.desc())
+    query = WITH_PAGE.where(MonthlyBill.customer_id == customer_id).order_by(MonthlyBill.month.desc())
     return [(bill, url) for bill, url in db.session.execute(query.limit(SHOWN))]
+
+
+def to_pay(customer_id: int) -> list[tuple[MonthlyBill, str | None]]:
+    """The unpaid bills, the oldest first, each with the address of its invoice's page."""
+    query = WITH_PAGE.where(MonthlyBill.customer_id == customer_id, MonthlyBill.state == "unpaid")
+    return [(bill, url) for bill, url in db.session.execute(query.order_by(MonthlyBill.month))]
 
 
 def sweep() -> int:
     """The tick's chore: suspend whose time to pay is over; gives how many. Commits."""
-    done = sum(suspension.suspend(bill.customer_id, "unpaid", bill.invoice_id or "") for bill in overdue())
+    unpaid = SuspensionReason.UNPAID
+    done = sum(suspensions.add(bill.customer_id, unpaid, bill.invoice_id or "") for bill in overdue())
     db.session.commit()
     return done

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from portal import gateway
+from portal.customers import suspensions
 from portal.extensions import db
 from portal.models import StripeCustomer
+from portal.models.suspension import SuspensionReason
 from portal.purchases import tickets
-from portal.usage import agreements, bills, suspension
+from portal.usage import agreements
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def read(mode: str, stripe_customer: str) -> Snapshot:
 
 
 def apply(snapshot: Snapshot) -> bool:
-    """Suspend who lost the last method while the agreement runs, reactivate who has one. Never subscribes.
+    """Suspend who lost the last method while the agreement runs, lift that where one is there. Never subscribes.
 
     False for a customer that isn't ours. Flushes.
     """
@@ -44,9 +46,9 @@ def apply(snapshot: Snapshot) -> bool:
     if not newest or not name.is_current:
         return True
     if snapshot.methods:
-        bills.reactivate(name.customer_id, snapshot.methods[0])
+        suspensions.lift(name.customer_id, SuspensionReason.NO_PAYMENT_METHOD, about=snapshot.methods[0])
     elif agreements.running(name.customer_id):
-        suspension.suspend(name.customer_id, "no_payment_method", snapshot.stripe_customer)
+        suspensions.add(name.customer_id, SuspensionReason.NO_PAYMENT_METHOD, snapshot.stripe_customer)
     return True
 
 

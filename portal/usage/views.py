@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal import access, clock, mail
+from portal.customers import suspensions
 from portal.errors import InvalidInput
 from portal.extensions import db, writes
 from portal.models import Purchase
@@ -125,9 +126,12 @@ def _page(mine: Mine, *, limit: LimitForm | None = None, period: RangeForm | Non
     month = Month.of(now)
     customer_id = mine.customer.id if mine.customer else None
     used = reports.of(customer_id, month)
+    suspended = suspensions.reasons(mine.customer)
     return render_template(
         "usage/index.html",
         mine=mine,
+        suspended=suspended,
+        to_pay=bills.to_pay(mine.customer.id) if mine.customer and suspended else [],
         used=used,
         forecast=used.forecast(now),
         charts=[_chart(one, used.month, now.day) for one in used.meters if one.quantity],

@@ -7,9 +7,11 @@ from playwright.sync_api import Page
 from sqlalchemy import select
 
 from portal import clock
+from portal.customers import suspensions
 from portal.extensions import db
 from portal.models import Customer, MonthlyBill, User
-from portal.usage import batches, metering, suspension
+from portal.models.suspension import SuspensionReason
+from portal.usage import batches, metering
 from portal.usage.batches import Event
 from portal.usage.months import Month
 from tests.browser import hands
@@ -68,7 +70,7 @@ def limited(page: Page, scene: Scene) -> None:
 def suspended(page: Page, scene: Scene) -> None:
     started(page, scene)
     with scene.here.app.app_context():
-        suspension.suspend(customer_of(page), "no_payment_method", "cus_1")
+        suspensions.add(customer_of(page), SuspensionReason.NO_PAYMENT_METHOD, "cus_1")
         db.session.commit()
     page.goto(scene.url("/usage"))
 

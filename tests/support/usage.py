@@ -12,9 +12,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal import clock
+from portal.customers import suspensions
 from portal.extensions import db
 from portal.keys import minting
-from portal.models import Customer, Meter, MonthlyBill, StripeCustomer, UsageDay, UsageEvent, User
+from portal.models import Meter, MonthlyBill, StripeCustomer, UsageDay, UsageEvent, User
+from portal.models.suspension import SuspensionReason
 from portal.purchases import customers
 from portal.usage import batches, metering, quantities
 from portal.usage.batches import Event
@@ -82,8 +84,7 @@ def summed(model: type[UsageEvent] | type[UsageDay], customer_id: int) -> dict[s
 
 def suspend(customer_id: int) -> None:
     """As an admin would."""
-    customer = db.session.get_one(Customer, customer_id)
-    customer.suspended_at = clock.now()
+    suspensions.add(customer_id, SuspensionReason.ADMIN, "by hand")
     db.session.commit()
 
 

@@ -5,9 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
+from flask import Flask
 from sqlalchemy import select, update
 
 from portal import clock
+from portal.credits import ledger
+from portal.customers import suspensions
 from portal.extensions import db
 from portal.models import (
     AuditEntry,
@@ -16,13 +20,15 @@ from portal.models import (
     Purchase,
     StripeCustomer,
     Subscription,
+    Suspension,
     UsageAgreement,
 )
+from portal.models.suspension import SuspensionReason
 from tests.conftest import Person
 from tests.support import events
 from tests.support.browsing import CARD
 from tests.support.looking import count, one
-from tests.support.usage import Reporter, event, reporter, save_card, start
+from tests.support.usage import Reporter, becomes, bill_of, event, record, reporter, run, save_card, start, suspend
 from tests.support.world import World
 
 METERS = 4
@@ -36,6 +42,12 @@ def subscriptions(here: World) -> list[Any]:
 def customer(here: World) -> Customer:
     with here.app.app_context():
         return db.session.execute(select(Customer)).scalar_one()
+
+
+def open_reasons(here: World) -> list[str]:
+    with here.app.app_context():
+        query = select(Suspension.reason).filter_by(lifted_at=None).order_by(Suspension.id)
+        return list(db.session.execute(query).scalars())
 
 
 def mails(here: World) -> list[str]:
@@ -156,7 +168,7 @@ def test_the_last_card_gone_suspends_and_a_new_one_reactivates(
     here.flush()
     answer = agreed.send(event("b"))
     assert (answer.status_code, answer.json()["code"]) == (402, "suspended")
-    assert customer(here).suspended_for == "no_payment_method"
+    assert open_reasons(here) == ["no_payment_method"]
     for path in ("/usage", "/billing", "/keys"):  # pages stay readable
         assert alice.browser.open(path).status_code == 200
         assert "This account is suspended" in alice.browser.text
@@ -190,7 +202,7 @@ def test_an_ended_agreement_suspends_until_a_new_one(
     here.stripe().v1.subscriptions.cancel(made.id)
     here.flush()
     assert agreed.send(event("a")).status_code == 402
-    assert customer(here).suspended_for == "subscription_ended"
+    assert open_reasons(here) == ["subscription_ended"]
     for old in events.of_type(here, mark, "checkout.session.completed"):  # an old order starts nothing again
         with here.app.app_context():
             from portal.webhooks import reading, replaying
@@ -206,6 +218,92 @@ def test_an_ended_agreement_suspends_until_a_new_one(
     assert customer(here).suspended_at is None
 
 
+@pytest.mark.parametrize("kept", ["a plan", "credits", "another agreement"])
+def test_an_ended_agreement_suspends_nobody_who_has_something_else(
+    here: World, bob: Person, charlie: Person, kept: str
+) -> None:
+    person = bob if kept == "a plan" else charlie
+    start(person.browser)
+    here.flush()
+    server = reporter(here, person.email)
+    with here.app.app_context():
+        stripe_id = db.session.execute(
+            select(StripeCustomer.stripe_id).filter_by(customer_id=server.customer_id)
+        ).scalar_one()
+        ended = db.session.execute(
+            select(UsageAgreement.subscription_id).filter_by(customer_id=server.customer_id)
+        ).scalar_one()
+        if kept == "credits":
+            ledger.post(server.customer_id, 100, "adjustment", "test")
+        if kept == "another agreement":
+            db.session.execute(update(UsageAgreement).values(subscription_id="sub_of_another", ended_at=None))
+        db.session.commit()
+    assert stripe_id
+    here.stripe().v1.subscriptions.cancel(ended)
+    here.flush()
+    assert open_reasons(here) == []
+    assert answers(server) == 200
+
+
+def answers(server: Reporter) -> int:
+    receipt = requests.get(f"{server.here.base}/v1/receipt", headers=server.headers, timeout=30)
+    return receipt.status_code
+
+
+@pytest.mark.parametrize("bought", ["a plan", "credits"])
+def test_a_purchase_lifts_what_the_end_of_the_agreement_suspended(
+    here: World, alice: Person, agreed: Reporter, bought: str
+) -> None:
+    (made,) = subscriptions(here)
+    here.stripe().v1.subscriptions.cancel(made.id)
+    here.flush()
+    assert answers(agreed) == 402
+    if bought == "a plan":
+        alice.browser.buy("pro-monthly")
+    else:
+        with here.app.app_context():
+            ledger.post(agreed.customer_id, 100, "adjustment", "test")
+            db.session.commit()
+    here.flush()
+    assert answers(agreed) == 200
+
+
+def test_what_was_used_before_the_end_is_on_the_bill_of_the_first(
+    here: World, app: Flask, alice: Person, agreed: Reporter
+) -> None:
+    record(agreed.customer_id, ("a", 10, "cpu_hour"))
+    (made,) = subscriptions(here)
+    here.stripe().v1.subscriptions.cancel(made.id)
+    here.flush()
+    assert run(app).exit_code == 0
+    becomes(here, agreed.customer_id, "paid")
+    assert bill_of(agreed.customer_id).amount == 100
+
+
+def test_two_reasons_are_lifted_one_by_one(here: World, alice: Person, agreed: Reporter) -> None:
+    stripe = here.stripe().v1
+    stripe_id = one(here, select(StripeCustomer.stripe_id))
+    with here.app.app_context():
+        suspend(agreed.customer_id)
+    for method in stripe.customers.payment_methods.list(stripe_id).data:
+        stripe.payment_methods.detach(method.id)
+    here.flush()
+    assert open_reasons(here) == ["admin", "no_payment_method"]
+    alice.browser.open("/usage")
+    assert "We suspended this account" in alice.browser.text
+    assert "There is no payment method" in alice.browser.text
+    save_card(here, stripe_id)
+    here.flush()
+    assert open_reasons(here) == ["admin"]
+    assert answers(agreed) == 402
+    assert mails(here) == ["usage_started", "suspended", "suspended"]
+    with here.app.app_context():
+        suspensions.lift(agreed.customer_id, SuspensionReason.ADMIN, about="by hand")
+        db.session.commit()
+    assert answers(agreed) == 200
+    assert mails(here)[-1] == "reactivated"
+
+
 def test_a_metered_subscription_made_elsewhere_is_adopted(here: World, bob: Person) -> None:
     stripe_id = one(here, select(StripeCustomer.stripe_id))
     prices = here.stripe().v1.prices.list({"lookup_keys": ["meter_cpu_hour"]}).data
@@ -217,11 +315,8 @@ def test_a_metered_subscription_made_elsewhere_is_adopted(here: World, bob: Pers
 
 
 def test_what_an_admin_suspended_no_card_lifts(here: World, alice: Person, agreed: Reporter) -> None:
-    from portal.usage import suspension
-
     with here.app.app_context():
-        suspension.suspend(agreed.customer_id, "admin", "by hand")
-        db.session.commit()
+        suspend(agreed.customer_id)
     save_card(here, one(here, select(StripeCustomer.stripe_id)))
     here.flush()
     assert agreed.send(event("a")).status_code == 402

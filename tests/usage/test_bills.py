@@ -49,15 +49,19 @@ def test_who_does_not_pay_in_time_is_suspended_until_they_do(here: World, app: F
     alice.browser.open("/usage")
     assert "Not paid" in alice.browser.text
     assert "was not paid in time" in alice.browser.text
-    good = save_card(here, stripe_id)  # a card that may pay it lifts the suspension, for as long again
+    since = bill_of(server.customer_id).unpaid_since
+    here.stripe().v1.payment_methods.detach(failing)
+    good = save_card(here, stripe_id)  # another card neither lifts it nor begins a second grace
     here.flush()
-    assert server.send(event("c")).status_code == 200
+    assert server.send(event("c")).status_code == 402
+    assert bill_of(server.customer_id).unpaid_since == since
     assert bills.sweep() == 0
-    overdue(server.customer_id)
-    assert bills.sweep() == 1
     (invoice,) = [
         found for found in invoices(here, server.customer_id) if found.metadata.to_dict().get("kind") == "usage"
     ]
+    assert invoice.status == "open"  # no other card is charged for it
+    alice.browser.open("/usage")
+    assert f'href="{invoice.hosted_invoice_url}"' in alice.browser.page.text
     here.stripe().v1.invoices.pay(invoice.id, {"payment_method": good})
     becomes(here, server.customer_id, "paid")
     assert server.send(event("d")).status_code == 200

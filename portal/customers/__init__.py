@@ -1,0 +1,1 @@
+"""A user's billing identity: whether it is suspended."""
