@@ -29,7 +29,8 @@ def record(
 
     `action` is a noun and what became of it ("subscription.canceled"), `subject` the object's id. Facts are ids,
     states and amounts, never names, addresses or secrets. With `key`, which names what is reported (an invoice, a
-    period), the same thing is written once. Who acts is the signed-in user, the API key, or as `acting_as` says.
+    period), the same thing is written once. Who acts is the signed-in user, the API key, the
+    operator key, or as `acting_as` says.
     """
     actor, actor_id = _actor()
     values = {
@@ -77,6 +78,8 @@ def _actor() -> tuple[str, int | None]:
         return named, None
     if not has_request_context():
         return "command", None
+    if operator := g.get("operator"):
+        return "operator", operator.key_id
     if caller := g.get("caller"):
         return ("key", caller.key_id) if caller.key_id else ("user", caller.user_id)
     if current_user.is_authenticated:

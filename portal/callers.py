@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import wraps
 from typing import ParamSpec
 
@@ -17,7 +17,7 @@ from portal import calls, clock, rates
 from portal.errors import ScopeMissing, Suspended, Unauthorised
 from portal.extensions import db, write_aside
 from portal.models import ApiKey, Customer, UserSession
-from portal.models.key import SCOPES, digest, is_well_formed
+from portal.models.key import SCOPES, TOUCH_EVERY, digest, is_well_formed
 
 Params = ParamSpec("Params")
 View = Callable[Params, ResponseReturnValue]
@@ -25,7 +25,6 @@ View = Callable[Params, ResponseReturnValue]
 OFTEN = "3000/minute"  # asked with every request of a product
 BAD_KEYS = "60/minute"  # of one address
 TOO_MANY = 429
-TOUCH_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)

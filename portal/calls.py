@@ -30,7 +30,8 @@ CONTRACT_PREFIX = "/api/v1"
 Refusal = type[PortalError] | int  # an error of ours, or a status that Werkzeug answers by itself
 View = Callable[..., Any]
 T = TypeVar("T", bound=View)
-Proof = Literal["bearer", "session", "signature"]  # a key or access token, a browser's cookie, Stripe's signature
+# A customer's key or access token, an operator key, a browser's cookie, Stripe's signature.
+Proof = Literal["bearer", "operator", "session", "signature"]
 
 
 @dataclass(frozen=True)

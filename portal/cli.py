@@ -18,6 +18,7 @@ from portal.billing import seeding
 from portal.commands import Commands
 from portal.errors import PortalError
 from portal.extensions import db
+from portal.keys.command import group as operator_keys_group
 from portal.reconcile.command import command as reconcile
 from portal.settings import current_settings
 from portal.usage.commands import bill_month
@@ -43,6 +44,7 @@ def init_app(app: Flask) -> None:
         customers_group,
         events_group,
         links_group,
+        operator_keys_group,
         usage_group,
         users_group,
     )

@@ -120,6 +120,18 @@ class ScopeMissing(PortalError):
         super().__init__(f"The key needs the scope `{scope}`. Make one that has it on the keys page.", scope=scope)
 
 
+class OperatorScopeMissing(PortalError):
+    """The operator key was made for other calls than this one."""
+
+    status = 403
+    code = "scope_missing"
+    title = "This key is not allowed to do that"
+
+    def __init__(self, scope: str) -> None:
+        words = f"The operator key needs the scope `{scope}`. Make one that has it: `flask operator-keys create`."
+        super().__init__(words, scope=scope)
+
+
 class Suspended(PortalError):
     """The customer is suspended; keys answer this until a payment, or an admin, lifts it."""
 

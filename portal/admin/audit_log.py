@@ -16,7 +16,6 @@ from portal.pages import rfc3339
 
 PAGE = 50
 BATCH = 500  # entries that are fetched together for a download
-ACTORS = ("user", "key", "stripe", "command", "clock")
 COLUMNS = ("at", "action", "actor", "actor_id", "user_id", "customer_id", "subject")
 
 
@@ -90,9 +89,8 @@ class Names:
         """Who did it, in a word."""
         if entry.actor == "user":
             return self.users.get(entry.actor_id or 0, "Somebody signed out")
-        return {"key": f"API key {entry.actor_id}", "stripe": "Stripe", "clock": "Time"}.get(
-            entry.actor, "Command line"
-        )
+        words = {"key": f"API key {entry.actor_id}", "operator": f"Operator key {entry.actor_id}"}
+        return (words | {"stripe": "Stripe", "clock": "Time"}).get(entry.actor, "Command line")
 
     def about(self, entry: AuditEntry) -> str:
         """On whom, in a word."""

@@ -12,18 +12,26 @@ from portal.admin.audit_log import Filter
 from portal.admin.paging import before
 from portal.extensions import db, limiter
 from portal.forms import PeriodForm
+from portal.models.audit import ACTORS
 
 blueprint = Blueprint("admin_audit", __name__)
 
-WORDS = {"user": "People", "key": "API keys", "stripe": "Stripe", "command": "The command line", "clock": "Time"}
-ACTORS = [SelectChoice("", "Everybody"), *(SelectChoice(actor, WORDS[actor]) for actor in audit_log.ACTORS)]
+WORDS = {
+    "user": "People",
+    "key": "API keys",
+    "operator": "Operator keys",
+    "stripe": "Stripe",
+    "command": "The command line",
+    "clock": "Time",
+}
+CHOICES = [SelectChoice("", "Everybody"), *(SelectChoice(actor, WORDS[actor]) for actor in ACTORS)]
 
 
 class FilterForm(PeriodForm):
     """What of the log is asked for."""
 
     action = StringField("Action", [Length(max=60)])
-    actor = SelectField("Who", choices=ACTORS, default="")
+    actor = SelectField("Who", choices=CHOICES, default="")
     by = SearchField("By", [Length(max=254)])
     about = SearchField("On whom", [Length(max=254)])
 

@@ -11,13 +11,12 @@ from portal import audit, clock, mail
 from portal.errors import Conflict
 from portal.extensions import changed, db
 from portal.models import ApiKey, Customer
-from portal.models.key import SCOPES, digest, new_secret
+from portal.models.key import SCOPES, VISIBLE_CHARACTERS, digest, new_secret
 from portal.pages import rfc3339
 
 log = structlog.get_logger()
 
 Facts = dict[str, Any]
-PREFIX_CHARACTERS = 8  # of the random part: enough to tell keys apart, useless for guessing
 
 
 def mint(
@@ -75,13 +74,13 @@ def all_of(customer: Customer) -> list[ApiKey]:
 
 
 def _new(customer: Customer, name: str, scopes: Sequence[str], expires_at: datetime | None) -> tuple[ApiKey, str]:
-    secret = new_secret(customer.mode)
-    visible = len(f"key_{customer.mode}_") + PREFIX_CHARACTERS
+    prefix = f"key_{customer.mode}_"
+    secret = new_secret(prefix)
     key = ApiKey(
         customer=customer,
         name=name,
         scopes=list(scopes),
-        prefix=secret[:visible],
+        prefix=secret[: len(prefix) + VISIBLE_CHARACTERS],
         hash=digest(secret),
         created_at=clock.now(),
         expires_at=expires_at,

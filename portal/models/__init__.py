@@ -8,7 +8,7 @@ from portal.models.customer import Customer, StripeCustomer
 from portal.models.email_change import EmailChange
 from portal.models.event import StripeEvent
 from portal.models.invoice import Invoice, Voiding
-from portal.models.key import ApiKey
+from portal.models.key import ApiKey, OperatorKey
 from portal.models.link import PaymentLink
 from portal.models.mail import OutboxMail
 from portal.models.plan import Plan, Price
@@ -46,6 +46,7 @@ __all__ = [
     "Meter",
     "MonthlyBill",
     "MonthlyBillLine",
+    "OperatorKey",
     "OutboxMail",
     "Payment",
     "PaymentLink",

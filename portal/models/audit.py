@@ -8,6 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, one_of, pk
 
+# A person, a customer's API key, an operator key, Stripe's word, a command, or time itself.
+ACTORS = ("user", "key", "operator", "stripe", "command", "clock")
 BY_AN_EVENT = text("event_id IS NOT NULL")
 ABOUT_A_USER = text("user_id IS NOT NULL")
 
@@ -17,7 +19,7 @@ class AuditEntry(Base):
 
     __tablename__ = "audit_entries"
     __table_args__ = (
-        CheckConstraint(one_of("actor", "user", "key", "stripe", "command", "clock"), "actor"),
+        CheckConstraint(one_of("actor", *ACTORS), "actor"),
         Index(None, "customer_id", "id"),
         Index(None, "actor_id", "id"),
         Index(None, "action", "id"),
@@ -29,8 +31,8 @@ class AuditEntry(Base):
     id: Mapped[pk]
     at: Mapped[datetime]
     action: Mapped[str] = mapped_column(String(60))  # noun and what became of it: "key.revoked"
-    actor: Mapped[str] = mapped_column(String(7))  # a person, an API key, Stripe's word, a command, or time itself
-    actor_id: Mapped[int | None] = mapped_column(BigId)  # the user's or the key's id; null for the others
+    actor: Mapped[str] = mapped_column(String(10))  # one of ACTORS
+    actor_id: Mapped[int | None] = mapped_column(BigId)  # the id of the user or of the key; null for the others
     # Users are never deleted, only made anonymous: no foreign key that a writer would have to look up.
     user_id: Mapped[int | None] = mapped_column(BigId)  # on whom, where it is about a person's account
     customer_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("customers.id"))  # on whom, in one mode

@@ -1,11 +1,11 @@
-"""API keys: key_live_… and key_test_…, 256 random bits and a checksum in base 62."""
+"""API keys of customers (key_live_…, key_test_…) and operator keys (opk_…): 256 random bits and a checksum."""
 
 import hashlib
 import json
 import secrets
 import string
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -16,13 +16,17 @@ from portal.models.customer import Customer
 BASE62 = string.digits + string.ascii_letters
 RANDOM_BYTES = 32
 CHECKSUM_DIGITS = 6
+VISIBLE_CHARACTERS = 8  # of the random part: enough to tell keys apart, useless for guessing
 SCOPES = ("read", "spend", "usage")  # what a key may be allowed; all of it unless chosen otherwise
+TOUCH_EVERY = timedelta(minutes=1)  # how exactly `last_used_at` is kept
+OPERATOR_PREFIX = "opk_"
+OPERATOR_SCOPES = ("usage:report", "usage:void", "customers:read", "sign_in_links")
 
 
-def new_secret(mode: str) -> str:
-    """A new key of this mode. By its checksum a mistyped key is told from an unknown one without a look-up."""
-    body = _base62(int.from_bytes(secrets.token_bytes(RANDOM_BYTES)), 43)
-    return f"key_{mode}_{body}{_checksum(f'key_{mode}_{body}')}"
+def new_secret(prefix: str) -> str:
+    """A new key with this prefix. By its checksum a mistyped key is told from an unknown one without a look-up."""
+    body = prefix + _base62(int.from_bytes(secrets.token_bytes(RANDOM_BYTES)), 43)
+    return body + _checksum(body)
 
 
 def is_well_formed(secret: str) -> bool:
@@ -66,3 +70,19 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
 
     customer: Mapped[Customer] = relationship(lazy="joined", innerjoin=True)
+
+
+class OperatorKey(Base):
+    """A key of the operator's own services. It belongs to no customer, and only the command line makes one."""
+
+    __tablename__ = "operator_keys"
+
+    id: Mapped[pk]
+    name: Mapped[str] = mapped_column(String(100))
+    prefix: Mapped[str] = mapped_column(String(24))  # the secret's beginning, enough to recognize it
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]]  # some of OPERATOR_SCOPES
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]  # to the minute
+    expires_at: Mapped[datetime | None]  # null: never
+    revoked_at: Mapped[datetime | None]

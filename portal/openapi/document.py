@@ -31,6 +31,11 @@ PROOFS = {
         "scheme": "bearer",
         "description": "An API key (`key_live_…`, `key_test_…`) or an access token of `POST /api/auth/token`.",
     },
+    "operator": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An operator key (`opk_…`) of your own services, from `flask operator-keys create`.",
+    },
     "session": {"type": "apiKey", "in": "cookie", "name": "session", "description": "A signed-in browser."},
     "signature": {
         "type": "apiKey",
@@ -118,7 +123,8 @@ def _operation(one: Operation, shapes: Shapes) -> dict[str, Any]:
     summary, description = one.words
     call = one.call
     if call.scope:
-        description = f"{description} A key needs the scope `{call.scope}`.".strip()
+        holder = "An operator key" if call.by == ("operator",) else "A key"
+        description = f"{description} {holder} needs the scope `{call.scope}`.".strip()
     made: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", one.method.lower() + one.path).strip("_"),
         "tags": [one.room],

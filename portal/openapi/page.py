@@ -14,6 +14,7 @@ Definitions = dict[str, Schema]
 
 PROOFS = {
     "bearer": "API key or access token",
+    "operator": "Operator key",
     "session": "A signed-in browser",
     "signature": "Signed by Stripe",
 }
@@ -164,6 +165,8 @@ def _curl(url: str, method: str, operation: Schema, body: Any) -> str:
     lines = [f"curl {'' if method == 'GET' else f'-X {method} '}{shlex.quote(url)}"]
     if {"bearer": []} in operation["security"]:
         lines.append('-H "Authorization: Bearer $KEY"')
+    elif {"operator": []} in operation["security"]:
+        lines.append('-H "Authorization: Bearer $OPERATOR_KEY"')
     if body:
         lines.append("-H 'Content-Type: application/json'")
         lines.append(f"-d {shlex.quote(json.dumps(body))}")

@@ -60,19 +60,19 @@ def refused(answer: requests.Response, status: int, code: str) -> None:
 
 @pytest.mark.parametrize("mode", ["live", "test"])
 def test_a_key_says_its_mode_and_carries_a_checksum(mode: str) -> None:
-    secret = new_secret(mode)
+    secret = new_secret(f"key_{mode}_")
     assert FORM.fullmatch(secret)
     assert secret.startswith(f"key_{mode}_")
     assert is_well_formed(secret)
 
 
 def test_no_two_keys_are_alike() -> None:
-    assert len({new_secret("live") for _ in range(1000)}) == 1000
+    assert len({new_secret("key_live_") for _ in range(1000)}) == 1000
 
 
 @pytest.mark.parametrize("place", [0, 4, 9, 20, 51, 57])
 def test_one_wrong_character_breaks_the_checksum(place: int) -> None:
-    secret = new_secret("live")
+    secret = new_secret("key_live_")
     other = "b" if secret[place] == "a" else "a"
     assert not is_well_formed(secret[:place] + other + secret[place + 1 :])
 
@@ -139,7 +139,7 @@ def test_entitlements_are_the_same_facts_without_the_key_s_own(here: World, key:
 )
 def test_without_a_good_key_there_is_no_receipt(here: World, key: str, header: str | None) -> None:
     if header is not None:
-        header = header.format(key=key, short=key[:-1], unknown=new_secret("live"))
+        header = header.format(key=key, short=key[:-1], unknown=new_secret("key_live_"))
     answer = ask(here, header and header.encode("latin-1"))  # type: ignore[arg-type]
     refused(answer, 401, "unauthorised")
     assert key not in answer.text

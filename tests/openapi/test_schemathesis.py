@@ -19,9 +19,11 @@ from schemathesis.specs.openapi.checks import (
 
 from portal.extensions import db
 from portal.keys import minting
+from portal.models.key import OPERATOR_SCOPES
 from portal.purchases import customers
 from portal.webhooks.views import LIVE_PATHS
 from tests.conftest import PASSWORD, Person
+from tests.support.operators import operator_key
 from tests.support.world import World
 
 pytestmark = pytest.mark.sqlite_only
@@ -39,13 +41,14 @@ MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 
 @pytest.fixture
 def proofs(here: World, alice: Person) -> Iterator[dict[str, str]]:
-    """Who calls, in turn: a key, an access token, nobody."""
+    """Who calls, in turn: a key, an access token, an operator key, nobody."""
     with here.app.app_context():
         _, key = minting.mint(customers.of(alice.user), "Server")
         db.session.commit()
     sent = {"email": alice.email, "password": PASSWORD}
     token = here.app.test_client().post("/api/auth/token", json=sent).json["access_token"]
-    return cycle([bearer(key), bearer(token), {}])
+    operator = operator_key(here, *OPERATOR_SCOPES)
+    return cycle([bearer(key), bearer(token), bearer(operator), {}])
 
 
 def bearer(secret: str) -> dict[str, str]:
