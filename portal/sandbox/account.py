@@ -6,10 +6,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from portal.sandbox import events, spec
+from portal.sandbox import spec
+from portal.sandbox.api.errors import missing
 from portal.sandbox.config import Config, Mode
-from portal.sandbox.errors import missing
 from portal.sandbox.store import Store
+from portal.sandbox.webhooks import events
 
 Json = dict[str, Any]
 ALPHABET = string.ascii_letters + string.digits
@@ -129,8 +130,20 @@ class Account:
         return value
 
     def emit(self, type_: str, value: Json, previous: Json | None = None) -> None:
-        """Raise an event about an object as it is now."""
-        events.raise_event(self, type_, value, previous)
+        """Store an event about an object as it is now, and a delivery for each endpoint that wants it."""
+        listening = [e for e in self.store.select(self.mode, "webhook_endpoint") if events.wants(e, type_)]
+        fields = {
+            "api_version": events.API_VERSION,
+            "created": int(time.time()),
+            "data": events.data(value, previous),
+            "pending_webhooks": len(listening),
+            "request": self.request or {"id": None, "idempotency_key": None},
+            "type": type_,
+        }
+        event = self.build("event", fields)
+        self.store.save(self.mode, "event", event)
+        for endpoint in listening:
+            self.store.queue_delivery(event["id"], endpoint["id"])
 
     def at(self, due: float, action: str, id_: str) -> None:
         """Have an action done to an object at a time, in seconds since 1970."""

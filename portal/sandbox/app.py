@@ -4,14 +4,14 @@ from flask import Flask, Response
 
 from portal.sandbox import resources
 from portal.sandbox.account import Account
-from portal.sandbox.api import api
+from portal.sandbox.api.controls import Controls
+from portal.sandbox.api.operations import api
+from portal.sandbox.api.switches import switchboard
 from portal.sandbox.config import Config, Endpoint
-from portal.sandbox.controls import Controls
-from portal.sandbox.deliver import Deliverer
-from portal.sandbox.events import API_VERSION
 from portal.sandbox.pages import pages
 from portal.sandbox.store import Store
-from portal.sandbox.switchboard import switchboard
+from portal.sandbox.webhooks.deliveries import Deliverer
+from portal.sandbox.webhooks.events import API_VERSION
 
 __all__ = ["create_app", "resources"]
 

@@ -5,6 +5,7 @@ import json
 import pathlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,6 +99,11 @@ class Store:
         else:
             sql = "INSERT INTO timers (due, mode, action, object) VALUES (?, ?, ?, ?)"
         self.db.execute(sql, (due, clock or mode, action, id_))
+
+    def queue_delivery(self, event: str, endpoint: str) -> None:
+        """Have an event delivered to an endpoint as soon as possible."""
+        sql = "INSERT INTO deliveries (event, endpoint, due) VALUES (?, ?, ?)"
+        self.db.execute(sql, (event, endpoint, time.time()))
 
     def remove(self, mode: str, id_: str) -> None:
         """Forget an object."""

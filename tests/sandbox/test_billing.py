@@ -7,7 +7,7 @@ import pytest
 import requests
 import stripe
 
-from portal.sandbox.periods import boundary
+from portal.sandbox.domain.pricing.periods import boundary
 from tests.sandbox.conftest import Sandbox, submit, visit
 
 

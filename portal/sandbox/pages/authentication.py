@@ -5,9 +5,9 @@ from typing import Any
 from flask import Response, abort, request
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox import payments, settlement
 from portal.sandbox.account import Account
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.domain.payments import payment_intents, settlements
 from portal.sandbox.pages.base import account_of, go, page, pages
 from portal.sandbox.resources import setup_intents
 
@@ -36,11 +36,11 @@ def submit_3ds(intent_id: str) -> Response | Answer:
 def answer(account: Account, intent: Json, passed: bool) -> None:
     """Write down what the cardholder said. Raises StripeError when it was no."""
     if intent["object"] == "payment_intent":
-        settlement.authenticate(account, intent, passed)
+        settlements.authenticate(account, intent, passed)
     elif passed:
         setup_intents.saved(account, intent, account.find("payment_method", intent["payment_method"]))
     else:
-        setup_intents.failed(account, intent, payments.UNABLE)
+        setup_intents.failed(account, intent, payment_intents.UNABLE)
 
 
 def waiting(intent_id: str) -> tuple[Account, Json]:

@@ -8,9 +8,9 @@ from flask import Blueprint, Response, abort, make_response, redirect, render_te
 from werkzeug.wrappers import Response as Answer
 
 from portal.sandbox.account import Account
-from portal.sandbox.api import config, store
-from portal.sandbox.errors import StripeError
-from portal.sandbox.pricing import money
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.operations import config, store
+from portal.sandbox.domain.pricing.amounts import money
 
 Json = dict[str, Any]
 pages = Blueprint(

@@ -5,9 +5,11 @@ from typing import Any
 from flask import Response, abort, request
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox import basket, checkout, payments, pricing, taxing
 from portal.sandbox.account import Account
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.domain.checkout import sessions, totals
+from portal.sandbox.domain.payments import payment_intents, payment_methods
+from portal.sandbox.domain.pricing import amounts, taxes
 from portal.sandbox.pages import forms
 from portal.sandbox.pages.base import account_of, go, page, pages
 
@@ -47,12 +49,12 @@ def attempt(account: Account, session_id: str, typed: Any, buyer: Json) -> Answe
         session = account.find("checkout.session", session_id)
         if session["status"] != "open":
             return go(finished_url(session))
-        method = forms.method(account, typed, buyer["email"]) if basket.needs_card(session) else None
+        method = forms.method(account, typed, buyer["email"]) if totals.needs_card(session) else None
         if method and payments_ask(method):
             session["_"]["waiting"] = {"method": method["id"], "buyer": buyer}
             account.save(session)
             return go(f"/c/pay/{session_id}/authenticate")
-        return go(finished_url(checkout.pay(account, session, method, buyer)))
+        return go(finished_url(sessions.pay(account, session, method, buyer)))
 
 
 def problems(session: Json, typed: Any, with_email: bool) -> dict[str, str]:
@@ -60,7 +62,7 @@ def problems(session: Json, typed: Any, with_email: bool) -> dict[str, str]:
     found = forms.contact_problems(typed, with_email)
     if asks_address(session):
         found |= forms.address_problems(typed)
-    return found | (forms.problems(typed) if basket.needs_card(session) else {})
+    return found | (forms.problems(typed) if totals.needs_card(session) else {})
 
 
 def asks_address(session: Json) -> bool:
@@ -70,7 +72,7 @@ def asks_address(session: Json) -> bool:
 
 def payments_ask(method: Json) -> bool:
     """Whether the cardholder is asked before anything else happens."""
-    return method["type"] == "card" and payments.needs_authentication(method)
+    return method["type"] == "card" and payment_methods.needs_authentication(method)
 
 
 @pages.post("/c/pay/<session_id>/promotion")
@@ -83,9 +85,9 @@ def submit_promotion(session_id: str) -> Response | Answer:
         with account.store.transaction():
             session = account.find("checkout.session", session_id)
             if request.form.get("remove"):
-                basket.remove_code(account, session)
+                totals.remove_code(account, session)
             else:
-                basket.apply_code(account, session, request.form.get("promotion_code", ""))
+                totals.apply_code(account, session, request.form.get("promotion_code", ""))
     except StripeError as error:
         found = account.find("checkout.session", session_id)
         return form_page(account, found, request.form, {"promotion_code": str(error)}, 422)
@@ -109,7 +111,7 @@ def submit_authentication(session_id: str) -> Response | Answer:
     if not waiting:
         return go(f"/c/pay/{session_id}")
     if request.form.get("answer") != "complete":
-        return form_page(account, session, waiting["buyer"], {"number": payments.UNABLE}, 402)
+        return form_page(account, session, waiting["buyer"], {"number": payment_intents.UNABLE}, 402)
     try:
         return go(finished_url(authenticated(account, session_id, waiting)))
     except StripeError as error:
@@ -123,10 +125,10 @@ def authenticated(account: Account, session_id: str, waiting: Json) -> Json:
     with account.store.transaction():
         session = account.find("checkout.session", session_id)
         method = account.find("payment_method", waiting["method"])
-        payments.trust(account, method)
+        payment_methods.trust(account, method)
         # The card is charged now and never asks twice within one purchase.
         method["_"]["authenticate"] = None if method["_"]["authenticate"] == "once" else "passed"
-        paid = checkout.pay(account, session, method, waiting["buyer"])
+        paid = sessions.pay(account, session, method, waiting["buyer"])
         if method["_"]["authenticate"] == "passed":
             again = account.find("payment_method", method["id"])
             account.change(again, {"_": again["_"] | {"authenticate": "always"}})
@@ -157,25 +159,25 @@ def form_page(account: Account, session: Json, typed: Any, wrong: Json, status: 
         status,
         (session["success_url"], session["cancel_url"]),
         session=session,
-        items=[item | {"full": full_price(item)} for item in basket.line_items(account, session)],
+        items=[item | {"full": full_price(item)} for item in totals.line_items(account, session)],
         codes=[code_of(account, one) for one in session["discounts"] or []],
         address=asks_address(session),
-        card=basket.needs_card(session),
-        tax_types=taxing.OFFERED if (session.get("tax_id_collection") or {}).get("enabled") else {},
+        card=totals.needs_card(session),
+        tax_types=taxes.OFFERED if (session.get("tax_id_collection") or {}).get("enabled") else {},
         countries=forms.COUNTRIES,
         email=fixed or typed.get("email", ""),
         email_fixed=bool(fixed),
         typed=typed,
         wrong=wrong,
         button=BUTTONS[session["mode"]],
-        trial=basket.has_trial(session),
+        trial=totals.has_trial(session),
         debit="sepa_debit" in session["payment_method_types"] or session["currency"] == "eur",
     )
 
 
 def full_price(item: Json) -> int:
     """What a line costs when no trial and no discount makes it cheaper."""
-    return pricing.amount_of(item["price"], item["quantity"])
+    return amounts.amount_of(item["price"], item["quantity"])
 
 
 def code_of(account: Account, discount: Json) -> str:

@@ -5,9 +5,9 @@ import re
 
 from flask import Response, abort, request
 
-from portal.sandbox.api import store
-from portal.sandbox.events import public
+from portal.sandbox.api.operations import store
 from portal.sandbox.pages.base import account_of, page, pages
+from portal.sandbox.webhooks.events import public
 
 ID = re.compile(r'"([a-z]+_\w{8,})"')
 

@@ -3,13 +3,11 @@
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from portal.sandbox import cards, payments
-from portal.sandbox.errors import StripeError
-
-if TYPE_CHECKING:
-    from portal.sandbox.account import Account
+from portal.sandbox.account import Account
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.domain.payments import cards, payment_methods
 
 Json = dict[str, Any]
 COUNTRIES = {
@@ -82,14 +80,14 @@ def expiry(text: str) -> tuple[int, int] | None:
     return (month, year) if 1 <= month <= 12 and (year, month) >= (today.year, today.month) else None
 
 
-def method(account: "Account", form: Mapping[str, str], email: str | None) -> Json:
+def method(account: Account, form: Mapping[str, str], email: str | None) -> Json:
     """The payment method that was typed. Raises StripeError for a number that can't be one."""
     billing = {"email": email, "name": form.get("name", "").strip() or None}
     if form.get("method") == "sepa_debit":
-        return payments.new_method(account, cards.iban_fields(form["iban"]), billing)
+        return payment_methods.new_method(account, cards.iban_fields(form["iban"]), billing)
     month, year = expiry(form["expiration"]) or (12, 2034)
     billing_card = billing | {"address": {"postal_code": form.get("zip", "").strip() or None}}
-    return payments.new_method(
+    return payment_methods.new_method(
         account, cards.card_fields(cards.numbered(form["number"]), month, year), billing_card
     )
 

@@ -5,12 +5,13 @@ from typing import Any
 from flask import Response, abort, request
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox import invoicing, pricing
 from portal.sandbox.account import Account
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.domain.invoices import invoice_payments
+from portal.sandbox.domain.invoices.pdf import render
+from portal.sandbox.domain.pricing import amounts
 from portal.sandbox.pages import forms
 from portal.sandbox.pages.base import account_of, go, page, pages
-from portal.sandbox.pdf import render
 
 Json = dict[str, Any]
 
@@ -29,7 +30,7 @@ def invoice_page(account: Account, invoice: Json, typed: Any, wrong: Json, statu
 
 def asking(account: Account, invoice: Json) -> Json | None:
     """The payment that waits for its cardholder, if there is one."""
-    intent = invoicing.intent_of(account, invoice) if invoice["status"] == "open" else None
+    intent = invoice_payments.intent_of(account, invoice) if invoice["status"] == "open" else None
     return intent if intent and intent["status"] == "requires_action" else None
 
 
@@ -67,8 +68,8 @@ def attempt_invoice(account: Account, invoice_id: str) -> str:
         if invoice["status"] != "open":
             return f"/i/{invoice_id}"
         method = forms.method(account, request.form, invoice["customer_email"])
-        paid = invoicing.pay(account, invoice, method, off_session=False)
-        intent = invoicing.intent_of(account, paid)
+        paid = invoice_payments.pay(account, invoice, method, off_session=False)
+        intent = invoice_payments.intent_of(account, paid)
         if intent and intent["status"] == "requires_action":
             account.change(intent, {"_": intent["_"] | {"return_url": invoice["hosted_invoice_url"]}})
             return f"/3ds/{intent['id']}"
@@ -88,7 +89,7 @@ def receipt(charge_id: str) -> Response:
     charge = account_of(charge_id).get(charge_id) or {}
     if charge.get("object") != "charge":
         abort(404)
-    paid = pricing.money(charge["amount"], charge["currency"])
+    paid = amounts.money(charge["amount"], charge["currency"])
     return page("message.html", heading="Receipt", words=f"{paid}: {charge['status']}.")
 
 

@@ -3,7 +3,7 @@
 from flask import Response, abort
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api.errors import StripeError
 from portal.sandbox.pages.base import account_of, go, page, pages
 from portal.sandbox.resources import payment_links
 

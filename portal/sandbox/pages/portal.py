@@ -5,8 +5,10 @@ from typing import Any
 from flask import Response, abort
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox import previewing, subscribing, taxing
 from portal.sandbox.account import Account
+from portal.sandbox.domain.invoices import previews
+from portal.sandbox.domain.pricing import taxes
+from portal.sandbox.domain.subscriptions import subscription_items
 from portal.sandbox.pages import forms
 from portal.sandbox.pages.base import account_of, go, page, pages
 from portal.sandbox.resources.customers import RUNNING
@@ -49,8 +51,8 @@ def home(account: Account, session: Json, typed: Any, wrong: Json, status: int =
         product=lambda item: account.find("product", item["price"]["product"])["name"],
         change=change(account, session) if flow["type"] == "subscription_update_confirm" else None,
         invoices=invoices(account, customer),
-        tax_ids=taxing.of(account, customer["id"]),
-        tax_types=taxing.OFFERED,
+        tax_ids=taxes.of(account, customer["id"]),
+        tax_types=taxes.OFFERED,
         countries=forms.COUNTRIES,
         reasons=REASONS,
         typed=typed,
@@ -83,7 +85,7 @@ def plans(account: Account, session: Json, customer: Json) -> list[Json]:
     found = account.store.select(account.mode, "subscription", RUNNING, customer["id"])
     about = subject(session)
     chosen = [one for one in found if about in (None, one["id"])]
-    return [one | {"ends": one["cancel_at"], "period_end": subscribing.period_end(one)} for one in chosen]
+    return [one | {"ends": one["cancel_at"], "period_end": subscription_items.period_end(one)} for one in chosen]
 
 
 def subject(session: Json) -> str | None:
@@ -106,7 +108,7 @@ def change(account: Account, session: Json) -> Json:
     items = wanted(account, session)
     terms = {"proration_behavior": features(account, session)["subscription_update"]["proration_behavior"]}
     with account.store.transaction():
-        shown = previewing.preview(account, None, subscription, items, terms)
+        shown = previews.preview(account, None, subscription, items, terms)
     today = shown["billing_reason"] == "subscription_update"
     return {"items": items, "today": shown["amount_due"] if today else 0, "invoice": shown}
 

@@ -5,9 +5,11 @@ from typing import Any
 from flask import Response, abort, request
 from werkzeug.wrappers import Response as Answer
 
-from portal.sandbox import changing, ending, payments, scheduling, subscribing, taxing
 from portal.sandbox.account import Account
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.domain.payments import payment_methods
+from portal.sandbox.domain.pricing import taxes
+from portal.sandbox.domain.subscriptions import cancellation, schedules, subscription_items, updates
 from portal.sandbox.pages import forms
 from portal.sandbox.pages.base import go, pages
 from portal.sandbox.pages.portal import REASONS, finished, home, opened, require, subject, wanted
@@ -26,7 +28,7 @@ def cancel(session_id: str, subscription_id: str) -> Answer:
         subscription = own(account, session, subscription_id)
         words = reason()
         if feature["mode"] == "immediately":
-            ending.cancel(account, subscription, feature["proration_behavior"] != "none", False, words)
+            cancellation.cancel(account, subscription, feature["proration_behavior"] != "none", False, words)
         else:
             cancel_later(account, subscription, words)
     return finished(session)
@@ -35,9 +37,9 @@ def cancel(session_id: str, subscription_id: str) -> Answer:
 def cancel_later(account: Account, subscription: Json, words: Json) -> None:
     """With the end of the period; a change that was scheduled doesn't come any more."""
     if subscription["schedule"]:
-        scheduling.release(account, account.find("subscription_schedule", subscription["schedule"]))
+        schedules.release(account, account.find("subscription_schedule", subscription["schedule"]))
         subscription = account.find("subscription", subscription["id"])
-    changes = ending.scheduled(account, subscription, None, subscribing.period_end(subscription))
+    changes = cancellation.scheduled(account, subscription, None, subscription_items.period_end(subscription))
     changes["cancellation_details"] |= words
     account.change(subscription, changes, UPDATED)
 
@@ -56,7 +58,7 @@ def resume(session_id: str, subscription_id: str) -> Answer:
     require(account, session, "subscription_cancel")
     with account.store.transaction():
         subscription = own(account, session, subscription_id)
-        account.change(subscription, ending.scheduled(account, subscription, False, None), UPDATED)
+        account.change(subscription, cancellation.scheduled(account, subscription, False, None), UPDATED)
     return go(f"/b/session/{session_id}")
 
 
@@ -71,7 +73,7 @@ def confirm(session_id: str) -> Response | Answer:
     try:
         with account.store.transaction():
             subscription = own(account, session, str(subject(session)))
-            changing.change(account, subscription, wanted(account, session), {}, terms)
+            updates.change(account, subscription, wanted(account, session), {}, terms)
     except StripeError as error:
         return home(account, session, {}, {"confirm": str(error)}, 402)
     return finished(session)
@@ -88,7 +90,7 @@ def change_card(session_id: str) -> Response | Answer:
         with account.store.transaction():
             customer = account.find("customer", session["customer"])
             method = forms.method(account, request.form, customer["email"])
-            become_default(account, customer, payments.attach(account, method, customer))
+            become_default(account, customer, payment_methods.attach(account, method, customer))
     except StripeError as error:
         field, words = forms.explain(error)
         return home(account, session, request.form, {field: words}, 402)
@@ -112,7 +114,7 @@ def remove_card(session_id: str, method_id: str) -> Answer:
     if method.get("object") != "payment_method" or method["customer"] != session["customer"]:
         abort(404)
     with account.store.transaction():
-        payments.detach(account, method)
+        payment_methods.detach(account, method)
     return go(f"/b/session/{session_id}")
 
 
@@ -129,7 +131,7 @@ def change_details(session_id: str) -> Response | Answer:
         customer = account.find("customer", session["customer"])
         account.change(customer, changes, "customer.updated")
         if typed.get("tax_id") and "tax_id" in feature["allowed_updates"]:
-            taxing.add(account, customer, typed["tax_id"]["type"], typed["tax_id"]["value"])
+            taxes.add(account, customer, typed["tax_id"]["type"], typed["tax_id"]["value"])
     return finished(session)
 
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from portal.sandbox import lists
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
+from portal.sandbox.api import lists
+from portal.sandbox.api.operations import operation
 
 Json = dict[str, Any]
 NEVER_MADE = (

@@ -3,11 +3,12 @@
 import copy
 from typing import Any
 
-from portal.sandbox import flows, lists
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
+from portal.sandbox.api import lists
+from portal.sandbox.api.operations import operation
+from portal.sandbox.api.wire import missing_parameter
+from portal.sandbox.resources import portal_flows
 from portal.sandbox.resources.common import changed, given
-from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 CONFIGURATION = "billing_portal.configuration"
@@ -134,7 +135,9 @@ def create_session(account: Account, params: Json) -> Json:
         "id": id_,
         "configuration": configuration["id"],
         "customer": params["customer"],
-        "flow": flows.begin(account, params["customer"], configuration["features"], params.get("flow_data")),
+        "flow": portal_flows.begin(
+            account, params["customer"], configuration["features"], params.get("flow_data")
+        ),
         "locale": params.get("locale"),
         "return_url": params.get("return_url") or configuration["default_return_url"],
         "url": f"{account.config.pages}/b/session/{id_}",

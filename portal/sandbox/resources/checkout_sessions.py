@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from portal.sandbox import basket, checkout, discounting, lists, taxing
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
-from portal.sandbox.expand import on_request
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.expand import on_request
+from portal.sandbox.api.operations import operation
+from portal.sandbox.api.wire import missing_parameter
+from portal.sandbox.domain.checkout import sessions, totals
+from portal.sandbox.domain.pricing import discounts, taxes
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.prices import new_price
-from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 DAY = 24 * 60 * 60
@@ -111,7 +113,7 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
     """A session that waits for its buyer."""
     lines = [kept_line(account, item, n) for n, item in enumerate(params.get("line_items", []))]
     check_lines(account, params["mode"], lines)
-    currency = basket.currency_of(account, lines) if lines else params.get("currency", "usd")
+    currency = totals.currency_of(account, lines) if lines else params.get("currency", "usd")
     id_ = account.new_id("checkout.session")
     fields = {
         "id": id_,
@@ -138,7 +140,7 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
     if params.get("tax_id_collection"):
         fields["tax_id_collection"] = {"required": "never"} | params["tax_id_collection"]
     session = account.add("checkout.session", PLAIN | fields | {n: params[n] for n in AS_GIVEN if n in params})
-    basket.reckon(account, session)
+    totals.reckon(account, session)
     account.change(session, {"payment_status": "unpaid" if session["amount_total"] else "no_payment_required"})
     if params["mode"] == "setup":
         session["setup_intent"] = setup_intent(account, session, params)["id"]
@@ -149,7 +151,7 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
 
 def automatic_tax(params: Json) -> Json:
     """Tax waits for an address, and then is nought."""
-    asked = taxing.free(params.get("automatic_tax"))
+    asked = taxes.free(params.get("automatic_tax"))
     if not asked["enabled"]:
         return asked | {"provider": None, "status": None}
     return asked | {"provider": "stripe", "status": "requires_location_inputs"}
@@ -157,7 +159,7 @@ def automatic_tax(params: Json) -> Json:
 
 def coupons(account: Account, asked: list[Json]) -> list[Json]:
     """The discounts of a session as it shows them. Raises StripeError for one that can't be used."""
-    found = [discounting.named(account, one, f"discounts[{n}]") for n, one in enumerate(asked)]
+    found = [discounts.named(account, one, f"discounts[{n}]") for n, one in enumerate(asked)]
     return [{"coupon": coupon["id"], "promotion_code": code["id"] if code else None} for coupon, code in found]
 
 
@@ -252,12 +254,12 @@ def update(account: Account, params: Json, session: str) -> Json:
 
 @operation("POST", "/v1/checkout/sessions/{session}/expire")
 def expire(account: Account, params: Json, session: str) -> Json:
-    return checkout.expire(account, account.find("checkout.session", session))
+    return sessions.expire(account, account.find("checkout.session", session))
 
 
 @operation("GET", "/v1/checkout/sessions/{session}/line_items")
 def line_items(account: Account, params: Json, session: str) -> Json:
-    items = basket.line_items(account, account.find("checkout.session", session))
+    items = totals.line_items(account, account.find("checkout.session", session))
     return lists.slice_of(items, params, f"/v1/checkout/sessions/{session}/line_items")
 
 

@@ -3,13 +3,13 @@
 import secrets
 from typing import Any
 
-from portal.sandbox import lists
 from portal.sandbox.account import ALPHABET, Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
-from portal.sandbox.expand import on_request
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.expand import on_request
+from portal.sandbox.api.operations import operation
+from portal.sandbox.api.wire import missing_parameter
 from portal.sandbox.resources.common import changed, given
-from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 DRAW = "".join(sorted(set(ALPHABET.upper()) - set("0O1I")))  # what a person can't misread

@@ -2,11 +2,15 @@
 
 from typing import Any
 
-from portal.sandbox import checkout, ending, lists, payments, taxing
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import missing
-from portal.sandbox.expand import on_request
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import missing
+from portal.sandbox.api.expand import on_request
+from portal.sandbox.api.operations import operation
+from portal.sandbox.domain.checkout import sessions
+from portal.sandbox.domain.payments import payment_methods
+from portal.sandbox.domain.pricing import taxes
+from portal.sandbox.domain.subscriptions import cancellation
 from portal.sandbox.resources.common import changed, given, with_addresses
 
 Json = dict[str, Any]
@@ -24,10 +28,14 @@ def create(account: Account, params: Json) -> Json:
     tax_ids = params.pop("tax_id_data", [])
     if params.get("test_clock"):
         account.clock = account.find("test_helpers.test_clock", params["test_clock"], "test_clock")
-    customer = checkout.new_customer(account, params)
+    customer = sessions.new_customer(account, params)
     for one in tax_ids:
-        taxing.add(account, customer, one["type"], one["value"])
-    attached = payments.attach(account, payments.method_of(account, method), customer)["id"] if method else None
+        taxes.add(account, customer, one["type"], one["value"])
+    attached = (
+        payment_methods.attach(account, payment_methods.method_of(account, method), customer)["id"]
+        if method
+        else None
+    )
     if settings:
         write_settings(account, customer, settings, {method: attached} if method else {})
     return customer
@@ -44,9 +52,9 @@ def write_settings(account: Account, customer: Json, settings: Json, attached: J
 
 def own_method(account: Account, customer: Json, id_: str) -> str:
     """The id of a payment method that belongs to this customer. Raises StripeError."""
-    method = payments.method_of(account, id_, "invoice_settings[default_payment_method]")
+    method = payment_methods.method_of(account, id_, "invoice_settings[default_payment_method]")
     if method["customer"] != customer["id"]:
-        payments.attach(account, method, customer)
+        payment_methods.attach(account, method, customer)
     return str(method["id"])
 
 
@@ -77,7 +85,7 @@ def update(account: Account, params: Json, customer: str) -> Json:
 def delete(account: Account, params: Json, customer: str) -> Json:
     found = account.find("customer", customer)
     for subscription in account.store.select(account.mode, "subscription", RUNNING, customer):
-        ending.end(account, subscription)
+        cancellation.end(account, subscription)
     account.emit("customer.deleted", found)
     account.change(found, {"deleted": True})
     return gone(customer)
@@ -91,14 +99,14 @@ def index(account: Account, params: Json) -> Json:
 
 
 @operation("GET", "/v1/customers/{customer}/payment_methods")
-def payment_methods(account: Account, params: Json, customer: str) -> Json:
+def index_payment_methods(account: Account, params: Json, customer: str) -> Json:
     account.find("customer", customer)
     filters = {"$.customer": customer, "$.type": params.get("type")}
     return lists.page(account, "payment_method", params, f"/v1/customers/{customer}/payment_methods", filters)
 
 
 @operation("GET", "/v1/customers/{customer}/payment_methods/{payment_method}")
-def payment_method(account: Account, params: Json, customer: str, payment_method: str) -> Json:
+def retrieve_payment_method(account: Account, params: Json, customer: str, payment_method: str) -> Json:
     account.find("customer", customer)
     return account.find("payment_method", payment_method)
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from portal.sandbox import disputing, lists
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
+from portal.sandbox.api import lists
+from portal.sandbox.api.operations import operation
+from portal.sandbox.domain.payments import disputes
 from portal.sandbox.resources.common import changed, given
 
 Json = dict[str, Any]
@@ -23,14 +24,14 @@ def update(account: Account, params: Json, dispute: str) -> Json:
     evidence = given(params.get("evidence") or {})
     if not evidence and not params.get("submit"):
         return found
-    return disputing.answer(account, found, evidence, params.get("submit") is not False)
+    return disputes.answer(account, found, evidence, params.get("submit") is not False)
 
 
 @operation("POST", "/v1/disputes/{dispute}/close")
 def close(account: Account, params: Json, dispute: str) -> Json:
     found = account.find("dispute", dispute)
-    disputing.require_open(found)
-    return disputing.close(account, found, "lost")
+    disputes.require_open(found)
+    return disputes.close(account, found, "lost")
 
 
 @operation("GET", "/v1/disputes")

@@ -4,11 +4,11 @@ import re
 import secrets
 from typing import Any
 
-from portal.sandbox import lists
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.events import queue, wants
+from portal.sandbox.api import lists
+from portal.sandbox.api.operations import operation
 from portal.sandbox.resources.common import changed, given
+from portal.sandbox.webhooks.events import wants
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ def retry(account: Account, params: Json, id: str) -> Json:
     chosen = params.get("webhook_endpoint")
     for endpoint in account.store.select(account.mode, "webhook_endpoint"):
         if chosen in (None, endpoint["id"]) and wants(endpoint, event["type"]):
-            queue(account, id, endpoint["id"])
+            account.store.queue_delivery(id, endpoint["id"])
     return event
 
 

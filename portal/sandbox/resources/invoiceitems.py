@@ -4,13 +4,14 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from portal.sandbox import items_due, lists
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.operations import operation
+from portal.sandbox.api.wire import missing_parameter
+from portal.sandbox.domain.invoices import drafts, invoice_items
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.prices import new_price
-from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 AS_GIVEN = ("description", "discountable", "metadata", "period")
@@ -32,9 +33,9 @@ def create(account: Account, params: Json) -> Json:
     price = price_of(account, params)
     if "amount" in params:
         fields["amount"] = params["amount"]
-    item = items_due.add(account, customer, price, quantity, fields)
+    item = invoice_items.add(account, customer, price, quantity, fields)
     if params.get("invoice"):
-        items_due.put(account, account.find("invoice", params["invoice"], "invoice"), item)
+        drafts.add_item(account, account.find("invoice", params["invoice"], "invoice"), item)
     return item
 
 

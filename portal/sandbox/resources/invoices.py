@@ -2,14 +2,18 @@
 
 from typing import Any
 
-from portal.sandbox import discounting, invoicing, items_due, lists, payments, previewing, subscribing, taxing
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import CardError, StripeError
-from portal.sandbox.expand import on_request
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import CardError, StripeError
+from portal.sandbox.api.expand import on_request
+from portal.sandbox.api.operations import operation
+from portal.sandbox.api.wire import missing_parameter
+from portal.sandbox.domain.invoices import drafts, finalization, invoice_items, invoice_payments, previews
+from portal.sandbox.domain.payments import payment_methods
+from portal.sandbox.domain.pricing import discounts, taxes
+from portal.sandbox.domain.subscriptions import billing
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.subscriptions import update_item
-from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 AS_GIVEN = (
@@ -39,17 +43,17 @@ def create(account: Account, params: Json) -> Json:
     if params.get("days_until_due") is not None:
         fields["due_date"] = account.now() + params["days_until_due"] * 86400
     exclude = params.get("pending_invoice_items_behavior", "exclude") == "exclude"
-    lines = [] if exclude else items_due.take(account, customer["id"], currency, params.get("subscription"))
-    fields["discounts"] = discounting.redeem(account, params.get("discounts") or [], {"customer": customer["id"]})
-    wanted = taxing.free(params.get("automatic_tax"))
-    fields["automatic_tax"] = subscribing.taxed({"automatic_tax": {"disabled_reason": None} | wanted})
-    return advancing(account, invoicing.draft(account, customer, currency, lines, fields))
+    lines = [] if exclude else invoice_items.take(account, customer["id"], currency, params.get("subscription"))
+    fields["discounts"] = discounts.redeem(account, params.get("discounts") or [], {"customer": customer["id"]})
+    wanted = taxes.free(params.get("automatic_tax"))
+    fields["automatic_tax"] = billing.taxed({"automatic_tax": {"disabled_reason": None} | wanted})
+    return advancing(account, drafts.draft(account, customer, currency, lines, fields))
 
 
 def advancing(account: Account, invoice: Json) -> Json:
     """auto_advance: a draft is finalized and charged after an hour, an open invoice is charged at once."""
     if invoice["auto_advance"] and invoice["status"] in ("draft", "open"):
-        due = account.now() + (invoicing.DRAFT_FOR if invoice["status"] == "draft" else 0)
+        due = account.now() + (drafts.DRAFT_FOR if invoice["status"] == "draft" else 0)
         if invoice["status"] == "draft":
             account.change(invoice, {"automatically_finalizes_at": due})
         account.at(due, "collect", invoice["id"])
@@ -67,7 +71,7 @@ def create_preview(account: Account, params: Json) -> Json:
     items = [update_item(account, item, f"subscription_details[items][{n}]") for n, item in asked]
     if "discounts" in asked_for:
         terms["discounts"] = asked_for["discounts"] or []
-    return previewing.preview(account, customer, subscription, items, terms)
+    return previews.preview(account, customer, subscription, items, terms)
 
 
 @operation("GET", "/v1/invoices/{invoice}")
@@ -101,23 +105,23 @@ def finalize(account: Account, params: Json, invoice: str) -> Json:
     found = account.find("invoice", invoice)
     if params.get("auto_advance") is not None:
         found["auto_advance"] = params["auto_advance"]
-    return advancing(account, invoicing.finalize(account, found))
+    return advancing(account, finalization.finalize(account, found))
 
 
 @operation("POST", "/v1/invoices/{invoice}/pay")
 def pay(account: Account, params: Json, invoice: str) -> Json:
     found = account.find("invoice", invoice)
     if found["status"] == "draft":
-        found = invoicing.finalize(account, found)
+        found = finalization.finalize(account, found)
         if found["status"] == "paid":
             return found
     if params.get("paid_out_of_band"):
-        return invoicing.mark_paid(account, found, out_of_band=True)
+        return invoice_payments.mark_paid(account, found, out_of_band=True)
     if params.get("payment_method"):
-        method = payments.method_of(account, params["payment_method"])
+        method = payment_methods.method_of(account, params["payment_method"])
     else:
-        method = invoicing.default_method(account, found) or no_method()
-    paid = invoicing.pay(account, found, method, params.get("off_session", False) is True)
+        method = invoice_payments.default_method(account, found) or no_method()
+    paid = invoice_payments.pay(account, found, method, params.get("off_session", False) is True)
     if paid["status"] == "open" and method["type"] == "card":
         words = "Payment for this invoice requires additional user action before it can be completed successfully."
         raise CardError(words, code="invoice_payment_intent_requires_action")
@@ -134,19 +138,19 @@ def no_method() -> Json:
 def send(account: Account, params: Json, invoice: str) -> Json:
     found = account.find("invoice", invoice)
     if found["status"] == "draft":
-        found = invoicing.finalize(account, found)
+        found = finalization.finalize(account, found)
     account.emit("invoice.sent", found)
     return found
 
 
 @operation("POST", "/v1/invoices/{invoice}/void")
 def void(account: Account, params: Json, invoice: str) -> Json:
-    return invoicing.close(account, account.find("invoice", invoice), "void")
+    return invoice_payments.close(account, account.find("invoice", invoice), "void")
 
 
 @operation("POST", "/v1/invoices/{invoice}/mark_uncollectible")
 def mark_uncollectible(account: Account, params: Json, invoice: str) -> Json:
-    return invoicing.close(account, account.find("invoice", invoice), "uncollectible")
+    return invoice_payments.close(account, account.find("invoice", invoice), "uncollectible")
 
 
 @operation("GET", "/v1/invoices/{invoice}/lines")
@@ -168,17 +172,19 @@ def index(account: Account, params: Json) -> Json:
 
 @on_request("invoice", "payments")
 def included_payments(account: Account, invoice: Json) -> Json:
-    return lists.of(invoicing.payments_of(account, invoice), f"/v1/invoice_payments?invoice={invoice['id']}")
+    return lists.of(
+        invoice_payments.payments_of(account, invoice), f"/v1/invoice_payments?invoice={invoice['id']}"
+    )
 
 
 @on_request("invoice", "confirmation_secret")
 def confirmation_secret(account: Account, invoice: Json) -> Json | None:
-    intent = invoicing.intent_of(account, invoice)
+    intent = invoice_payments.intent_of(account, invoice)
     return {"type": "payment_intent", "client_secret": intent["client_secret"]} if intent else None
 
 
 @operation("GET", "/v1/invoice_payments")
-def invoice_payments(account: Account, params: Json) -> Json:
+def index_payments(account: Account, params: Json) -> Json:
     paid_by = params.get("payment") or {}
     filters = {
         "$.invoice": params.get("invoice"),
@@ -189,5 +195,5 @@ def invoice_payments(account: Account, params: Json) -> Json:
 
 
 @operation("GET", "/v1/invoice_payments/{invoice_payment}")
-def invoice_payment(account: Account, params: Json, invoice_payment: str) -> Json:
+def retrieve_payment(account: Account, params: Json, invoice_payment: str) -> Json:
     return account.find("invoice_payment", invoice_payment)

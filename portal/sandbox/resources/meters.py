@@ -3,12 +3,13 @@
 import re
 from typing import Any
 
-from portal.sandbox import lists, metering
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.operations import operation
+from portal.sandbox.api.wire import missing_parameter
+from portal.sandbox.domain.pricing import meters
 from portal.sandbox.resources.common import given
-from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 KIND = "billing.meter"
@@ -70,12 +71,12 @@ def index(account: Account, params: Json) -> Json:
 def record(account: Account, params: Json) -> Json:
     params = given(params)
     active = "json_extract(json, '$.event_name') = ? AND json_extract(json, '$.status') = 'active'"
-    meters = account.store.select(account.mode, KIND, active, params["event_name"], limit=1)
-    if not meters:
+    found = account.store.select(account.mode, KIND, active, params["event_name"], limit=1)
+    if not found:
         words = f"No active meter found for event name {params['event_name']}."
         raise StripeError(words, code="resource_missing", param="event_name")
-    check(account, meters[0], params["payload"])
-    return metering.record(
+    check(account, found[0], params["payload"])
+    return meters.record(
         account, params["event_name"], params["payload"], params.get("identifier"), params.get("timestamp")
     )
 
@@ -96,7 +97,7 @@ def adjust(account: Account, params: Json) -> Json:
     identifier = (params.get("cancel") or {}).get("identifier")
     if not identifier:
         raise missing_parameter("cancel[identifier]")
-    return metering.cancel(account, params["event_name"], identifier)
+    return meters.cancel(account, params["event_name"], identifier)
 
 
 @operation("GET", "/v1/billing/meters/{id}/event_summaries")
@@ -112,5 +113,5 @@ def summaries(account: Account, params: Json, id: str) -> Json:
     if end <= start:
         raise StripeError("end_time must be later than start_time.", param="end_time")
     bounds = [*range(start, end, step), end] if step else [start, end]
-    found = metering.summaries(account, meter, params["customer"], bounds)
+    found = meters.summaries(account, meter, params["customer"], bounds)
     return lists.slice_of(found, params, f"/v1/billing/meters/{id}/event_summaries")

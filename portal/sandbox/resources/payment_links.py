@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from portal.sandbox import basket, lists
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.expand import on_request
+from portal.sandbox.api import lists
+from portal.sandbox.api.expand import on_request
+from portal.sandbox.api.operations import operation
+from portal.sandbox.domain.checkout import totals
 from portal.sandbox.resources.checkout_sessions import EMPTY_TEXT, kept_line, open_session
 from portal.sandbox.resources.common import changed, given
 
@@ -16,7 +17,7 @@ Json = dict[str, Any]
 def create(account: Account, params: Json) -> Json:
     params = given(params)
     lines = [kept_line(account, given(item), n) for n, item in enumerate(params["line_items"])]
-    currency = basket.currency_of(account, lines)
+    currency = totals.currency_of(account, lines)
     recurring = any(account.find("price", line["price"])["recurring"] for line in lines)
     id_ = account.new_id("payment_link")
     fields = {
@@ -99,7 +100,7 @@ def update(account: Account, params: Json, payment_link: str) -> Json:
 
 @operation("GET", "/v1/payment_links/{payment_link}/line_items")
 def line_items(account: Account, params: Json, payment_link: str) -> Json:
-    items = basket.line_items(account, account.find("payment_link", payment_link))
+    items = totals.line_items(account, account.find("payment_link", payment_link))
     return lists.slice_of(items, params, f"/v1/payment_links/{payment_link}/line_items")
 
 

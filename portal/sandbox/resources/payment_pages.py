@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from portal.sandbox import checkout, payments
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.operations import operation
+from portal.sandbox.domain.checkout import sessions
+from portal.sandbox.domain.payments import payment_methods
 
 Json = dict[str, Any]
 
@@ -26,6 +27,6 @@ def confirm(account: Account, params: Json, session: str) -> Json:
     expected = params.get("expected_amount")
     if expected is not None and expected != found["amount_total"]:
         raise StripeError("The amount of this session has changed.", param="expected_amount")
-    method = payments.method_of(account, params["payment_method"])
+    method = payment_methods.method_of(account, params["payment_method"])
     billing = method["billing_details"]
-    return checkout.pay(account, found, method, {"email": billing["email"], "name": billing["name"]})
+    return sessions.pay(account, found, method, {"email": billing["email"], "name": billing["name"]})

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from portal.sandbox import cards, lists, payments, refunding, settlement
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
-from portal.sandbox.expand import on_request
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.expand import on_request
+from portal.sandbox.api.operations import operation
+from portal.sandbox.api.wire import missing_parameter
+from portal.sandbox.domain.payments import cards, payment_intents, payment_methods, refunds, settlements
 from portal.sandbox.resources.common import changed, given
-from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 INTENT_FIELDS = (
@@ -37,7 +38,7 @@ def create_method(account: Account, params: Json) -> Json:
         fields = typed_card(params.get("card") or {})
     else:
         raise StripeError("The sandbox makes payment methods of type card and sepa_debit.", param="type")
-    return payments.new_method(account, fields | {"metadata": metadata}, billing)
+    return payment_methods.new_method(account, fields | {"metadata": metadata}, billing)
 
 
 def typed_card(card: Json) -> Json:
@@ -80,12 +81,12 @@ def attach(account: Account, params: Json, payment_method: str) -> Json:
     if not params.get("customer"):
         raise missing_parameter("customer")
     customer = account.find("customer", params["customer"], "customer")
-    return payments.attach(account, payments.method_of(account, payment_method), customer)
+    return payment_methods.attach(account, payment_methods.method_of(account, payment_method), customer)
 
 
 @operation("POST", "/v1/payment_methods/{payment_method}/detach")
 def detach(account: Account, params: Json, payment_method: str) -> Json:
-    return payments.detach(account, account.find("payment_method", payment_method))
+    return payment_methods.detach(account, account.find("payment_method", payment_method))
 
 
 @operation("POST", "/v1/payment_intents")
@@ -103,10 +104,10 @@ def create_intent(account: Account, params: Json) -> Json:
     types = params.get("payment_method_types") or params.get("allowed_payment_method_types")
     if types:
         fields["payment_method_types"] = types
-    chosen = payments.method_of(account, params["payment_method"]) if params.get("payment_method") else None
+    chosen = payment_methods.method_of(account, params["payment_method"]) if params.get("payment_method") else None
     if chosen:
         fields["payment_method"] = chosen["id"]
-    intent = payments.new_intent(account, fields | {"_": {"return_url": params.get("return_url")}})
+    intent = payment_intents.new_intent(account, fields | {"_": {"return_url": params.get("return_url")}})
     return confirm(account, intent, chosen, params) if params.get("confirm") else intent
 
 
@@ -116,10 +117,10 @@ def confirm(account: Account, intent: Json, chosen: Json | None, params: Json) -
         words = "You cannot confirm this PaymentIntent because it's missing a payment method."
         raise StripeError(words, code="payment_intent_unexpected_state")
     off_session = params.get("off_session") not in (None, False, "false")
-    done = settlement.confirm(account, intent, chosen, off_session)
+    done = settlements.confirm(account, intent, chosen, off_session)
     owner = account.get(done["customer"])
     if owner and done["setup_future_usage"] and not chosen["customer"]:
-        payments.attach(account, chosen, owner)
+        payment_methods.attach(account, chosen, owner)
     return done
 
 
@@ -133,7 +134,7 @@ def update_intent(account: Account, params: Json, intent: str) -> Json:
     found = account.find("payment_intent", intent)
     changes = changed(found, {name: params[name] for name in INTENT_FIELDS if name in params})
     if params.get("payment_method"):
-        changes["payment_method"] = payments.method_of(account, params["payment_method"])["id"]
+        changes["payment_method"] = payment_methods.method_of(account, params["payment_method"])["id"]
         changes["status"] = "requires_confirmation"
     if found["status"] in ("succeeded", "canceled") and changes.keys() - {
         "metadata",
@@ -150,7 +151,7 @@ def confirm_intent(account: Account, params: Json, intent: str) -> Json:
     found = account.find("payment_intent", intent)
     named = params.get("payment_method") or found["payment_method"]
     found["_"]["return_url"] = params.get("return_url") or found["_"].get("return_url")
-    return confirm(account, found, payments.method_of(account, named) if named else None, params)
+    return confirm(account, found, payment_methods.method_of(account, named) if named else None, params)
 
 
 @operation("POST", "/v1/payment_intents/{intent}/cancel")
@@ -186,7 +187,7 @@ def create_refund(account: Account, params: Json) -> Json:
         words = "One of the following params should be provided for this request: payment_intent or charge."
         raise StripeError(words)
     fields: Json = {name: params[name] for name in ("metadata", "reason") if name in params}
-    return refunding.refund(account, charge, fields, params.get("amount"))
+    return refunds.refund(account, charge, fields, params.get("amount"))
 
 
 @operation("GET", "/v1/refunds/{refund}")
@@ -201,7 +202,7 @@ def update_refund(account: Account, params: Json, refund: str) -> Json:
 
 
 @operation("GET", "/v1/refunds")
-def refunds(account: Account, params: Json) -> Json:
+def index_refunds(account: Account, params: Json) -> Json:
     filters = {"$.charge": params.get("charge"), "$.payment_intent": params.get("payment_intent")}
     return lists.page(account, "refund", params, "/v1/refunds", filters)
 

@@ -3,12 +3,12 @@
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from portal.sandbox import lists
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.operations import operation
+from portal.sandbox.api.wire import missing_parameter
 from portal.sandbox.resources.common import changed, given
-from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 

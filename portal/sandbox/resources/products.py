@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from portal.sandbox import lists
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.operations import operation
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.prices import new_price
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from portal.sandbox import cards, lists, payments
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.operations import operation
+from portal.sandbox.domain.payments import cards, payment_methods
 from portal.sandbox.resources.common import changed, given
 
 Json = dict[str, Any]
@@ -16,7 +17,7 @@ def create(account: Account, params: Json) -> Json:
     params = given(params)
     if params.get("customer"):
         account.find("customer", params["customer"], "customer")
-    method = payments.method_of(account, params["payment_method"]) if params.get("payment_method") else None
+    method = payment_methods.method_of(account, params["payment_method"]) if params.get("payment_method") else None
     id_ = account.new_id("setup_intent")
     defaults = {
         "id": id_,
@@ -42,7 +43,7 @@ def confirmed(account: Account, intent: Json, method: Json | None) -> Json:
         raise StripeError(words, code="setup_intent_unexpected_state")
     if method["_"].get("attach"):
         raise refused(account, intent, method)
-    if method["type"] == "card" and payments.needs_authentication(method):
+    if method["type"] == "card" and payment_methods.needs_authentication(method):
         url = f"{account.config.pages}/3ds/{intent['id']}"
         action = {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": None}}
         changes = {"status": "requires_action", "next_action": action, "payment_method": method["id"]}
@@ -62,10 +63,10 @@ def refused(account: Account, intent: Json, method: Json) -> StripeError:
 
 def saved(account: Account, intent: Json, method: Json) -> Json:
     """The card is the customer's."""
-    payments.trust(account, method)
+    payment_methods.trust(account, method)
     owner = account.get(intent["customer"])
     if owner:
-        payments.attach(account, method, owner)
+        payment_methods.attach(account, method, owner)
     account.change(intent, {"status": "succeeded", "payment_method": method["id"], "next_action": None})
     account.emit("setup_intent.succeeded", intent)
     return intent
@@ -87,7 +88,7 @@ def update(account: Account, params: Json, intent: str) -> Json:
 def confirm(account: Account, params: Json, intent: str) -> Json:
     found = account.find("setup_intent", intent)
     named = params.get("payment_method") or found["payment_method"]
-    return confirmed(account, found, payments.method_of(account, named) if named else None)
+    return confirmed(account, found, payment_methods.method_of(account, named) if named else None)
 
 
 @operation("POST", "/v1/setup_intents/{intent}/cancel")

@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from portal.sandbox import ending, lists, periods, renewing, scheduling
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.operations import operation
+from portal.sandbox.api.wire import missing_parameter
+from portal.sandbox.domain.pricing import periods
+from portal.sandbox.domain.subscriptions import cancellation, renewals, schedules
+from portal.sandbox.domain.subscriptions.schedules import KIND
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.subscriptions import priced
-from portal.sandbox.scheduling import KIND
-from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 SUPPORTED = frozenset(
@@ -26,7 +28,7 @@ def create(account: Account, params: Json) -> Json:
         words = "You cannot set any other parameters when using `from_subscription`."
         raise StripeError(words, param="from_subscription")
     subscription = account.find("subscription", params["from_subscription"], "from_subscription")
-    return scheduling.take_over(account, subscription, params.get("metadata") or {})
+    return schedules.take_over(account, subscription, params.get("metadata") or {})
 
 
 @operation("GET", "/v1/subscription_schedules/{schedule}")
@@ -39,15 +41,15 @@ def update(account: Account, params: Json, schedule: str) -> Json:
     found = account.find(KIND, schedule)
     changes = changed(found, {name: params[name] for name in ("end_behavior", "metadata") if params.get(name)})
     if not params.get("phases"):
-        return scheduling.write(account, found, changes)
+        return schedules.write(account, found, changes)
     changes["phases"] = phases(account, found, params["phases"])
-    before = scheduling.current(found)["items"]
-    written = scheduling.write(account, found, changes)
-    phase = scheduling.current(written)
+    before = schedules.current(found)["items"]
+    written = schedules.write(account, found, changes)
+    phase = schedules.current(written)
     if phase["items"] != before:
         behavior = params.get("proration_behavior") or phase["proration_behavior"]
         subscription = account.find("subscription", found["subscription"])
-        renewing.enter(account, subscription, phase | {"proration_behavior": behavior})
+        renewals.enter(account, subscription, phase | {"proration_behavior": behavior})
     return written
 
 
@@ -75,32 +77,32 @@ def phase(account: Account, wanted: Json, at: str, start: int) -> Json:
     items = []
     for number, item in enumerate(wanted["items"]):
         price = priced(account, item, f"{at}[items][{number}]")["price"]
-        items.append(scheduling.phase_item(price, item.get("quantity"), item.get("metadata")))
+        items.append(schedules.phase_item(price, item.get("quantity"), item.get("metadata")))
     end = wanted.get("end_date")
     if end == "now":
         end = account.now()
     elif end is None and wanted.get("duration"):
         end = periods.boundary(start, {"interval_count": 1} | given(wanted["duration"]), 1)
     elif end is None:
-        end = scheduling.default_end(account, start, items)
+        end = schedules.default_end(account, start, items)
     if int(end) <= start:
         raise StripeError("A phase must end after it begins.", param=f"{at}[end_date]")
     kept = {n: wanted[n] for n in ("description", "metadata", "proration_behavior") if n in wanted}
-    return scheduling.PHASE | kept | {"start_date": start, "end_date": int(end), "items": items}
+    return schedules.PHASE | kept | {"start_date": start, "end_date": int(end), "items": items}
 
 
 @operation("POST", "/v1/subscription_schedules/{schedule}/release")
 def release(account: Account, params: Json, schedule: str) -> Json:
-    return scheduling.release(account, account.find(KIND, schedule))
+    return schedules.release(account, account.find(KIND, schedule))
 
 
 @operation("POST", "/v1/subscription_schedules/{schedule}/cancel")
 def cancel(account: Account, params: Json, schedule: str) -> Json:
     found = account.find(KIND, schedule)
-    scheduling.require_running(found)
+    schedules.require_running(found)
     subscription = account.find("subscription", found["subscription"])
     prorate, bill = params.get("prorate") is not False, params.get("invoice_now") is not False
-    ending.cancel(account, subscription, prorate, bill, {})
+    cancellation.cancel(account, subscription, prorate, bill, {})
     return account.find(KIND, schedule)
 
 

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from portal.sandbox import changing, discounting, ending, lists, pausing, renewing, subscribing, taxing
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.operations import operation
+from portal.sandbox.api.wire import missing_parameter
+from portal.sandbox.domain.pricing import discounts, taxes
+from portal.sandbox.domain.subscriptions import cancellation, creation, pauses, renewals, updates
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.prices import new_price
-from portal.sandbox.wire import missing_parameter
 
 Json = dict[str, Any]
 DAY = 24 * 60 * 60
@@ -37,11 +39,11 @@ def create(account: Account, params: Json) -> Json:
         raise StripeError(words, param="items[0][price]")
     fields = fields_of(account, params)
     require_method(account, customer, params, fields)
-    started = subscribing.start(account, customer, items, fields, bool(params.get("off_session")))
+    started = creation.start(account, customer, items, fields, bool(params.get("off_session")))
     if params.get("payment_behavior") == "error_if_incomplete" and started["status"] == "incomplete":
-        raise changing.undone()
+        raise updates.undone()
     if params.get("cancel_at_period_end"):
-        changes = ending.scheduled(account, started, True, None)
+        changes = cancellation.scheduled(account, started, True, None)
         account.change(started, changes, "customer.subscription.updated")
     return started
 
@@ -59,7 +61,7 @@ def fields_of(account: Account, params: Json) -> Json:
     if params.get("trial_settings"):
         fields["trial_settings"] = params["trial_settings"]
     fields["discounts"] = params.get("discounts") or []
-    fields["automatic_tax"] = {"disabled_reason": None} | taxing.free(params.get("automatic_tax"))
+    fields["automatic_tax"] = {"disabled_reason": None} | taxes.free(params.get("automatic_tax"))
     return fields | {"_": {"behavior": params.get("payment_behavior")}}
 
 
@@ -106,19 +108,19 @@ def update(account: Account, params: Json, subscription_exposed_id: str) -> Json
     changes = changed(subscription, {name: params[name] for name in AS_GIVEN if name in params})
     if "cancel_at_period_end" in params or "cancel_at" in params:
         ends = params.get("cancel_at_period_end"), params.get("cancel_at")
-        changes |= ending.scheduled(account, subscription, *ends)
+        changes |= cancellation.scheduled(account, subscription, *ends)
     if "discounts" in params:
         owner = {"customer": subscription["customer"], "subscription": subscription["id"]}
-        changes["discounts"] = discounting.redeem(account, params["discounts"] or [], owner)
+        changes["discounts"] = discounts.redeem(account, params["discounts"] or [], owner)
     if params.get("automatic_tax"):
-        changes["automatic_tax"] = {"disabled_reason": None} | taxing.free(params["automatic_tax"])
+        changes["automatic_tax"] = {"disabled_reason": None} | taxes.free(params["automatic_tax"])
     if params.get("cancellation_details"):
         before = changes.get("cancellation_details", subscription["cancellation_details"])
         changes["cancellation_details"] = before | params["cancellation_details"]
     items = [update_item(account, item, f"items[{n}]") for n, item in enumerate(params.get("items") or [])]
-    after = changing.change(account, subscription, items, changes, params)
+    after = updates.change(account, subscription, items, changes, params)
     if after["status"] == "trialing" and after["trial_end"] <= account.now():
-        return ending.end(account, after, "payment_failed")  # its settings say so where there is no card
+        return cancellation.end(account, after, "payment_failed")  # its settings say so where there is no card
     return after
 
 
@@ -132,7 +134,7 @@ def cancel(account: Account, params: Json, subscription_exposed_id: str) -> Json
     subscription = account.find("subscription", subscription_exposed_id)
     details = given(params.get("cancellation_details") or {})
     now = bool(params.get("prorate")), bool(params.get("invoice_now"))
-    return ending.cancel(account, subscription, *now, details)
+    return cancellation.cancel(account, subscription, *now, details)
 
 
 @operation("POST", "/v1/subscriptions/{subscription}/pause")
@@ -140,7 +142,7 @@ def pause(account: Account, params: Json, subscription: str) -> Json:
     found = account.find("subscription", subscription)
     if found["status"] not in ("active", "trialing"):
         raise StripeError(f"A subscription that is {found['status']} can't be paused.")
-    return pausing.pause(account, found, "pause_requested")
+    return pauses.pause(account, found, "pause_requested")
 
 
 @operation("POST", "/v1/subscriptions/{subscription}/resume")
@@ -149,7 +151,7 @@ def resume(account: Account, params: Json, subscription: str) -> Json:
     if found["status"] != "paused":
         raise StripeError("The subscription is not paused.")
     on_attempt = params.get("payment_behavior") == "resume_on_payment_attempt"
-    return renewing.resume(account, found, params.get("billing_cycle_anchor") == "unchanged", on_attempt)
+    return renewals.resume(account, found, params.get("billing_cycle_anchor") == "unchanged", on_attempt)
 
 
 @operation("GET", "/v1/subscriptions")
@@ -174,28 +176,28 @@ def items(account: Account, params: Json) -> Json:
 
 @operation("GET", "/v1/subscription_items/{item}")
 def item(account: Account, params: Json, item: str) -> Json:
-    return changing.item_of(account, item)[1]
+    return updates.item_of(account, item)[1]
 
 
 @operation("POST", "/v1/subscription_items")
 def add_item(account: Account, params: Json) -> Json:
     subscription = account.find("subscription", params["subscription"], "subscription")
     known = {item["id"] for item in subscription["items"]["data"]}
-    after = changing.change(account, subscription, [priced(account, params, "")], {}, params)
+    after = updates.change(account, subscription, [priced(account, params, "")], {}, params)
     return next(item for item in after["items"]["data"] if item["id"] not in known)
 
 
 @operation("POST", "/v1/subscription_items/{item}")
 def change_item(account: Account, params: Json, item: str) -> Json:
-    subscription, _ = changing.item_of(account, item)
-    changing.change(account, subscription, [update_item(account, params | {"id": item}, "")], {}, params)
-    return changing.item_of(account, item)[1]
+    subscription, _ = updates.item_of(account, item)
+    updates.change(account, subscription, [update_item(account, params | {"id": item}, "")], {}, params)
+    return updates.item_of(account, item)[1]
 
 
 @operation("DELETE", "/v1/subscription_items/{item}")
 def delete_item(account: Account, params: Json, item: str) -> Json:
-    subscription, _ = changing.item_of(account, item)
+    subscription, _ = updates.item_of(account, item)
     if len(subscription["items"]["data"]) == 1:
         raise StripeError("A subscription must have at least one active item.")
-    changing.change(account, subscription, [{"id": item, "deleted": True}], {}, params)
+    updates.change(account, subscription, [{"id": item, "deleted": True}], {}, params)
     return {"id": item, "object": "subscription_item", "deleted": True}

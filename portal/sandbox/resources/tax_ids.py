@@ -2,18 +2,19 @@
 
 from typing import Any
 
-from portal.sandbox import lists, taxing
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import missing
-from portal.sandbox.expand import on_request
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import missing
+from portal.sandbox.api.expand import on_request
+from portal.sandbox.api.operations import operation
+from portal.sandbox.domain.pricing import taxes
 
 Json = dict[str, Any]
 
 
 @operation("POST", "/v1/customers/{customer}/tax_ids")
 def create(account: Account, params: Json, customer: str) -> Json:
-    return taxing.add(account, account.find("customer", customer), params["type"], params["value"])
+    return taxes.add(account, account.find("customer", customer), params["type"], params["value"])
 
 
 @operation("GET", "/v1/customers/{customer}/tax_ids/{id}")

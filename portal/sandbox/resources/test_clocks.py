@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from portal.sandbox import clockwork, ending, lists, periods
 from portal.sandbox.account import Account
-from portal.sandbox.api import operation
-from portal.sandbox.errors import StripeError
+from portal.sandbox.api import lists
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.operations import operation
+from portal.sandbox.domain import timers
+from portal.sandbox.domain.pricing import periods
+from portal.sandbox.domain.subscriptions import cancellation
 from portal.sandbox.resources.common import given
 from portal.sandbox.resources.customers import RUNNING
 
@@ -34,7 +37,7 @@ def advance(account: Account, params: Json, test_clock: str) -> Json:
     advancing = clock | {"status": "advancing", "frozen_time": params["frozen_time"]}
     advancing["status_details"] = {"advancing": {"target_frozen_time": params["frozen_time"]}}
     account.emit(f"{KIND}.advancing", advancing)
-    account.emit(f"{KIND}.ready", clockwork.advance(account, clock, params["frozen_time"]))
+    account.emit(f"{KIND}.ready", timers.advance(account, clock, params["frozen_time"]))
     return advancing
 
 
@@ -65,7 +68,7 @@ def delete(account: Account, params: Json, test_clock: str) -> Json:
     clock = account.find(KIND, test_clock)
     for customer in owners(account, clock):
         for subscription in subscriptions(account, customer):
-            ending.end(account, subscription)
+            cancellation.end(account, subscription)
         account.change(customer, {"deleted": True})
     account.store.db.execute("DELETE FROM clock_timers WHERE clock = ?", (test_clock,))
     account.emit(f"{KIND}.deleted", clock)

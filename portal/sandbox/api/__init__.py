@@ -1,0 +1,1 @@
+"""HTTP as Stripe speaks it: parameters, lists, expansion, errors, idempotency, and the switches for tests."""

@@ -1,0 +1,183 @@
+"""From an HTTP request to an operation and back: keys, parameters, idempotency, errors, headers."""
+
+import json
+import re
+import secrets
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+
+from portal.sandbox import spec
+from portal.sandbox.account import Account
+from portal.sandbox.api import idempotency, unsupported
+from portal.sandbox.api.controls import Controls
+from portal.sandbox.api.errors import ApiError, StripeError
+from portal.sandbox.api.expand import expanded
+from portal.sandbox.api.wire import Reader, nest
+from portal.sandbox.config import Config, Mode
+from portal.sandbox.store import Store
+from portal.sandbox.webhooks.events import public
+
+Json = dict[str, Any]
+DEFAULT_VERSION = "2026-08-26.dahlia"  # what a request without Stripe-Version is read as
+ALPHABET = string.ascii_letters + string.digits
+
+api = Blueprint("api", __name__)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One of Stripe's operations: its address, what it takes and what does it."""
+
+    method: str
+    path: str
+    takes: Json
+    do: Callable[..., Json]
+
+
+def operation(
+    method: str, path: str, takes: Json | None = None
+) -> Callable[[Callable[..., Json]], Callable[..., Json]]:
+    """Serve an operation by a function of the account, the parameters and the ids in the path."""
+
+    def register(do: Callable[..., Json]) -> Callable[..., Json]:
+        name = f"{method} {path}"
+        served = Operation(method, path, spec.parameters(name) if takes is None else takes, do)
+        rule = re.sub(r"\{(\w+)\}", r"<\1>", path)
+
+        def view(**ids: str) -> Response:
+            return serve(served, ids)
+
+        api.add_url_rule(rule, name.replace(".", "-"), view, methods=[method])
+        return do
+
+    return register
+
+
+def store() -> Store:
+    """The running sandbox's store."""
+    kept: Store = current_app.extensions["store"]
+    return kept
+
+
+def config() -> Config:
+    """The running sandbox's configuration."""
+    kept: Config = current_app.extensions["config"]
+    return kept
+
+
+def controls() -> Controls:
+    """The running sandbox's faults and delivery switches."""
+    kept: Controls = current_app.extensions["controls"]
+    return kept
+
+
+def serve(operation: Operation, ids: dict[str, str]) -> Response:
+    """Answer one API request."""
+    request_id = "req_" + "".join(secrets.choice(ALPHABET) for _ in range(14))
+    try:
+        account = Account(store(), config(), mode_of_key(), {"id": request_id, "idempotency_key": _key()})
+        with controls().failing(request.path) as fault:
+            reply = (
+                idempotency.Reply(fault.status, fault.body, request_id)
+                if fault
+                else answer(operation, ids, account)
+            )
+            if fault:
+                remember_fault(account, reply)
+    except StripeError as error:
+        reply = idempotency.Reply(error.status, error.answer(), request_id)
+    return respond(reply, request_id)
+
+
+def answer(operation: Operation, ids: dict[str, str], account: Account) -> idempotency.Reply:
+    """Do the operation, or repeat what was answered to the same idempotency key."""
+    tree = nest(_pairs())
+    params = Reader(_version()).fields(tree, operation.takes)
+    unsupported.refuse(f"{operation.method} {operation.path}", params)
+    expand = params.pop("expand", None) or []
+
+    def do() -> Json:
+        value = operation.do(account, params, **ids)
+        return expanded(account, public(value), expand)
+
+    return idempotency.once(account, _key(), idempotency.fingerprint(request.method, request.path, tree), do)
+
+
+def remember_fault(account: Account, reply: idempotency.Reply) -> None:
+    """Stripe replays a recorded 500 for 24 hours; a 429 is refused before anything is recorded."""
+    key = _key()
+    if key and reply.status >= 500:
+        mark = idempotency.fingerprint(request.method, request.path, nest(_pairs()))
+        with account.store.transaction():
+            idempotency.record(account, key, mark, reply)
+
+
+def respond(reply: idempotency.Reply, request_id: str) -> Response:
+    """The HTTP answer with Stripe's headers."""
+    response = Response(json.dumps(reply.body, indent=2), reply.status, mimetype="application/json")
+    response.headers["Request-Id"] = request_id
+    response.headers["Stripe-Version"] = _version()
+    key = _key()
+    if key:
+        response.headers["Idempotency-Key"] = key
+    if reply.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+        response.headers["Original-Request"] = reply.request_id
+    return response
+
+
+def _key() -> str | None:
+    return request.headers.get("Idempotency-Key") if request.method == "POST" else None
+
+
+def _pairs() -> list[tuple[str, str]]:
+    given = list(request.args.items(multi=True))
+    return given if request.method == "GET" else given + list(request.form.items(multi=True))
+
+
+def _version() -> str:
+    version = request.headers.get("Stripe-Version") or DEFAULT_VERSION
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d(\.\w+)?", version):
+        return DEFAULT_VERSION
+    return version
+
+
+def mode_of_key() -> Mode:
+    """The mode that the request's key opens. Raises StripeError (401)."""
+    credentials = request.authorization
+    key = (credentials.token or credentials.username or "" if credentials else "").strip()
+    if not key:
+        words = "You did not provide an API key. You need to provide your API key in the Authorization header, "
+        raise StripeError(words + "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').", status=401)
+    if secrets.compare_digest(key, config().live_key):
+        return "live"
+    open_key = config().open_test_keys and re.fullmatch(r"[rs]k_test_\w{4,}", key)
+    if open_key or secrets.compare_digest(key, config().test_key):
+        return "test"
+    shown = f"{key[:8]}{'*' * max(3, min(len(key) - 12, 20))}{key[-4:]}" if len(key) > 12 else "***"
+    raise StripeError(f"Invalid API Key provided: {shown}", status=401)
+
+
+@api.app_errorhandler(404)
+@api.app_errorhandler(405)
+def unrecognized(error: Exception) -> Response | tuple[str, int]:
+    """Stripe's answer to an address that it doesn't have."""
+    if not request.path.startswith(("/v1/", "/v2/")):
+        return "Not found", 404
+    words = f"Unrecognized request URL ({request.method}: {request.path}). "
+    hint = "Please see https://stripe.com/docs or we can help at https://support.stripe.com/."
+    refused = StripeError(words + hint, status=404)
+    return respond(idempotency.Reply(404, refused.answer(), "req_unrecognized"), "req_unrecognized")
+
+
+@api.app_errorhandler(500)
+def broken(error: Exception) -> Response | tuple[str, int]:
+    """A fault of the sandbox's own looks like one of Stripe's."""
+    if not request.path.startswith("/v1/"):
+        return "Something went wrong in the sandbox", 500
+    fault = ApiError("An unknown error occurred")
+    return respond(idempotency.Reply(500, fault.answer(), "req_broken"), "req_broken")

@@ -1,0 +1,1 @@
+"""What the objects do: money, states, and time."""

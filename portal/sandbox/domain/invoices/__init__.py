@@ -1,0 +1,1 @@
+"""Invoices, their items and their payments."""

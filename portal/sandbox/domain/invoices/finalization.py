@@ -1,0 +1,87 @@
+"""Finalizing invoices: the number, the payment intent, and the first collection."""
+
+from typing import Any
+
+from portal.sandbox.account import Account
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.domain.invoices import drafts, invoice_payments
+from portal.sandbox.domain.payments import payment_intents
+
+Json = dict[str, Any]
+
+
+def finalize(account: Account, invoice: Json) -> Json:
+    """Give a draft its number, and a payment intent if something is due. Raises StripeError."""
+    if invoice["status"] != "draft":
+        words = "This invoice is already finalized, you can't re-finalize a non-draft invoice."
+        raise StripeError(words, code="invoice_not_editable")
+    customer = account.find("customer", invoice["customer"])
+    invoice = drafts.reckon(account, customer, invoice)
+    ending = invoice["starting_balance"] + invoice["total"] - invoice["amount_due"]
+    number = customer["next_invoice_sequence"]
+    changes = {"next_invoice_sequence": number + 1, "balance": ending}
+    account.change(customer, changes, "customer.updated" if ending != customer["balance"] else None)
+    _open(account, invoice, f"{customer['invoice_prefix']}-{number:04d}", ending)
+    return invoice_payments.mark_paid(account, invoice) if invoice["amount_due"] == 0 else invoice
+
+
+def _open(account: Account, invoice: Json, number: str, ending: int) -> None:
+    page = f"{account.config.pages}/i/{invoice['id']}"
+    when = invoice["status_transitions"] | {"finalized_at": account.now()}
+    invoice.update(
+        status="open",
+        number=number,
+        ending_balance=ending,
+        effective_at=account.now(),
+        hosted_invoice_url=page,
+        invoice_pdf=f"{page}/pdf",
+        automatically_finalizes_at=None,
+        status_transitions=when,
+    )
+    if invoice["collection_method"] == "send_invoice" and not invoice["due_date"]:
+        invoice["due_date"] = account.now() + 30 * 86400
+    account.save(invoice)
+    account.emit("invoice.finalized", invoice)
+    if invoice["amount_due"]:
+        ask_for_payment(account, invoice)
+
+
+def ask_for_payment(account: Account, invoice: Json) -> None:
+    """The payment intent of an open invoice, and the object that ties the two."""
+    words = {"subscription_create": "Subscription creation", "subscription_cycle": "Subscription update"}
+    fields = {
+        "amount": invoice["amount_due"],
+        "currency": invoice["currency"],
+        "customer": invoice["customer"],
+        "description": words.get(invoice["billing_reason"]),
+        "_": {"invoice": invoice["id"]},
+    }
+    if invoice["parent"]:
+        fields["setup_future_usage"] = "off_session"
+    intent = payment_intents.new_intent(account, fields)
+    tie = {
+        "amount_requested": invoice["amount_due"],
+        "currency": invoice["currency"],
+        "invoice": invoice["id"],
+        "is_default": True,
+        "payment": {"type": "payment_intent", "payment_intent": intent["id"]},
+        "status": "open",
+    }
+    account.add("invoice_payment", tie)
+
+
+def collect(account: Account, invoice: Json, off_session: bool = False) -> Json:
+    """Finalize a draft and charge it; a decline leaves it open."""
+    if invoice["status"] == "draft":
+        invoice = finalize(account, invoice)
+    if invoice["status"] != "open" or invoice["collection_method"] == "send_invoice":
+        return invoice
+    method = invoice_payments.default_method(account, invoice)
+    if method is None:
+        return invoice_payments.failed(account, invoice)
+    try:
+        return invoice_payments.pay(account, invoice, method, off_session)
+    except StripeError as error:
+        if not error.keeps:
+            raise
+        return account.find("invoice", invoice["id"])

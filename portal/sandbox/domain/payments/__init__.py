@@ -1,0 +1,1 @@
+"""Payment methods, payments, refunds, disputes and the balance."""

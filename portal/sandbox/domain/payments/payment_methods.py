@@ -1,0 +1,75 @@
+"""Payment methods: made, attached to a customer, and detached."""
+
+from typing import Any
+
+from portal.sandbox.account import Account
+from portal.sandbox.api.errors import StripeError
+from portal.sandbox.domain.payments import cards
+
+Json = dict[str, Any]
+
+NOBODY: Json = {
+    "address": dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state")),
+    "email": None,
+    "name": None,
+    "phone": None,
+    "tax_id": None,
+}
+
+
+def new_method(account: Account, fields: Json, billing: Json | None = None) -> Json:
+    """A payment method that belongs to nobody yet; fields come from cards.card_fields or cards.iban_fields."""
+    details = NOBODY | {name: value for name, value in (billing or {}).items() if value is not None}
+    details["address"] = NOBODY["address"] | (details["address"] or {})
+    more = {"billing_details": details, "metadata": {}, "allow_redisplay": "unspecified"}
+    return account.add("payment_method", more | fields)
+
+
+def method_of(account: Account, id_: str, param: str = "payment_method") -> Json:
+    """The payment method of an id; pm_card_visa and its like make a new one each time."""
+    card = cards.named(id_)
+    if card and not account.get(id_):
+        return new_method(account, cards.card_fields(card, 12, 2034))
+    return account.find("payment_method", id_, param)
+
+
+def attach(account: Account, method: Json, customer: Json) -> Json:
+    """Give a payment method to a customer. Raises CardError for a card that can't be saved."""
+    if method["_"].get("attach"):
+        raise cards.declined(method["_"]["attach"])
+    if method["customer"] == customer["id"]:
+        return method
+    if method["customer"]:
+        raise StripeError("The payment method you provided has already been attached to a customer.")
+    account.change(method, {"customer": customer["id"]})
+    account.emit("payment_method.attached", method)
+    return method
+
+
+def detach(account: Account, method: Json) -> Json:
+    """Take a payment method from its customer for good."""
+    if not method["customer"]:
+        words = "The payment method you provided is not attached to a customer so detachment is impossible."
+        raise StripeError(words)
+    owner = account.get(method["customer"])
+    if owner and owner["invoice_settings"]["default_payment_method"] == method["id"]:
+        without = owner["invoice_settings"] | {"default_payment_method": None}
+        account.change(owner, {"invoice_settings": without}, "customer.updated")
+    paid_by = "json_extract(json, '$.default_payment_method') = ?"
+    for subscription in account.store.select(account.mode, "subscription", paid_by, method["id"]):
+        account.change(subscription, {"default_payment_method": None}, "customer.subscription.updated")
+    previous = {"customer": method["customer"]}
+    account.change(method, {"customer": None})
+    account.emit("payment_method.detached", method, previous)
+    return method
+
+
+def needs_authentication(method: Json) -> bool:
+    """Whether the cardholder must be asked before this card can be charged."""
+    rule = method["_"].get("authenticate")
+    return rule == "always" or (rule == "once" and not method["_"]["trusted"])
+
+
+def trust(account: Account, method: Json) -> None:
+    """A card whose holder said yes once may be charged later without asking."""
+    account.change(method, {"_": method["_"] | {"trusted": True}})

@@ -1,0 +1,1 @@
+"""What things cost: amounts, discounts, taxes, usage and billing periods."""

@@ -1,0 +1,44 @@
+"""Tax ids. Tax itself is always nought here."""
+
+from typing import Any
+
+from portal.sandbox.account import Account
+from portal.sandbox.api.errors import StripeError
+
+Json = dict[str, Any]
+# Those that the hosted page offers; the API takes every type that Stripe knows.
+OFFERED = {"eu_vat": "EU VAT", "gb_vat": "GB VAT", "us_ein": "US EIN", "ch_vat": "CH VAT", "au_abn": "AU ABN"}
+
+
+def add(account: Account, customer: Json, type_: str, value: str) -> Json:
+    """Give a customer a tax id. Raises StripeError for one that can't be one."""
+    if len(value.strip()) < 5:
+        words = f"Invalid value for {type_}."
+        raise StripeError(words, code="tax_id_invalid", param="value")
+    checked = "pending" if type_ in ("eu_vat", "gb_vat", "au_abn") else "unavailable"
+    fields = {
+        "country": (value if type_ == "eu_vat" else type_)[:2].upper(),
+        "customer": customer["id"],
+        "owner": {"type": "customer", "customer": customer["id"]},
+        "type": type_,
+        "value": value.strip(),
+        "verification": {"status": checked, "verified_address": None, "verified_name": None},
+    }
+    return account.add("tax_id", fields, "customer.tax_id.created")
+
+
+def of(account: Account, customer: str) -> list[Json]:
+    """A customer's tax ids, newest first."""
+    return account.store.select(account.mode, "tax_id", "json_extract(json, '$.customer') = ?", customer)
+
+
+def shown(account: Account, customer: str) -> list[Json]:
+    """A customer's tax ids as an invoice prints them."""
+    return [{"type": one["type"], "value": one["value"]} for one in of(account, customer)]
+
+
+def free(asked: Json | None) -> Json:
+    """automatic_tax as it was asked for."""
+    enabled = bool(asked and asked.get("enabled"))
+    liability = {"type": "self"} if enabled else None
+    return {"enabled": enabled, "liability": liability}

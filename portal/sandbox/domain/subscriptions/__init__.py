@@ -1,0 +1,1 @@
+"""Subscriptions, their schedules and their invoices."""

@@ -1,0 +1,35 @@
+"""payment_behavior=pending_if_incomplete: a change that waits until its invoice is paid."""
+
+from typing import Any
+
+from portal.sandbox.account import Account
+from portal.sandbox.domain.invoices import finalization, invoice_payments
+
+Json = dict[str, Any]
+WAITS_FOR = 23 * 3600  # seconds
+
+
+def attempt(account: Account, subscription: Json, invoice: Json, changes: Json) -> None:
+    """Charge first, and make the change only when that is paid."""
+    waiting: Json = {"expires_at": account.now() + WAITS_FOR, "billing_cycle_anchor": None, "trial_end": None}
+    waiting["subscription_items"] = (subscription | changes)["items"]["data"]
+    kept = subscription["_"] | {"pending": changes}
+    account.change(subscription, {"pending_update": waiting, "_": kept})
+    account.change(invoice, {"_": {"pending": True}})
+    finalization.collect(account, invoice)
+    found = account.find("subscription", subscription["id"])
+    if found["pending_update"]:
+        account.emit("customer.subscription.updated", found, {"pending_update": None})
+        account.at(waiting["expires_at"], "drop_pending", found["id"])
+
+
+def drop(account: Account, subscription: Json) -> None:
+    """Nobody paid in time: all stays as it was."""
+    waiting = subscription["pending_update"]
+    if not waiting or waiting["expires_at"] > account.now():
+        return
+    invoice = account.find("invoice", subscription["latest_invoice"])
+    if invoice["status"] == "open":
+        invoice_payments.close(account, invoice, "void")
+    account.change(subscription, {"pending_update": None, "_": subscription["_"] | {"pending": None}})
+    account.emit("customer.subscription.pending_update_expired", subscription)

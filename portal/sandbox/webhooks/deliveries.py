@@ -1,0 +1,163 @@
+"""Webhook deliveries: in the background, tried again with growing pauses, across restarts."""
+
+import contextlib
+import json
+import logging
+import math
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from portal.sandbox.account import Account
+from portal.sandbox.api.controls import Controls
+from portal.sandbox.config import Config
+from portal.sandbox.domain import timers
+from portal.sandbox.store import Store
+from portal.sandbox.webhooks.endpoint import Connection
+from portal.sandbox.webhooks.events import public
+
+Due = tuple[int, str, int]  # a delivery's number, its event, and how often it was tried
+log = logging.getLogger(__name__)
+PAUSE = 0.05  # seconds between looks at what is due
+STARTING = 30.0  # seconds that an endpoint may take to start before it is news that nobody listens there
+WAIT = 50.0  # seconds that a flush waits for deliveries
+
+
+class Deliverer(threading.Thread):
+    """Sends what is due and does what time brings, until it is stopped."""
+
+    def __init__(self, store: Store, config: Config, controls: Controls) -> None:
+        super().__init__(name="deliverer", daemon=True)
+        self.store, self.config, self.controls = store, config, controls
+        self.stopping, self.nudge = threading.Event(), threading.Event()
+        # An endpoint in here is being served; its rows stay due, so that a crash loses none of them.
+        self.busy: set[str] = set()
+        self.missed: dict[str, float] = {}  # since when nobody listens at a URL; infinity once that was said
+
+    def run(self) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            while not self.stopping.is_set():
+                self.nudge.wait(PAUSE)
+                self.nudge.clear()
+                try:
+                    self.round(pool)
+                except Exception:
+                    log.exception("the sandbox's deliverer stumbled and goes on")
+
+    def round(self, pool: ThreadPoolExecutor) -> None:
+        """One look at what time has brought and at what is due."""
+        timers.tick(self.store, self.config, self.controls.settlements.hold)
+        for endpoint, batch in self.due().items():
+            self.busy.add(endpoint)
+            pool.submit(self.deliver_all, endpoint, batch)
+
+    def due(self) -> dict[str, list[Due]]:
+        """What is to be sent now, by endpoint; an endpoint that is being served waits."""
+        switches, now = self.controls.deliveries, time.time()
+        order = "DESC" if switches.reorder else "ASC"
+        found = self.store.rows(
+            "SELECT seq, event, endpoint, attempts FROM deliveries "  # noqa: S608
+            f"WHERE due <= ? AND (? = 0 OR released = 1) ORDER BY seq {order} LIMIT 50",
+            now - switches.delay,
+            int(switches.hold),
+        )
+        batches: dict[str, list[Due]] = defaultdict(list)
+        for seq, event, endpoint, attempts in found:
+            if endpoint not in self.busy:
+                batches[endpoint].append((seq, event, attempts))
+        return batches
+
+    def deliver_all(self, endpoint: str, batch: list[Due]) -> None:
+        """Send an endpoint its events, one after the other, over one connection."""
+        try:
+            account = Account(
+                self.store, self.config, "live" if self.store.mode_of(endpoint) == "live" else "test"
+            )
+            if target := account.get(endpoint):
+                with contextlib.closing(Connection(target["url"], target["_"]["secret"])) as connection:
+                    self.send(connection, account, batch)
+            else:
+                for seq, event, _attempts in batch:
+                    self.finish(seq, event)
+        except Exception:
+            log.exception("delivery failed")
+        finally:
+            self.busy.discard(endpoint)
+            self.nudge.set()
+
+    def send(self, connection: Connection, account: Account, batch: list[Due]) -> None:
+        """Send them all; where nobody listens, the others need not be tried and wait too."""
+        for number, (seq, event, attempts) in enumerate(batch):
+            try:
+                self.deliver(connection, account, seq, event, attempts)
+            except ConnectionRefusedError:
+                self.postpone(batch[number:])
+                self.miss(connection.url)
+                return
+        self.missed.pop(connection.url, None)
+
+    def deliver(self, connection: Connection, account: Account, seq: int, event: str, attempts: int) -> None:
+        """Send one event and write down what came of it. Raises ConnectionRefusedError."""
+        if not self.store.rows("SELECT 1 FROM deliveries WHERE seq = ?", seq):
+            return  # discarded meanwhile
+        if self.controls.drops():
+            self.finish(seq, event)
+            return
+        payload = json.dumps(public(account.get(event)), indent=2).encode()
+        status = connection.send(payload)
+        if self.controls.duplicates():
+            status = connection.send(payload)
+        if 200 <= status < 300:
+            self.finish(seq, event)
+        else:
+            log.warning("%s to %s: %s", event, connection.url, status or "no answer")
+            self.postpone([(seq, event, attempts)])
+
+    def miss(self, url: str) -> None:
+        """Say once that nobody listens there, if it lasts: a portal that is just starting is no news."""
+        now = time.monotonic()
+        if now - self.missed.setdefault(url, now) > STARTING:
+            log.warning("Nobody listens at %s; its events are tried again, ever more slowly", url)
+            self.missed[url] = math.inf
+
+    def finish(self, seq: int, event: str) -> None:
+        """A delivery that is done; the event counts those that are still to come."""
+        with self.store.transaction():
+            self.store.db.execute("DELETE FROM deliveries WHERE seq = ?", (seq,))
+            left = self.store.rows("SELECT count(*) FROM deliveries WHERE event = ?", event)[0][0]
+            self.store.db.execute(
+                "UPDATE objects SET json = json_set(json, '$.pending_webhooks', ?) WHERE id = ?", (left, event)
+            )
+
+    def postpone(self, batch: list[Due]) -> None:
+        """Another try later; after the last of the schedule there is none."""
+        pauses = dict(enumerate(self.config.retry_schedule))
+        now = time.time()
+        later = [(now + pauses[tried] if tried in pauses else None, seq) for seq, _event, tried in batch]
+        with self.store.transaction():
+            self.store.db.executemany(
+                "UPDATE deliveries SET attempts = attempts + 1, due = ?, released = 0 WHERE seq = ?", later
+            )
+
+    def flush(self) -> None:
+        """Send what is held back, now; returns when all of it was tried."""
+        with self.store.transaction():
+            self.store.db.execute(
+                "UPDATE deliveries SET released = 1, due = ? WHERE due IS NOT NULL", (time.time() - 3600,)
+            )
+        self.nudge.set()
+        self.wait_until(lambda: not self.store.rows("SELECT 1 FROM deliveries WHERE released = 1 LIMIT 1"))
+
+    def discard(self) -> None:
+        """Forget what is still to be delivered; returns when nothing is under way."""
+        with self.store.transaction():
+            self.store.db.execute("DELETE FROM deliveries")
+        self.wait_until(lambda: not self.busy)
+
+    def wait_until(self, done: Callable[[], bool]) -> None:
+        """Wait for the deliverer, but not for ever."""
+        deadline = time.monotonic() + WAIT
+        while not done() and time.monotonic() < deadline:
+            time.sleep(0.01)

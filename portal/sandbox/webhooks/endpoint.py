@@ -1,0 +1,48 @@
+"""A webhook on its way: signed, and sent to the endpoint."""
+
+import hashlib
+import hmac
+import http.client
+import time
+from urllib.parse import urlsplit
+
+TIMEOUT = 20.0  # seconds that an endpoint may take
+
+
+def signature(payload: bytes, secret: str, moment: int) -> str:
+    """The Stripe-Signature header for a body sent at a moment (seconds since 1970)."""
+    signed = hmac.new(secret.encode(), f"{moment}.".encode() + payload, hashlib.sha256).hexdigest()
+    return f"t={moment},v1={signed}"
+
+
+class Connection:
+    """The connection to an endpoint, opened by the first delivery and kept for the next ones."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        self.url, self.secret = url, secret
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self.connection = kind(parts.netloc, timeout=TIMEOUT)
+        self.path = parts._replace(scheme="", netloc="").geturl() or "/"
+
+    def send(self, payload: bytes) -> int:
+        """Deliver once; the status of the answer, 0 for none. Raises ConnectionRefusedError: nobody listens."""
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "Stripe-Signature": signature(payload, self.secret, int(time.time())),
+        }
+        try:
+            self.connection.request("POST", self.path, payload, headers)
+            with self.connection.getresponse() as answer:
+                answer.read()
+                return answer.status
+        except ConnectionRefusedError:
+            raise
+        except (OSError, http.client.HTTPException):
+            self.close()
+            return 0
+
+    def close(self) -> None:
+        """Hang up; another delivery would open it again."""
+        self.connection.close()
