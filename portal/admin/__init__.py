@@ -20,7 +20,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         testing_views,
     )
     from portal.extensions import csrf
-    from portal.purchases import refunding
+    from portal.payments import issue
 
     guard.init_app(app, settings.admin_path)
     filters.init_app(app)
@@ -28,4 +28,4 @@ def init_app(app: Flask, settings: Settings) -> None:
         csrf.exempt(room.blueprint)  # the guard checks the token, after it has checked who asks
         app.register_blueprint(room.blueprint, url_prefix=settings.admin_path)
     calls.register(app, api.blueprint)
-    jobs.chores |= {"audit seals": sealing.run, "refunds": refunding.run}
+    jobs.chores |= {"audit seals": sealing.run, "refunds": issue.run}

@@ -23,9 +23,9 @@ from portal.extensions import db, limiter
 from portal.keys import minting
 from portal.models import ApiKey, CreditEntry, Customer, Invoice, Payment, User
 from portal.models.suspension import SuspensionReason
+from portal.payments import issue
+from portal.payments.issue import Refundable
 from portal.purchases import customers as at_stripe
-from portal.purchases import refunding
-from portal.purchases.refunding import Refundable
 
 blueprint = Blueprint("admin_customers", __name__)
 
@@ -176,7 +176,7 @@ def refund(user_id: int) -> ResponseReturnValue:
     audit.record("refund.asked", customer_id=payment.customer_id, subject=payment.payment_intent, after=facts)
     db.session.commit()
     try:
-        refunding.refund(payment, amount, _seen(), request.form.get("nonce", ""))
+        issue.refund(payment, amount, _seen(), request.form.get("nonce", ""))
     except InvalidInput as refused:
         form.amount.errors = [refused.detail]
         return _refund_page(user, payment, form), 400
@@ -218,7 +218,7 @@ def _refundable(user: User) -> Refundable:
         row = db.session.execute(PAID[name], {"number": number}).scalars().first()
     if row is None or db.session.get_one(Customer, row.customer_id).user_id != user.id:
         raise NotFound("There is no such payment.")
-    return refunding.of_payment(row) if isinstance(row, Payment) else refunding.of_invoice(row)
+    return issue.of_payment(row) if isinstance(row, Payment) else issue.of_invoice(row)
 
 
 def _seen() -> int:

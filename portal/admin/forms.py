@@ -14,7 +14,7 @@ from portal.billing.testing import Choice
 from portal.credits.packages import Offer
 from portal.forms import Date
 from portal.models import Plan, Price
-from portal.purchases.refunding import Refundable
+from portal.payments.issue import Refundable
 
 CARDS = {
     "success": "Succeeds",

@@ -20,7 +20,8 @@ from portal.credits import packages
 from portal.errors import InvalidInput, NotFound, PortalError
 from portal.extensions import db, limiter
 from portal.models import Customer, Purchase, User
-from portal.purchases import lookup, refunding
+from portal.payments import issue
+from portal.purchases import lookup
 from portal.settings import current_settings
 
 blueprint = Blueprint("admin_testing", __name__)
@@ -150,10 +151,10 @@ def cancel(user_id: int) -> ResponseReturnValue:
 def refund(number: str) -> ResponseReturnValue:
     """Give the whole of a test payment back."""
     found = chain.of(number)
-    payment = refunding.of_purchase(found.purchase)
+    payment = issue.of_purchase(found.purchase)
     _note("test_purchase.refund_asked", found.purchase)
     db.session.commit()
-    refunding.refund(payment, payment.amount - payment.refunded, payment.refunded, request.form.get("nonce", ""))
+    issue.refund(payment, payment.amount - payment.refunded, payment.refunded, request.form.get("nonce", ""))
     flash("The refund is ordered; the ledger follows by webhook.", "positive")
     return redirect(url_for(".purchase", number=number), 303)
 

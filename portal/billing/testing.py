@@ -15,7 +15,8 @@ from portal.errors import Conflict, InvalidInput, StripeRefused
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, Purchase, StripeCustomer, Subscription, User
 from portal.models.suspension import SuspensionReason
-from portal.purchases import checkout, customers, items, off_session, refunding, standing
+from portal.payments import issue
+from portal.purchases import checkout, customers, items, off_session, standing
 from portal.purchases.checkout import NonceReused, Way
 from portal.purchases.items import Item
 from portal.settings import current_settings
@@ -90,7 +91,7 @@ def dispute(purchase: Purchase) -> None:
     """
     if current_settings().is_at_stripe:
         raise Conflict("Stripe disputes no payment on demand. Buy with the card that is disputed.")
-    payment = refunding.of_purchase(purchase)
+    payment = issue.of_purchase(purchase)
     db.session.commit()
     try:
         gateway.of("test").dispute_in_sandbox(payment.payment_intent)

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import Payment, RefundOrder
-from portal.purchases import refunding
+from portal.payments import issue
 from tests.admin.test_customers import bought_credits
 from tests.conftest import Person
 from tests.support.browsing import Browser, Form
@@ -75,9 +75,9 @@ def test_a_refund_without_an_answer_is_finished_by_time(
     here: World, app: Flask, admin: Browser, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     get_no_answer(here, admin, form)
-    assert refunding.run() == 0  # its request may still be at it
-    monkeypatch.setattr(refunding, "LEFT_AFTER", timedelta(0))
-    assert refunding.run() == 1
+    assert issue.run() == 0  # its request may still be at it
+    monkeypatch.setattr(issue, "LEFT_AFTER", timedelta(0))
+    assert issue.run() == 1
     assert orders(here) == [(500, "done")]
     assert at_stripe(here) == [500]
 
@@ -86,8 +86,8 @@ def test_after_a_day_nothing_is_asked_twice(
     here: World, app: Flask, admin: Browser, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     get_no_answer(here, admin, form)
-    monkeypatch.setattr(refunding, "LEFT_AFTER", timedelta(0))
-    monkeypatch.setattr(refunding, "REPEATABLE", timedelta(0))
-    refunding.run()
+    monkeypatch.setattr(issue, "LEFT_AFTER", timedelta(0))
+    monkeypatch.setattr(issue, "REPEATABLE", timedelta(0))
+    issue.run()
     assert orders(here) == [(500, "failed")]
     assert at_stripe(here) == [500]

@@ -1,0 +1,1 @@
+"""Every payment that concerns us, what takes it back, and what follows from that."""
