@@ -211,3 +211,42 @@ def test_a_schedule_ends_with_its_subscription(api: Any, running: Any, cheap: An
     assert api.subscriptions.retrieve(running.id).status == "canceled"
     with pytest.raises(stripe.InvalidRequestError):
         api.subscription_schedules.release(made.id)
+
+
+@pytest.mark.parametrize("why", ["sepa_debit", "send_invoice"])
+def test_only_cards_have_changes_that_wait(api: Any, running: Any, yearly: Any, why: str) -> None:
+    if why == "sepa_debit":
+        iban = {"iban": "AT611904300234573201"}
+        made = api.payment_methods.create({"type": "sepa_debit", "sepa_debit": iban})
+        api.payment_methods.attach(made.id, {"customer": running.customer})
+        api.subscriptions.update(running.id, {"default_payment_method": made.id})
+    else:
+        api.subscriptions.update(running.id, {"collection_method": "send_invoice", "days_until_due": 7})
+    change = {"items": [{"id": running["items"].data[0].id, "price": yearly.id}]}
+    with pytest.raises(stripe.InvalidRequestError) as raised:
+        api.subscriptions.update(running.id, {**change, "payment_behavior": "pending_if_incomplete"})
+    assert raised.value.param == "payment_behavior"
+    assert api.subscriptions.retrieve(running.id)["items"].data[0].price.id != yearly.id
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_a_phase_has_the_discounts_that_it_names(
+    api: Any, clock: Any, running: Any, cheap: Any, carried: bool
+) -> None:
+    coupon = api.coupons.create({"percent_off": 50, "duration": "forever"})
+    given = api.subscriptions.update(running.id, {"discounts": [{"coupon": coupon.id}]})
+    made = api.subscription_schedules.create({"from_subscription": running.id})
+    now, own = made.phases[0], given.discounts[0]
+    assert [one.discount for one in now.discounts] == [own]
+    kept = {"discounts": [{"discount": own}]} if carried else {}
+    same = [{"price": now["items"][0].price, "quantity": 1}]
+    phases = [
+        {"items": same, "start_date": now.start_date, "end_date": now.end_date, "discounts": [{"discount": own}]},
+        {"items": [{"price": cheap.id, "quantity": 1}], "proration_behavior": "none", **kept},
+    ]
+    api.subscription_schedules.update(made.id, {"phases": phases, "end_behavior": "release"})
+    assert api.subscriptions.retrieve(running.id).discounts == [own]
+    advance(api, clock, 22 * DAY)
+    after = api.subscriptions.retrieve(running.id, {"expand": ["latest_invoice"]})
+    assert after.discounts == ([own] if carried else [])
+    assert after.latest_invoice.total == (cheap.unit_amount // 2 if carried else cheap.unit_amount)

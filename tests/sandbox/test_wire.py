@@ -201,3 +201,18 @@ def test_two_requests_with_one_key_at_the_same_moment_make_one_object(api: Any) 
 def test_an_address_answers_with_all_of_its_fields(api: Any) -> None:
     made = api.customers.create({"address": {"city": "Berlin"}})
     assert (made.address.city, made.address.line2) == ("Berlin", None)
+
+
+def test_what_was_done_can_be_answered_as_a_failure(sandbox: Sandbox, api: Any) -> None:
+    sandbox.config("failures", next=1, status=500, acted=True, path="/v1/customers", method="POST")
+    for _ in range(2):
+        failed = refusal(lambda: api.customers.create({"name": "Made"}, {"idempotency_key": "acted"}))
+        assert failed.http_status == 500
+    assert [c.name for c in api.customers.list({"limit": 100}).data].count("Made") == 1
+
+
+def test_a_fault_can_wait_for_a_later_call(sandbox: Sandbox, api: Any) -> None:
+    sandbox.config("failures", next=1, skip=1, path="/v1/customers", method="POST")
+    assert api.customers.create({"name": "First"}).id
+    assert api.customers.list({"limit": 1}).data
+    assert refusal(lambda: api.customers.create({"name": "Second"})).http_status == 500

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from flask import request
@@ -36,7 +36,8 @@ class Failures:
     """The next calls whose path begins with path fail with status, wait delay seconds, or get no answer.
 
     hang: the connection closes after delay, nothing was done · after: it was done, and the answer is lost ·
-    a status below 400: the call is only slow.
+    acted: it was done, and status is answered and recorded · a status below 400: the call is only slow ·
+    method: only calls with this method · skip: so many of them succeed first.
     """
 
     next: int = 0
@@ -45,14 +46,18 @@ class Failures:
     delay: float = 0.0
     hang: bool = False
     after: bool = False
+    acted: bool = False
+    method: str = ""
+    skip: int = 0
 
 
 @dataclass(frozen=True)
 class Fault:
-    """The answer of a call that fails."""
+    """The answer of a call that fails; with acted the operation is done all the same."""
 
     status: int
     body: Json
+    acted: bool = False
 
 
 @dataclass
@@ -70,22 +75,26 @@ class Controls:
         return {name: asdict(getattr(self, name)) for name in kinds}
 
     @contextlib.contextmanager
-    def failing(self, path: str) -> Iterator[Fault | None]:
+    def failing(self, method: str, path: str) -> Iterator[Fault | None]:
         """The fault that this call shall meet, if any."""
-        plan = self._take(path)
+        plan = self._take(method, path)
         if plan is None:
             yield None
             return
         time.sleep(plan.delay)
         if plan.hang:
             hang_up()
-        yield None if plan.after or plan.status < 400 else fault(plan.status)
+        yield None if plan.after or plan.status < 400 else replace(fault(plan.status), acted=plan.acted)
         if plan.after:
             hang_up()
 
-    def _take(self, path: str) -> Failures | None:
+    def _take(self, method: str, path: str) -> Failures | None:
         with self.lock:
-            if self.failures.next < 1 or not path.startswith(self.failures.path):
+            wanted = self.failures
+            if wanted.next < 1 or not path.startswith(wanted.path) or wanted.method not in ("", method):
+                return None
+            if self.failures.skip > 0:
+                self.failures.skip -= 1
                 return None
             self.failures.next -= 1
             return Failures(**asdict(self.failures))

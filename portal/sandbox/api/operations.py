@@ -80,13 +80,13 @@ def serve(operation: Operation, ids: dict[str, str]) -> Response:
     request_id = "req_" + "".join(secrets.choice(ALPHABET) for _ in range(14))
     try:
         account = Account(store(), config(), mode_of_key(), {"id": request_id, "idempotency_key": _key()})
-        with controls().failing(request.path) as fault:
-            reply = (
-                idempotency.Reply(fault.status, fault.body, request_id)
-                if fault
-                else answer(operation, ids, account)
-            )
-            if fault:
+        with controls().failing(request.method, request.path) as fault:
+            if fault is None:
+                reply = answer(operation, ids, account)
+            else:
+                reply = idempotency.Reply(fault.status, fault.body, request_id)
+                if fault.acted:
+                    answer(operation, ids, account)
                 remember_fault(account, reply)
     except StripeError as error:
         reply = idempotency.Reply(error.status, error.answer(), request_id)

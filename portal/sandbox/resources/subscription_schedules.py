@@ -7,16 +7,17 @@ from portal.sandbox.api import lists
 from portal.sandbox.api.errors import StripeError
 from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
-from portal.sandbox.domain.pricing import periods
+from portal.sandbox.domain.pricing import discounts, periods
 from portal.sandbox.domain.subscriptions import cancellation, renewals, schedules
 from portal.sandbox.domain.subscriptions.schedules import KIND
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.subscriptions import priced
 
 Json = dict[str, Any]
-SUPPORTED = frozenset(
-    ("currency", "description", "duration", "end_date", "items", "metadata", "proration_behavior", "start_date")
-)
+SUPPORTED = frozenset(("currency", "description", "discounts", "duration", "end_date", "items", "metadata")) | {
+    "proration_behavior",
+    "start_date",
+}
 
 
 @operation("POST", "/v1/subscription_schedules")
@@ -43,10 +44,10 @@ def update(account: Account, params: Json, schedule: str) -> Json:
     if not params.get("phases"):
         return schedules.write(account, found, changes)
     changes["phases"] = phases(account, found, params["phases"])
-    before = schedules.current(found)["items"]
+    before = schedules.current(found)
     written = schedules.write(account, found, changes)
     phase = schedules.current(written)
-    if phase["items"] != before:
+    if any(phase[name] != before[name] for name in ("items", "discounts")):
         behavior = params.get("proration_behavior") or phase["proration_behavior"]
         subscription = account.find("subscription", found["subscription"])
         renewals.enter(account, subscription, phase | {"proration_behavior": behavior})
@@ -87,8 +88,20 @@ def phase(account: Account, wanted: Json, at: str, start: int) -> Json:
         end = schedules.default_end(account, start, items)
     if int(end) <= start:
         raise StripeError("A phase must end after it begins.", param=f"{at}[end_date]")
-    kept = {n: wanted[n] for n in ("description", "metadata", "proration_behavior") if n in wanted}
+    wanted_discounts = wanted.get("discounts") or []
+    kept: Json = {n: wanted[n] for n in ("description", "metadata", "proration_behavior") if n in wanted}
+    kept["discounts"] = [asked(account, one, f"{at}[discounts][{n}]") for n, one in enumerate(wanted_discounts)]
     return schedules.PHASE | kept | {"start_date": start, "end_date": int(end), "items": items}
+
+
+def asked(account: Account, discount: Json, at: str) -> Json:
+    """A discount as a phase shows it. Raises StripeError for one that is not there or cannot be used."""
+    named: Json = {"coupon": None, "discount": None, "promotion_code": None} | given(discount)
+    if named["discount"]:
+        account.find("discount", named["discount"], f"{at}[discount]")
+    else:
+        discounts.named(account, named, at)
+    return named
 
 
 @operation("POST", "/v1/subscription_schedules/{schedule}/release")

@@ -3,10 +3,28 @@
 from typing import Any
 
 from portal.sandbox.account import Account
+from portal.sandbox.api.errors import StripeError
 from portal.sandbox.domain.invoices import finalization, invoice_payments
 
 Json = dict[str, Any]
 WAITS_FOR = 23 * 3600  # seconds
+
+
+def require_supported(account: Account, subscription: Json) -> None:
+    """Raises StripeError where Stripe has no pending updates: invoices that are sent, and bank debits.
+
+    https://docs.stripe.com/billing/subscriptions/pending-updates
+    """
+    param = "payment_behavior"
+    if subscription["collection_method"] == "send_invoice":
+        words = "`payment_behavior=pending_if_incomplete` needs `collection_method=charge_automatically`."
+        raise StripeError(words, param=param)
+    customer = account.find("customer", subscription["customer"])
+    default = subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
+    method = account.get(default)
+    if method and method["type"] != "card":
+        words = f"`payment_behavior=pending_if_incomplete` is not supported for `{method['type']}`."
+        raise StripeError(words, param=param)
 
 
 def attempt(account: Account, subscription: Json, invoice: Json, changes: Json) -> None:

@@ -91,6 +91,7 @@ def scheduled_changes(account: Account, subscription: Json) -> Json:
         finish(account, schedule, subscription)
         return {}
     schedules.write(account, schedule, {})
+    account.change(subscription, {"discounts": schedules.own_discounts(account, subscription, phase)})
     before = subscription["items"]["data"]
     after = updates.items_after(account, subscription, schedules.wanted(account, subscription, phase))
     if not updates.restarts(before, after):
@@ -118,7 +119,8 @@ def next_phase(account: Account, schedule: Json) -> None:
 def enter(account: Account, subscription: Json, phase: Json) -> None:
     """Bring a subscription to what a phase says, prorated as the phase says."""
     items = schedules.wanted(account, subscription, phase)
-    updates.change(account, subscription, items, {}, {"proration_behavior": phase["proration_behavior"]})
+    discounts = {"discounts": schedules.own_discounts(account, subscription, phase)}
+    updates.change(account, subscription, items, discounts, {"proration_behavior": phase["proration_behavior"]})
 
 
 def finish(account: Account, schedule: Json, subscription: Json) -> None:

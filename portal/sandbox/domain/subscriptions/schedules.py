@@ -4,7 +4,7 @@ from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
-from portal.sandbox.domain.pricing import periods
+from portal.sandbox.domain.pricing import discounts, periods
 
 Json = dict[str, Any]
 KIND = "subscription_schedule"
@@ -38,7 +38,8 @@ def take_over(account: Account, subscription: Json, metadata: Json) -> Json:
         "end_date": max(item["current_period_end"] for item in kept),
     }
     items = [phase_item(item["price"], item.get("quantity")) for item in kept]
-    phase = PHASE | dates | {"currency": subscription["currency"], "items": items}
+    own = [{"coupon": None, "discount": id_, "promotion_code": None} for id_ in subscription["discounts"]]
+    phase = PHASE | dates | {"currency": subscription["currency"], "items": items, "discounts": own}
     settings = {"billing_cycle_anchor": "automatic", "collection_method": "charge_automatically"}
     settings |= {"invoice_settings": subscription["invoice_settings"] | {"days_until_due": None}}
     fields = {
@@ -117,6 +118,12 @@ def wanted(account: Account, subscription: Json, phase: Json) -> list[Json]:
         change = {"price": account.find("price", item["price"]), "quantity": item.get("quantity")}
         changes.append(change | ({"id": kept[place]["id"]} if place < len(kept) else {}))
     return changes + [{"id": item["id"], "deleted": True} for item in kept[len(phase["items"]) :]]
+
+
+def own_discounts(account: Account, subscription: Json, phase: Json) -> list[str]:
+    """The ids of a phase's discounts: one that runs goes on, a coupon begins a new one. Raises StripeError."""
+    owner = {"customer": subscription["customer"], "subscription": subscription["id"]}
+    return discounts.redeem(account, phase["discounts"], owner)
 
 
 def default_end(account: Account, start: int, items: list[Json]) -> int:

@@ -32,6 +32,8 @@ def item_of(account: Account, id_: str) -> tuple[Json, Json]:
 def change(account: Account, subscription: Json, items: list[Json], changes: Json, params: Json) -> Json:
     """Write changes to a subscription, prorate them, and bill that now if it is due. Raises StripeError."""
     behavior = params.get("payment_behavior")
+    if behavior == "pending_if_incomplete":
+        pending_updates.require_supported(account, subscription)
     plan = planned(account, subscription, items, params)
     if behavior == "pending_if_incomplete" and plan.bills:
         invoice = draft(account, subscription, plan, params)
