@@ -7,6 +7,7 @@ from portal.accounts import passwords, people
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.models import User
+from portal.purchases import owners
 
 log = structlog.get_logger()
 
@@ -54,7 +55,7 @@ def mail_claim(user: User) -> None:
 
 def mail_reset(email: str) -> None:
     """Mail a link for a new password where the mail has an account; never says whether it has."""
-    user = people.find(email)
+    user = people.find(email) or next(iter(owners.waiting(email)), None)
     # Written for nobody too: an address that has an account is told by the time no more than by the words.
     audit.record("password_reset.asked", user_id=user.id if user else None)
     log.info("reset_asked", user_id=user.id if user else None)

@@ -2,13 +2,14 @@
 
 import structlog
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import select
 
 from portal import audit, clock, mail, tokens
 from portal.accounts import passwords, sessions
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db, insert
 from portal.models import User
+from portal.models.user import CLAIMED
+from portal.purchases import owners
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -40,7 +41,7 @@ class WrongPassword(InvalidInput):
 
 def normalised(email: str) -> str:
     """A mail address as it is stored: no surrounding spaces, lower case."""
-    return email.strip().lower()
+    return owners.normalized(email)
 
 
 def is_address(email: str) -> bool:
@@ -54,8 +55,8 @@ def is_address(email: str) -> bool:
 
 
 def find(email: str) -> User | None:
-    """The user of this mail address, however it is written."""
-    return db.session.execute(select(User).filter_by(email=normalised(email))).scalar_one_or_none()
+    """The account of this mail address, however it is written."""
+    return owners.account(email)
 
 
 def create(email: str, name: str = "", password: str | None = None, *, role: str = "customer") -> User | None:
@@ -70,7 +71,7 @@ def create(email: str, name: str = "", password: str | None = None, *, role: str
             role=role,
             created_at=clock.now(),
         )
-        .on_conflict_do_nothing(index_elements=["email"])
+        .on_conflict_do_nothing(index_elements=["email"], index_where=CLAIMED)
         .returning(User.id)
     )
     user_id = db.session.execute(statement).scalar_one_or_none()

@@ -5,6 +5,7 @@ import structlog
 from portal.accounts import links, passwords, people
 from portal.errors import InvalidInput, PortalError
 from portal.models import User
+from portal.purchases import owners
 
 log = structlog.get_logger()
 
@@ -38,14 +39,11 @@ def sign_up(email: str, password: str, name: str = "") -> User:
     Raises InvalidInput for a poor password, EmailTaken, or Unclaimed.
     """
     passwords.check(password, people.normalised(email))
+    if waiting := owners.waiting(email):
+        raise Unclaimed(waiting[0])
     user = people.create(email, name, password)
     if user is None:
-        raise _refusal(email)
+        raise EmailTaken
     log.info("signed_up", user_id=user.id)
     links.mail_verification(user)
     return user
-
-
-def _refusal(email: str) -> PortalError:
-    user = people.find(email)
-    return Unclaimed(user) if user and not user.is_claimed else EmailTaken()

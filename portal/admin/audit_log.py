@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import ColumnElement, CompoundSelect, func, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, func, select, union
 
 from portal.credits.export import plain
 from portal.extensions import db
 from portal.models import AuditEntry, Customer, User
 from portal.pages import rfc3339
+from portal.purchases import owners
 
 PAGE = 50
 BATCH = 500  # entries that are fetched together for a download
@@ -51,9 +52,9 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     if wanted.actor:
         yield entry.actor == wanted.actor
     if wanted.by:
-        yield (entry.actor == "user") & (entry.actor_id == _user(wanted.by))
+        yield (entry.actor == "user") & entry.actor_id.in_(_users(wanted.by))
     if wanted.about:
-        yield entry.id.in_(_about(_user(wanted.about)))
+        yield entry.id.in_(_about(_users(wanted.about)))
     # Ids follow the order of time, so that a bound of the time is one of the id, along the list's own order.
     if wanted.since:
         yield entry.id >= _first(wanted.since)
@@ -61,15 +62,16 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield entry.id < _first(wanted.until)
 
 
-def _about(user: ColumnElement[int]) -> CompoundSelect[int]:
+def _about(users: Select[int]) -> CompoundSelect[int]:
     """The entries about somebody, along one index and then the other: with OR, PostgreSQL walks the whole log."""
-    customers = select(Customer.id).where(Customer.user_id == user)
+    customers = select(Customer.id).where(Customer.user_id.in_(users))
     bought = select(AuditEntry.id).where(AuditEntry.customer_id.in_(customers))
-    return union(bought, select(AuditEntry.id).where(AuditEntry.user_id == user))
+    return union(bought, select(AuditEntry.id).where(AuditEntry.user_id.in_(users)))
 
 
-def _user(mail: str) -> ColumnElement[int]:
-    return select(User.id).where(User.email == mail.strip().lower()).scalar_subquery()
+def _users(mail: str) -> Select[int]:
+    """The account of an address, and the unclaimed users who wait for it."""
+    return select(User.id).where(User.email == owners.normalized(mail))
 
 
 def _first(moment: datetime) -> ColumnElement[int]:

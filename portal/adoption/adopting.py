@@ -10,8 +10,8 @@ from sqlalchemy import select
 from portal import audit, gateway, mail
 from portal.billing import invoices, subscriptions
 from portal.extensions import db
-from portal.models import StripeCustomer, User
-from portal.purchases import adopting, customers
+from portal.models import StripeCustomer
+from portal.purchases import adopting, customers, owners
 
 One = TypeVar("One")
 
@@ -81,7 +81,7 @@ def _judge(mode: str, found: gateway.Customer, email: str, wish: Wish) -> str:
         return "of the other mode"
     if "@" not in email or len(email) > 254:
         return "without a mail address"
-    user = db.session.execute(select(User).filter_by(email=email)).scalar_one_or_none()
+    user = owners.account(email) or next(iter(owners.waiting(email)), None)
     if user is None:
         return "new"
     if user.is_claimed and user.verified_at is None:

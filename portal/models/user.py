@@ -9,24 +9,37 @@ from portal.models.base import Base, BigId, one_of, pk
 
 ROLES = ("customer", "support", "admin")
 LEAVING = text("deleted_at IS NOT NULL AND erased_at IS NULL")
+CLAIMED = text("password_hash IS NOT NULL")
 
 
 class User(Base):
-    """A person who signs in. `password_hash` is null until an account made by a payment is claimed."""
+    """A person who signs in, or an unclaimed user: one without a password, whose address waits for its owner.
+
+    A purchase, an import or a gift for an address that no account has proven makes an unclaimed user of its own,
+    each time. So an address is unique among claimed users only, and looking one up has to say which it means.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
         CheckConstraint(one_of("role", *ROLES), "role"),
+        Index("uq_users_email", "email", unique=True, sqlite_where=CLAIMED, postgresql_where=CLAIMED),
+        Index(None, "email"),
         Index("ix_users_leaving", "deleted_at", sqlite_where=LEAVING, postgresql_where=LEAVING),
     )
 
     id: Mapped[pk]
-    email: Mapped[str] = mapped_column(String(254), unique=True)  # lower case
+    email: Mapped[str] = mapped_column(String(254))  # lower case
     name: Mapped[str] = mapped_column(String(200), default="")
     password_hash: Mapped[str | None] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(10), default="customer", server_default="customer")
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
-    verified_at: Mapped[datetime | None]  # null until the mailed link was followed
+    verified_at: Mapped[datetime | None]  # when the address was first proven; null until then
+    # When that proof came from somebody who was not signed in and had no password: what there was before ended.
+    begun_anew_at: Mapped[datetime | None]
+    # Of an unclaimed user whose address was proven: the account that took its purchases over, or that they are
+    # not the address's owner's.
+    taken_over_by: Mapped[int | None] = mapped_column(BigId, ForeignKey("users.id"))
+    disowned_at: Mapped[datetime | None]
     totp_seed: Mapped[str | None] = mapped_column(Text, deferred=True)  # encrypted; null: no app was set up
     totp_step: Mapped[int | None] = mapped_column(BigInteger)  # of the last code taken: each is taken once
     second_factor_at: Mapped[datetime | None]  # null: sign-in asks for the password alone
@@ -38,6 +51,11 @@ class User(Base):
     def is_claimed(self) -> bool:
         """Whether a person has set a password; until then nobody can sign in."""
         return self.password_hash is not None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is an account whose address is known to be its owner's."""
+        return self.is_claimed and self.verified_at is not None
 
     @property
     def is_admin(self) -> bool:

@@ -15,7 +15,7 @@ from portal.purchases import customers
 def a_customer(name: str = "dora", mode: str = "live") -> int:
     """Somebody with an empty ledger; gives the customer's id. Commits."""
     email = f"{name}@example.com"
-    user = people.find(email) or people.create(email)
+    user = people.find(email) or people.create(email, password="only for tests")
     assert user is not None
     customer_id = customers.of(user, mode).id
     db.session.commit()
