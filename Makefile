@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test check bench install install-dev lock clean
+.PHONY: run test check check-fast bench install install-dev lock clean
 
 run: .venv/installed
 	@args=$$($(BIN)/python -m portal.instance) && PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/honcho start --no-prefix --no-colour -e /dev/null $$args
@@ -11,13 +11,16 @@ run: .venv/installed
 test: .venv/installed-dev
 	@$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadgroup $(ARGS)
 
-check: .venv/installed-dev
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
+check: check-fast
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/djlint templates --check --lint
 	@$(BIN)/python .ci/audit.py
+
+# A few seconds; what .pre-commit-config.yaml runs.
+check-fast: .venv/installed-dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
 
 # CPU time against floors of our own; PEERS=all installs the peers too and measures them.
 bench: .venv/installed-dev

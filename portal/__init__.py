@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from portal.settings import Settings
 
+__version__ = "0.1.0"
+
 
 def create_app(settings: "Settings | None" = None) -> "Flask":
     """The portal as a WSGI application. Without settings they are read from the environment and `.env`.

@@ -12,6 +12,7 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
+from portal import __version__
 from portal.admin.command import group as audit_group
 from portal.adoption.command import group as customers_group
 from portal.billing import seeding
@@ -50,8 +51,14 @@ def init_app(app: Flask) -> None:
     )
     for group in groups:
         app.cli.add_command(group)
-    for command in (bill_month, reconcile, seed_plans, sandbox, start, tick):
+    for command in (bill_month, reconcile, seed_plans, sandbox, start, tick, version):
         app.cli.add_command(command)
+
+
+@click.command("version")
+def version() -> None:
+    """Print the portal's version."""
+    click.echo(f"Portal {__version__}")
 
 
 @click.command("seed-plans")

@@ -7,6 +7,7 @@ from alembic.script import ScriptDirectory
 from flask import Blueprint, Flask, current_app
 from pydantic import Field
 
+from portal import __version__
 from portal.answers import Answer, answers
 from portal.errors import PortalError
 from portal.extensions import db, limiter
@@ -26,6 +27,7 @@ class Alive(Answer):
     """It answers."""
 
     status: Literal["ok"] = "ok"
+    version: Annotated[str, Field(description="The portal's version.")] = __version__
 
 
 class Ready(Alive):

@@ -13,7 +13,7 @@ from flask_login import current_user
 from werkzeug.routing import IntegerConverter, Map
 from whitenoise import WhiteNoise
 
-from portal import money
+from portal import __version__, money
 from portal.settings import Settings
 
 STATIC = Path(__file__).parent.parent / "static"
@@ -115,7 +115,13 @@ def init_app(app: Flask, settings: Settings) -> None:
     @app.context_processor
     def _globals() -> dict[str, Any]:
         request_id = g.get("request_id", "")
-        return {"brand": "Portal", "mode": "live", "request_id": request_id, "path": request.path}
+        return {
+            "brand": "Portal",
+            "version": __version__,
+            "mode": "live",
+            "request_id": request_id,
+            "path": request.path,
+        }
 
 
 def _send_headers(app: Flask, settings: Settings) -> None:
