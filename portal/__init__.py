@@ -49,8 +49,9 @@ def _bare(settings: "Settings") -> "Flask":
 
 def _furnish(app: "Flask", settings: "Settings") -> None:
     """What every room uses."""
-    from portal import accounts, cors, errors, extensions, gateway, pages
+    from portal import accounts, cors, errors, extensions, gateway, inputs, pages
 
+    inputs.init_app(app)
     extensions.init_app(app, settings, before_csrf=accounts.init_before_csrf)
     pages.init_app(app, settings)
     errors.init_app(app)

@@ -8,12 +8,9 @@ from typing import ParamSpec
 
 from flask import g, request
 from flask.typing import ResponseReturnValue
-from flask_jwt_extended import decode_token
-from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt import PyJWTError
 from sqlalchemy import bindparam, select, update
 
-from portal import calls, clock, rates
+from portal import calls, clock, rates, tokens
 from portal.errors import ScopeMissing, Suspended, Unauthorised
 from portal.extensions import db, write_aside
 from portal.models import ApiKey, Customer, UserSession
@@ -73,6 +70,7 @@ OF_TOKEN = (
     .join(UserSession, UserSession.user_id == Customer.user_id)
     .where(
         UserSession.id == bindparam("session"),
+        UserSession.user_id == bindparam("user"),
         UserSession.ended_at.is_(None),
         UserSession.expires_at > bindparam("now"),
         Customer.mode == "live",
@@ -137,13 +135,10 @@ def _of_key(secret: str) -> Caller | None:
 
 
 def _of_token(token: str) -> Caller | None:
-    try:
-        claims = decode_token(token)
-    except (PyJWTError, JWTExtendedException):
+    claims = tokens.claims(token, "access")
+    if claims is None:
         return None
-    if claims["type"] != "access":  # a refresh token is good for refreshing alone
-        return None
-    ids = {"session": claims["session"], "now": clock.now()}
+    ids = {"user": claims.user_id, "session": claims.session_id, "now": clock.now()}
     row = db.session.connection().execute(OF_TOKEN, ids).one_or_none()
     return row and Caller(*row)
 

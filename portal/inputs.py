@@ -1,16 +1,18 @@
-"""JSON bodies and query strings, validated by a model and refused by field."""
+"""The one door of request bodies, and JSON bodies and query strings validated by a model and refused by field."""
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import wraps
-from typing import Annotated, Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from typing import IO, Annotated, Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
-from flask import request
+from flask import Flask, Request, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.utils import cached_property
+from werkzeug.wsgi import LimitedStream
 
 from portal import calls
 from portal.errors import InvalidInput, PortalError
@@ -23,6 +25,43 @@ KEY = re.compile(r"[!-~]{1,200}")  # of an Idempotency-Key
 
 # No control characters: PostgreSQL cannot store NUL, and nobody can read the others.
 Words = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class BoundedStream(LimitedStream):
+    """A body of unknown length: one byte beyond the limit is a 413, where Werkzeug would cut the body off."""
+
+    def on_exhausted(self) -> None:
+        if self._stream.read(1):
+            raise RequestEntityTooLarge
+
+    def readall(self) -> bytes:
+        sent = super().readall()
+        if self.is_exhausted:
+            self.on_exhausted()
+        return sent
+
+
+class BoundedRequest(Request):
+    """A request whose chunked body has a limit too, and whose JSON may be nested however deep."""
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        found = super().stream
+        if isinstance(found, LimitedStream) and self.content_length is None:
+            return cast(IO[bytes], BoundedStream(found._stream, found.limit, is_max=True))
+        return found
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """The parsed body; BadRequest, or None with `silent`, for what is no JSON or nested beyond all reason."""
+        try:
+            return super().get_json(force=force, silent=silent, cache=cache)
+        except RecursionError:
+            return None if silent else self.on_json_loading_failed(ValueError("nested too deep"))
+
+
+def init_app(app: Flask) -> None:
+    """Read every request through this door."""
+    app.request_class = BoundedRequest
 
 
 class JsonBody(BaseModel):
@@ -77,6 +116,13 @@ def takes(model: type[Body]) -> Callable[[View[Concatenate[Body, Params]]], View
         return reading
 
     return decorate
+
+
+def text_sent(field: str) -> str:
+    """The text of a field in a JSON body or a form, before either is checked; empty where there is none."""
+    body = request.get_json(silent=True) if request.is_json else request.form
+    given = body.get(field) if isinstance(body, Mapping) else None
+    return given if isinstance(given, str) else ""
 
 
 def asks(model: type[Query]) -> Callable[[View[Concatenate[Query, Params]]], View[Params]]:

@@ -10,10 +10,10 @@ import structlog
 from flask import Flask, Response, g, request
 from structlog.typing import EventDict, Processor
 
-# What looks like a secret, wherever it turns up: Stripe's keys, webhook secrets, our API keys, signatures,
-# session tokens, card numbers.
+# What looks like a secret, wherever it turns up: Stripe's keys, webhook secrets, our API keys, operator
+# keys, signatures, session tokens, card numbers.
 SECRET = re.compile(
-    r"\b(?:sk|rk|pk)_(?:live|test)_\w+|\bwhsec_\w+|\bkey_(?:live|test)_\w+|\bv1=[0-9a-f]{16,}|\b\d{13,19}\b"
+    r"\b(?:sk|rk|pk)_(?:live|test)_\w+|\bwhsec_\w+|\bkey_(?:live|test)_\w+|\bopk_\w+|\bv1=[0-9a-f]{16,}|\b\d{13,19}\b"
 )
 MASK = "[masked]"
 ID_PATTERN = re.compile(r"[\w-]{8,64}")

@@ -1,15 +1,20 @@
-"""Single-use tokens that mails carry: minted once, stored as a hash, redeemed by one UPDATE."""
+"""Tokens: the single-use ones that mails carry, stored as a hash, and what access and refresh tokens claim."""
 
 import hashlib
+import re
 import secrets
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
+import jwt
 import structlog
 from sqlalchemy import ColumnElement, select, update
 
 from portal import clock
 from portal.extensions import db
 from portal.models import MailToken, User
+from portal.settings import current_settings
 
 log = structlog.get_logger()
 
@@ -20,6 +25,37 @@ LIFETIMES = {
     "email_old": timedelta(days=3),
     "email_new": timedelta(days=3),
 }
+REQUIRED = ["exp", "sub", "jti", "type", "session"]
+USER_ID = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a signed token of the JSON API says: whose, of which session, and its own id."""
+
+    user_id: int
+    session_id: int
+    jti: str
+
+
+def claims(token: str, kind: Literal["access", "refresh"]) -> Claims | None:
+    """Return what a living token of this kind claims; None for any other.
+
+    A right signature proves little: another system may sign with the same secret (`JWT_SECRET_KEY` taken over from
+    it), and its tokens claim other things. So each claim that we rely on is checked, here and nowhere else.
+    """
+    settings = current_settings()
+    algorithms, required = [settings.jwt_algorithm], {"require": REQUIRED}
+    try:
+        found = jwt.decode(token, settings.jwt_secret_key, algorithms, options=required)  # type: ignore[arg-type]
+    except (jwt.PyJWTError, ValueError, RecursionError):  # the last: a header nested too deep
+        return None
+    user, session, jti = found["sub"], found["session"], found["jti"]
+    if found["type"] != kind or not isinstance(jti, str) or not USER_ID.fullmatch(user):
+        return None
+    if type(session) is not int or not 0 < session < 2**63:
+        return None
+    return Claims(int(user), session, jti)
 
 
 def digest(raw: str) -> str:

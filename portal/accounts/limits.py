@@ -4,12 +4,13 @@ Back-off instead of a lockout: whoever knows a mail can slow its owner's sign-in
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 
 from flask import Flask, current_app, request
 
+from portal import inputs
 from portal.extensions import limiter
 from portal.models import User
 
@@ -44,7 +45,7 @@ def _count() -> None:
         return
     with limiter.limit(PER_ADDRESS):
         pass
-    if _mail():
+    if inputs.text_sent("email"):
         with limiter.limit(PER_MAIL, key_func=_hashed_mail):
             pass
 
@@ -75,14 +76,7 @@ def at_least(seconds: float) -> Iterator[None]:
     time.sleep(max(0.0, seconds - (time.monotonic() - begun)))
 
 
-def _mail() -> str:
-    """The mail that is tried, in a form or a JSON body."""
-    body = request.get_json(silent=True) if request.is_json else request.form
-    given = body.get("email") if isinstance(body, Mapping) else None
-    return given if isinstance(given, str) else ""
-
-
 def _hashed_mail() -> str:
     """The mail as a hash: limits are kept, and logged, where mails have no business."""
-    email = _mail().strip().lower()
+    email = inputs.text_sent("email").strip().lower()
     return sha256(email.encode("utf-8", "surrogatepass")).hexdigest()[:32]

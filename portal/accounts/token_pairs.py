@@ -6,12 +6,9 @@ session ends with every token of it.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import structlog
 from flask_jwt_extended import create_access_token, create_refresh_token, decode_token
-from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt import PyJWTError
 from sqlalchemy import delete, select, update
 
 from portal import audit, clock, tokens
@@ -76,7 +73,10 @@ def refresh(token: str) -> Pair:
 
     Raises RefreshRefused.
     """
-    session_id = _redeem(_claims(token))
+    claims = tokens.claims(token, "refresh")
+    if claims is None:
+        raise RefreshRefused
+    session_id = _redeem(claims)
     user = sessions.carry_on(session_id, _refresh_until())
     if user is None:
         db.session.commit()
@@ -117,19 +117,9 @@ def _pair(user: User, session_id: int) -> Pair:
     return Pair(access_token, refresh_token, int(current_settings().access_lifetime.total_seconds()))
 
 
-def _claims(token: str) -> dict[str, Any]:
-    try:
-        claims: dict[str, Any] = decode_token(token)
-    except (PyJWTError, JWTExtendedException):
-        raise RefreshRefused from None
-    if claims["type"] != "refresh":
-        raise RefreshRefused
-    return claims
-
-
-def _redeem(claims: dict[str, Any]) -> int:
+def _redeem(claims: tokens.Claims) -> int:
     """Use the token up, of two at the same moment one; gives its session. Raises RefreshRefused."""
-    mine, now = RefreshToken.jti_hash == tokens.digest(claims["jti"]), clock.now()
+    mine, now = RefreshToken.jti_hash == tokens.digest(claims.jti), clock.now()
     unused = (mine, RefreshToken.used_at.is_(None), RefreshToken.expires_at > now)
     statement = update(RefreshToken).where(*unused).values(used_at=now).returning(RefreshToken.session_id)
     session_id = db.session.execute(statement).scalar_one_or_none()

@@ -1,5 +1,6 @@
 """How every call to Stripe is made: one client a mode, and errors translated once."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,12 +17,20 @@ log = structlog.get_logger()
 NETWORK_RETRIES = 1  # by the SDK: connection errors, 409 and 5xx, one idempotency key kept
 RATE_LIMIT_WAITS = (0.5, 1.0)  # seconds; the SDK does not retry a 429
 PAGE = 100
+# Stripe's own ids are letters, digits and underscores; people chose those of old plans, coupons and products.
+OBJECT_ID = re.compile(r"[A-Za-z0-9_][^/\\?#%\x00-\x1f\x7f]{0,254}")
+UNKNOWN = "resource_missing"  # Stripe's code for an object that it does not know
 
 Params = dict[str, Any]
 
 
-def quoted(object_id: str) -> str:
-    """An id as a part of a path: what was typed into an address can name nothing else."""
+def part(object_id: str) -> str:
+    """Return an id as a part of a path. Raises StripeRefused, as for an unknown one, for what can be no id.
+
+    Ids come from webhooks and from addresses that people type: `../charges` must not become another call.
+    """
+    if not OBJECT_ID.fullmatch(object_id):
+        raise StripeRefused("Stripe knows no object with this id.", stripe_code=UNKNOWN)
     return quote(object_id, safe="")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from portal.gateway.calls import PAGE, Calls, Params, quoted
+from portal.gateway.calls import PAGE, Calls, Params, part
 from portal.gateway.payments import SavedMethod
 from portal.gateway.shapes import Card, id_of
 
@@ -79,16 +79,16 @@ class Customers(Calls):
 
     def update_customer(self, stripe_id: str, params: Params) -> Customer:
         """POST /v1/customers/{id}. It sets what it names, so that once more does no harm and needs no key."""
-        return Customer.read(self._ask("post", f"/v1/customers/{quoted(stripe_id)}", params))
+        return Customer.read(self._ask("post", f"/v1/customers/{part(stripe_id)}", params))
 
     def delete_customer(self, stripe_id: str) -> Customer:
         """DELETE /v1/customers/{id}: ends subscriptions and forgets cards; invoices and charges stay. For good."""
-        return Customer.read(self._ask("delete", f"/v1/customers/{quoted(stripe_id)}"))
+        return Customer.read(self._ask("delete", f"/v1/customers/{part(stripe_id)}"))
 
     def customer(self, stripe_id: str) -> Customer:
         """The customer and their default card; one that was deleted comes back with `deleted` set."""
         expand = {"expand": ["invoice_settings.default_payment_method"]}
-        return Customer.read(self._ask("get", f"/v1/customers/{quoted(stripe_id)}", expand))
+        return Customer.read(self._ask("get", f"/v1/customers/{part(stripe_id)}", expand))
 
     def every_customer(self) -> Iterator[Customer]:
         """The account's customers, the newest first, without their cards."""
@@ -97,7 +97,7 @@ class Customers(Calls):
     def saved_method(self, customer: str) -> SavedMethod | None:
         """The customer's default payment method, else their newest card; None where nothing is saved."""
         expand = {"expand": ["invoice_settings.default_payment_method"]}
-        settings = self._ask("get", f"/v1/customers/{quoted(customer)}", expand).get("invoice_settings") or {}
+        settings = self._ask("get", f"/v1/customers/{part(customer)}", expand).get("invoice_settings") or {}
         if settings.get("default_payment_method"):
             return SavedMethod.read(settings["default_payment_method"])
         page = self._ask("get", "/v1/payment_methods", {"customer": customer, "type": "card", "limit": 1})
@@ -105,7 +105,7 @@ class Customers(Calls):
 
     def test_clock(self, clock_id: str) -> Clock:
         """The test clock as it is now."""
-        return Clock.read(self._ask("get", f"/v1/test_helpers/test_clocks/{quoted(clock_id)}"))
+        return Clock.read(self._ask("get", f"/v1/test_helpers/test_clocks/{part(clock_id)}"))
 
     # Stripe's own portal
 
@@ -115,7 +115,7 @@ class Customers(Calls):
 
     def portal_configuration(self, configuration_id: str) -> PortalConfiguration:
         """The configuration as it is now."""
-        path = f"/v1/billing_portal/configurations/{quoted(configuration_id)}"
+        path = f"/v1/billing_portal/configurations/{part(configuration_id)}"
         return PortalConfiguration.read(self._ask("get", path))
 
     def portal_configurations(self) -> Iterator[PortalConfiguration]:
@@ -130,5 +130,5 @@ class Customers(Calls):
 
     def update_portal_configuration(self, configuration_id: str, params: Params) -> PortalConfiguration:
         """POST /v1/billing_portal/configurations/{id}."""
-        path = f"/v1/billing_portal/configurations/{quoted(configuration_id)}"
+        path = f"/v1/billing_portal/configurations/{part(configuration_id)}"
         return PortalConfiguration.read(self._ask("post", path, params))

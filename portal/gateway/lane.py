@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from portal.gateway.calls import PAGE, Params, quoted
+from portal.gateway.calls import PAGE, Params, part
 from portal.gateway.customers import Customers
 from portal.gateway.payments import Charge, PaymentIntent, Reversal
 from portal.gateway.sessions import PaymentLink, Session
@@ -26,7 +26,7 @@ class Lane(Customers, Subscriptions, Testing, Usage):
     def session(self, session_id: str) -> Session:
         """The session as it is now."""
         expand = {"expand": ["payment_intent"]}
-        data = self._ask("get", f"/v1/checkout/sessions/{quoted(session_id)}", expand)
+        data = self._ask("get", f"/v1/checkout/sessions/{part(session_id)}", expand)
         if data["status"] == "complete" and data["payment_status"] == "unpaid" and data["invoice"]:
             data["payment_intent"] = self._intent_of(data["invoice"])
         return Session.read(data)
@@ -34,16 +34,16 @@ class Lane(Customers, Subscriptions, Testing, Usage):
     def _intent_of(self, invoice_id: str) -> Params | None:
         """What pays an invoice: a subscription's session names no intent of its own."""
         expand = {"expand": ["payments.data.payment.payment_intent"]}
-        payments = self._ask("get", f"/v1/invoices/{quoted(invoice_id)}", expand)["payments"]["data"]
+        payments = self._ask("get", f"/v1/invoices/{part(invoice_id)}", expand)["payments"]["data"]
         return next((one["payment"]["payment_intent"] for one in payments), None)
 
     def expire_session(self, session_id: str) -> Session:
         """End an open session, so that nobody can pay it. StripeRefused where it is not open any more."""
-        return Session.read(self._ask("post", f"/v1/checkout/sessions/{quoted(session_id)}/expire"))
+        return Session.read(self._ask("post", f"/v1/checkout/sessions/{part(session_id)}/expire"))
 
     def session_price(self, session_id: str) -> Price | None:
         """The price of a session's first line; a session has at least one, but for setup."""
-        page = self._ask("get", f"/v1/checkout/sessions/{quoted(session_id)}/line_items", {"limit": 1})
+        page = self._ask("get", f"/v1/checkout/sessions/{part(session_id)}/line_items", {"limit": 1})
         return Price.read(page["data"][0]["price"]) if page["data"] else None
 
     def complete_sessions(self, since: datetime) -> Iterator[Session]:
@@ -65,7 +65,7 @@ class Lane(Customers, Subscriptions, Testing, Usage):
     def payment_intent(self, intent_id: str) -> PaymentIntent:
         """The payment intent, with its latest charge."""
         expand = {"expand": ["latest_charge"]}
-        return PaymentIntent.read(self._ask("get", f"/v1/payment_intents/{intent_id}", expand))
+        return PaymentIntent.read(self._ask("get", f"/v1/payment_intents/{part(intent_id)}", expand))
 
     def payment_intents(self, customer: str) -> list[PaymentIntent]:
         """The customer's newest payment intents, without their charges."""
@@ -78,12 +78,12 @@ class Lane(Customers, Subscriptions, Testing, Usage):
 
     def charge(self, charge_id: str) -> Charge:
         """The charge as it is now."""
-        return Charge.read(self._ask("get", f"/v1/charges/{charge_id}"))
+        return Charge.read(self._ask("get", f"/v1/charges/{part(charge_id)}"))
 
     def reversal(self, stripe_id: str) -> Reversal:
         """A refund (`re_…`, `pyr_…`) or a dispute (`dp_…`, `du_…`)."""
         path = "disputes" if stripe_id.startswith(("dp_", "du_")) else "refunds"
-        return Reversal.read(self._ask("get", f"/v1/{path}/{stripe_id}"))
+        return Reversal.read(self._ask("get", f"/v1/{path}/{part(stripe_id)}"))
 
     def reversals(self, charge_id: str) -> list[Reversal]:
         """All refunds and disputes of a charge, the oldest first."""
@@ -104,7 +104,7 @@ class Lane(Customers, Subscriptions, Testing, Usage):
 
     def price(self, price_id: str) -> Price:
         """The price, with its product's name."""
-        return Price.read(self._ask("get", f"/v1/prices/{quoted(price_id)}", {"expand": ["product"]}))
+        return Price.read(self._ask("get", f"/v1/prices/{part(price_id)}", {"expand": ["product"]}))
 
     def prices_by_lookup_key(self, lookup_keys: list[str]) -> list[Price]:
         """The active prices that carry one of these lookup keys (Stripe takes ten at a time)."""

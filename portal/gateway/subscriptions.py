@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
-from portal.gateway.calls import PAGE, Calls, Params, quoted
+from portal.gateway.calls import PAGE, Calls, Params, part
 from portal.gateway.shapes import Invoice
 from portal.gateway.subscription import Preview, Schedule, Subscription
 
@@ -18,7 +18,7 @@ class Subscriptions(Calls):
         """The subscription, with the card that it is paid by."""
         expand = ["default_payment_method", "customer.invoice_settings.default_payment_method"]
         return Subscription.read(
-            self._ask("get", f"/v1/subscriptions/{quoted(subscription_id)}", {"expand": expand})
+            self._ask("get", f"/v1/subscriptions/{part(subscription_id)}", {"expand": expand})
         )
 
     def every_subscription(self) -> Iterator[Subscription]:
@@ -32,20 +32,20 @@ class Subscriptions(Calls):
 
     def update_subscription(self, subscription_id: str, params: Params, idempotency_key: str) -> Subscription:
         """POST /v1/subscriptions/{id}."""
-        path = f"/v1/subscriptions/{quoted(subscription_id)}"
+        path = f"/v1/subscriptions/{part(subscription_id)}"
         return Subscription.read(self._ask("post", path, params, idempotency_key))
 
     def cancel_subscription(self, subscription_id: str, idempotency_key: str) -> Subscription:
         """End a subscription now. StripeRefused where it has ended already."""
         return Subscription.read(
-            self._ask("delete", f"/v1/subscriptions/{quoted(subscription_id)}", {}, idempotency_key)
+            self._ask("delete", f"/v1/subscriptions/{part(subscription_id)}", {}, idempotency_key)
         )
 
     # What is scheduled
 
     def schedule(self, schedule_id: str) -> Schedule:
         """The schedule as it is now."""
-        return Schedule.read(self._ask("get", f"/v1/subscription_schedules/{quoted(schedule_id)}"))
+        return Schedule.read(self._ask("get", f"/v1/subscription_schedules/{part(schedule_id)}"))
 
     def create_schedule(self, subscription_id: str, idempotency_key: str) -> Schedule:
         """A schedule that goes on with the subscription as it is. StripeRefused where it has one."""
@@ -54,12 +54,12 @@ class Subscriptions(Calls):
 
     def update_schedule(self, schedule_id: str, params: Params, idempotency_key: str) -> Schedule:
         """POST /v1/subscription_schedules/{id}."""
-        path = f"/v1/subscription_schedules/{quoted(schedule_id)}"
+        path = f"/v1/subscription_schedules/{part(schedule_id)}"
         return Schedule.read(self._ask("post", path, params, idempotency_key))
 
     def release_schedule(self, schedule_id: str, idempotency_key: str) -> Schedule:
         """Let the subscription go on as it is. StripeRefused for a schedule that is over."""
-        path = f"/v1/subscription_schedules/{quoted(schedule_id)}/release"
+        path = f"/v1/subscription_schedules/{part(schedule_id)}/release"
         return Schedule.read(self._ask("post", path, {}, idempotency_key))
 
     # What a change would cost
@@ -79,7 +79,7 @@ class Subscriptions(Calls):
     def invoice(self, invoice_id: str) -> Invoice:
         """The invoice as it is now, and whether its payment waits for the payer."""
         expand = {"expand": ["payments.data.payment.payment_intent"]}
-        return Invoice.read(self._ask("get", f"/v1/invoices/{quoted(invoice_id)}", expand))
+        return Invoice.read(self._ask("get", f"/v1/invoices/{part(invoice_id)}", expand))
 
     def invoice_of(self, payment_intent: str) -> str | None:
         """The id of the invoice that a payment was made for; None for other payments."""
@@ -99,4 +99,4 @@ class Subscriptions(Calls):
 
     def void_invoice(self, invoice_id: str, idempotency_key: str) -> Invoice:
         """Have an open invoice never be paid. StripeRefused where it is not open any more."""
-        return Invoice.read(self._ask("post", f"/v1/invoices/{quoted(invoice_id)}/void", {}, idempotency_key))
+        return Invoice.read(self._ask("post", f"/v1/invoices/{part(invoice_id)}/void", {}, idempotency_key))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from portal.gateway.calls import PAGE, Calls, Params, quoted
+from portal.gateway.calls import PAGE, Calls, Params, part
 from portal.gateway.shapes import Invoice, id_of
 from portal.gateway.subscription import Subscription
 
@@ -38,18 +38,18 @@ class Usage(Calls):
 
     def set_up_method(self, setup_intent: str) -> str | None:
         """The payment method that a setup intent saved; None before it succeeded."""
-        found = self._ask("get", f"/v1/setup_intents/{quoted(setup_intent)}")
+        found = self._ask("get", f"/v1/setup_intents/{part(setup_intent)}")
         return id_of(found.get("payment_method")) if found["status"] == "succeeded" else None
 
     def methods(self, customer: str) -> list[str]:
         """The ids of what is attached to a customer, of every kind, newest first."""
-        listed = self._list(f"/v1/customers/{quoted(customer)}/payment_methods", {"limit": PAGE})
+        listed = self._list(f"/v1/customers/{part(customer)}/payment_methods", {"limit": PAGE})
         return [method["id"] for method in listed]
 
     def set_default_method(self, customer: str, method: str) -> None:
         """Charge a customer's invoices to this from now on; again changes nothing."""
         params = {"invoice_settings": {"default_payment_method": method}}
-        self._ask("post", f"/v1/customers/{quoted(customer)}", params)
+        self._ask("post", f"/v1/customers/{part(customer)}", params)
 
     def create_subscription(self, params: Params, idempotency_key: str) -> Subscription:
         """POST /v1/subscriptions."""
@@ -80,5 +80,5 @@ class Usage(Calls):
 
     def finalize_invoice(self, invoice: str, idempotency_key: str) -> Invoice:
         """Close a draft; Stripe charges it by itself from then on."""
-        path = f"/v1/invoices/{quoted(invoice)}/finalize"
+        path = f"/v1/invoices/{part(invoice)}/finalize"
         return Invoice.read(self._ask("post", path, {"auto_advance": True}, idempotency_key))

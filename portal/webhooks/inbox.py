@@ -43,8 +43,10 @@ class HandlingFailed(PortalError):
     title = "The event could not be handled"
 
 
-def receive(mode: str, body: bytes) -> str:
-    """Store a verified delivery and handle it. Gives `processed`, `duplicate`, `ignored` or `parked`; commits.
+def receive(mode: str, body: bytes, *, verified: bool = True) -> str:
+    """Store a delivery and handle it. Gives `processed`, `duplicate`, `ignored` or `parked`; commits.
+
+    `verified`: whether Stripe's signature, or a fetch from Stripe, proved it; the log says so.
 
     Whatever a handler raises is recorded on the row and raised again, so that Stripe delivers once more.
     """
@@ -55,7 +57,8 @@ def receive(mode: str, body: bytes) -> str:
     db.session.commit()
     # What nobody here handles is stored, and said only to whoever listens closely.
     say = log.info if hint.type in HANDLERS else log.debug
-    say("stripe_webhook_verified", event_id=hint.event_id, type=hint.type, mode=mode)
+    word = "stripe_webhook_verified" if verified else "stripe_webhook_not_verified"
+    say(word, event_id=hint.event_id, type=hint.type, mode=mode)
     if state in DONE:
         db.session.connection().execute(AGAIN, {"of_mode": mode, "of_event": hint.event_id})
         db.session.commit()

@@ -17,7 +17,6 @@ from portal.webhooks import inbox
 log = structlog.get_logger()
 blueprint = Blueprint("webhooks", __name__)
 
-MAX_BODY = 1024 * 1024
 LIVE_PATHS = (
     "/api/webhooks/stripe",
     "/stripe/webhook",
@@ -85,19 +84,21 @@ def test() -> Received:
 
 
 def _receive(mode: str) -> Received:
-    request.max_content_length = MAX_BODY  # beyond it: 413
     body = request.get_data()
-    _verify(mode, body)
-    status = inbox.receive(mode, body)
-    return Received(status=status)
+    verified = _verify(mode, body)
+    return Received(status=inbox.receive(mode, body, verified=verified))
 
 
-def _verify(mode: str, body: bytes) -> None:
+def _verify(mode: str, body: bytes) -> bool:
+    """Return whether the signature proves the delivery; false only where ALLOW_UNVERIFIED_STRIPE takes any.
+
+    Raises NoSecret, BadDelivery.
+    """
     settings = current_settings()
     secrets = settings.webhook_secrets(mode)
     if not secrets and settings.allow_unverified_stripe:
         log.warning("stripe_webhook_unverified", mode=mode)
-        return
+        return False
     if not secrets:
         log.error("stripe_webhook_secret_missing", setting=SECRET_NAMES[mode])
         raise NoSecret("This endpoint has no webhook secret yet; the operator's log names the setting.")
@@ -106,6 +107,7 @@ def _verify(mode: str, body: bytes) -> None:
     except gateway.BadSignature as error:
         log.warning("stripe_webhook_invalid_signature", mode=mode, reason=str(error))
         raise BadDelivery("The signature does not fit the body, the endpoint's secret or the time.") from None
+    return True
 
 
 for path in LIVE_PATHS:

@@ -1,5 +1,6 @@
 """Tokens of the JSON API: what a pair opens, how it is renewed, and everything that ends it."""
 
+import base64
 from datetime import timedelta
 
 import jwt
@@ -12,7 +13,7 @@ from portal import clock
 from portal.accounts import people, token_pairs
 from portal.extensions import db, limiter
 from portal.keys import minting
-from portal.models import AuditEntry, Customer, RefreshToken, User
+from portal.models import AuditEntry, Customer, RefreshToken, User, UserSession
 from portal.purchases import customers
 
 from .conftest import PASSWORD, build
@@ -238,3 +239,54 @@ def test_tries_are_limited_by_address_and_by_mail(settings):
         limiter.reset()
         with house.app_context():
             db.engine.dispose()
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"email":' * 50_000, '{"email": ' + "[" * 100_000, "[", "\xff"])
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_body_nested_beyond_reason_is_bad_json(house, alice, limited, body):
+    """Also for whoever counts the tries before the body is checked."""
+    house.config["RATELIMIT_ENABLED"] = limited
+    limiter.reset()
+    for path in ("/api/auth/token", "/api/auth/refresh"):
+        answer = house.test_client().post(path, data=body.encode("latin-1"), content_type="application/json")
+        refused(answer, 400, "invalid_input")
+
+
+FOREIGN = {
+    "of the old system": {"sub": "1", "user_id": 1},
+    "no session": {"sub": "1", "type": "access", "jti": "a", "session": None},
+    "no kind": {"sub": "1", "jti": "a", "session": 1},
+    "no subject": {"type": "access", "jti": "a", "session": 1},
+    "a subject that is a word": {"sub": "alice@example.com", "type": "access", "jti": "a", "session": 1},
+    "another subject": {"sub": "999", "type": "access", "jti": "a", "session": 1},
+    "no id": {"sub": "1", "type": "access", "session": 1},
+    "an id that is a number": {"sub": "1", "type": "access", "session": 1, "jti": 7},
+    "a session that is a word": {"sub": "1", "type": "access", "jti": "a", "session": "1"},
+    "a session that is true": {"sub": "1", "type": "access", "jti": "a", "session": True},
+    "a session that is an object": {"sub": "1", "type": "access", "jti": "a", "session": {"id": 1}},
+    "a session beyond all numbers": {"sub": "1", "type": "access", "jti": "a", "session": 10**30},
+    "a session below zero": {"sub": "1", "type": "access", "jti": "a", "session": -1},
+    "no end": {"sub": "1", "type": "access", "jti": "a", "session": 1, "exp": None},
+}
+
+
+@pytest.mark.parametrize("claims", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_rightly_signed_token_with_other_claims_opens_nothing(house, program, claims):
+    """Of an old system whose JWT_SECRET_KEY was taken over; program is session 1 of user 1."""
+    with house.app_context():
+        session = db.session.execute(select(UserSession)).scalar_one()
+        assert (session.id, session.user_id) == (1, 1)
+    given = {"exp": clock.now() + timedelta(hours=1)} | claims
+    given = {name: value for name, value in given.items() if value is not None}
+    secret = house.config["JWT_SECRET_KEY"]
+    refused(program.call("/api/v1/entitlements", token=jwt.encode(given, secret)), 401, "unauthorised")
+    for kind in (given.get("type"), "refresh"):
+        token = jwt.encode(given | ({"type": kind} if kind else {}), secret)
+        refused(program.call("/api/auth/refresh", {"refresh_token": token}), 401, "refresh_refused")
+    assert program.status == 200
+
+
+def test_a_token_whose_header_is_nested_beyond_reason_is_no_token(house, program):
+    head = base64.urlsafe_b64encode(b"[" * 3000).rstrip(b"=").decode()
+    refused(program.call("/api/v1/entitlements", token=f"{head}.e30.x"), 401, "unauthorised")
+    refused(program.call("/api/auth/refresh", {"refresh_token": f"{head[:4000]}.e30.x"}), 401, "refresh_refused")

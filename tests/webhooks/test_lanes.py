@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+import requests
 import stripe
 from flask import Flask
 from flask.testing import FlaskClient
@@ -12,8 +13,10 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models import StripeEvent
+from portal.webhooks.handlers import HANDLERS
 from portal.webhooks.views import LIVE_PATHS, TEST_PATH
 from tests.support.servers import SECRETS
+from tests.support.world import World
 
 LIVE_PATH = LIVE_PATHS[0]
 
@@ -130,6 +133,23 @@ def test_unverified_events_are_taken_only_where_no_secret_is_set(
     assert http.post(LIVE_PATH, data=json.dumps(event())).status_code == status
 
 
+def test_the_log_calls_an_event_verified_only_where_it_was(
+    app: Flask, http: FlaskClient, monkeypatch, caplog
+) -> None:
+    settings = app.extensions["settings"].model_copy(
+        update={"stripe_webhook_secret": (), "allow_unverified_stripe": True}
+    )
+    body = event(type="customer.updated", data={"object": {"id": "cus_1", "object": "customer"}})
+    with monkeypatch.context() as patched:
+        patched.setitem(app.extensions, "settings", settings)
+        assert http.post(LIVE_PATH, data=json.dumps(body)).status_code == 200
+    assert "stripe_webhook_not_verified" in caplog.text
+    assert "stripe_webhook_verified" not in caplog.text
+    caplog.clear()
+    post(http, body | {"id": "evt_2"})
+    assert "stripe_webhook_verified" in caplog.text
+
+
 def test_an_event_of_the_other_mode_is_refused(app: Flask, http: FlaskClient) -> None:
     answer = post(http, event(livemode=False))
     assert answer.status_code == 400
@@ -151,6 +171,42 @@ def test_a_mebibyte_and_a_byte_is_too_large(app: Flask, http: FlaskClient) -> No
     padded = json.dumps(event()).ljust(1024 * 1024)
     assert post(http, padded).status_code == 200
     assert post(http, padded + " ").status_code == 413
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize(("more", "status"), [(-1, 200), (0, 200), (1, 413), (300_000, 413)])
+def test_a_chunked_delivery_has_the_same_limit(here: World, more: int, status: int) -> None:
+    """Without a length nobody knows beforehand; cut off at the limit it would look forged."""
+    text = json.dumps(event()).ljust(1024 * 1024 + more)
+    header = stripe.WebhookSignature.generate_signature_header(text, SECRETS["live"])
+    sent = (text[at : at + 65536].encode() for at in range(0, len(text), 65536))
+    answer = requests.post(here.base + LIVE_PATH, data=sent, headers={"Stripe-Signature": header}, timeout=30)
+    assert answer.status_code == status
+    if status == 413:
+        assert answer.json()["code"] == "request_entity_too_large"
+
+
+NO_IDS = [
+    "../charges",
+    "..",
+    ".",
+    "ch_1/refunds",
+    "ch_1?expand=x",
+    "ch_1#",
+    "ch_1%2Frefunds",
+    "/",
+    "-",
+    "ch\n1",
+    "chß/",
+]
+
+
+@pytest.mark.parametrize("kind", sorted(HANDLERS.keys() - {"test_helpers.test_clock.deleted"}))  # asks nothing
+def test_an_event_about_what_has_no_id_is_parked(app: Flask, http: FlaskClient, kind: str) -> None:
+    for number, bad in enumerate(NO_IDS):
+        thing = {"id": bad, "object": "charge", "customer": bad, "metadata": {}}
+        answer = post(http, event(id=f"evt_{number}", type=kind, data={"object": thing}))
+        assert (answer.status_code, answer.json["status"]) == (200, "parked"), (kind, bad)
 
 
 def test_an_object_stamped_with_the_other_mode_is_ignored(app: Flask, http: FlaskClient) -> None:
