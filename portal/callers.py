@@ -10,7 +10,7 @@ from flask import g, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import bindparam, select, update
 
-from portal import calls, clock, rates, tokens
+from portal import calls, clock, operators, rates, tokens
 from portal.errors import ScopeMissing, Suspended, Unauthorised
 from portal.extensions import db, write_aside
 from portal.models import ApiKey, Customer, UserSession
@@ -79,18 +79,24 @@ OF_TOKEN = (
 
 
 def caller_required(
-    scope: str = "read", *, limit: str = OFTEN, even_suspended: bool = False
+    scope: str = "read", *, limit: str = OFTEN, even_suspended: bool = False, operator: str | None = None
 ) -> Callable[[View[Params]], View[Params]]:
     """For JSON views: `Authorization: Bearer` with a key that has this scope or an access token, in `g.caller`.
 
     401 for none, an unknown, expired or revoked one; 402 where the customer is suspended (a person with a token
     may still read, and do what is `even_suspended`: see to the payment, or leave); 403 where the scope is missing;
-    429 beyond `limit` calls of one customer.
+    429 beyond `limit` calls of one customer. An operator key that has the scope `operator` is let in too, in
+    `g.operator`, and `g.caller` is then not set.
     """
 
     def decorate(view: View[Params]) -> View[Params]:
         @wraps(view)
         def guarded(*args: Params.args, **kwargs: Params.kwargs) -> ResponseReturnValue:
+            if operator and operators.is_sent():
+                operators.enter(operator, limit)
+                answer = view(*args, **kwargs)
+                operators.touch()
+                return answer
             caller = g.caller = _known_caller()
             rates.count(limit, f"{request.endpoint}:{caller.customer_id}")
             _check(caller, scope, even_suspended or scope == "read")
@@ -99,7 +105,8 @@ def caller_required(
             return answer
 
         refusals = (Unauthorised, Suspended, ScopeMissing, TOO_MANY)
-        calls.note(guarded, by=("bearer",), scope=scope, is_counted=True, refusals=refusals)
+        by = ("bearer", "operator") if operator else ("bearer",)
+        calls.note(guarded, by=by, scope=scope, operator_scope=operator, is_counted=True, refusals=refusals)
         return guarded
 
     return decorate

@@ -36,10 +36,12 @@ Proof = Literal["bearer", "operator", "session", "signature"]
 
 @dataclass(frozen=True)
 class Call:
-    """One JSON call. Any of `by` proves who calls (none: nobody is asked); `scope` is what a key needs."""
+    """One JSON call. Any of `by` proves who calls (none: nobody is asked); `scope` is what a key needs,
+    `operator_scope` what an operator key does."""
 
     by: tuple[Proof, ...] = ()
     scope: str | None = None
+    operator_scope: str | None = None
     is_counted: bool = False  # by portal.rates; Flask-Limiter has nothing to do with it
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None

@@ -62,7 +62,7 @@ def operator_required(scope: str, *, limit: str = OFTEN) -> Callable[[View[Param
             touch()
             return answer
 
-        calls.note(guarded, by=("operator",), scope=scope, is_counted=True, refusals=REFUSALS)
+        calls.note(guarded, by=("operator",), operator_scope=scope, is_counted=True, refusals=REFUSALS)
         return guarded
 
     return decorate

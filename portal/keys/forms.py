@@ -14,12 +14,14 @@ from portal import clock
 from portal.forms import Date
 from portal.models.key import SCOPES
 from portal.pages import zone
+from portal.settings import current_settings
 
 SCOPE_WORDS = {
     "read": "Read: plan, entitlements, balance, history",
     "spend": "Spend: take credits, begin purchases, change the plan",
     "usage": "Usage: report what was used",
 }
+NO_REPORTS = "Usage: read what was used (the service itself reports it here)"
 LIFETIMES = {"never": "Never", "30": "In 30 days", "90": "In 90 days", "date": "On a date"}
 OVERLAPS = {"0": "At once", "1": "In an hour", "24": "In a day", "168": "In 7 days"}  # hours
 LONGEST = timedelta(days=3660)
@@ -42,6 +44,11 @@ class KeyForm(FlaskForm):
     )
     lifetime = RadioField("It ends", choices=_choices(LIFETIMES), default="never")
     last_day = Date("Last day", [Optional()])
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not current_settings().usage_self_report:
+            self.scopes.choices = _choices(SCOPE_WORDS | {"usage": NO_REPORTS})
 
     def validate_scopes(self, field: SelectMultipleField) -> None:
         """At least one. No validator of WTForms: browsers would want every box ticked."""

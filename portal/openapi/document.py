@@ -122,9 +122,9 @@ def _schemas(found: list[Operation]) -> tuple[Shapes, Schema]:
 def _operation(one: Operation, shapes: Shapes) -> dict[str, Any]:
     summary, description = one.words
     call = one.call
-    if call.scope:
-        holder = "An operator key" if call.by == ("operator",) else "A key"
-        description = f"{description} {holder} needs the scope `{call.scope}`.".strip()
+    for holder, scope in (("A key", call.scope), ("An operator key", call.operator_scope)):
+        if scope:
+            description = f"{description} {holder} needs the scope `{scope}`.".strip()
     made: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", one.method.lower() + one.path).strip("_"),
         "tags": [one.room],

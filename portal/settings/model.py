@@ -191,6 +191,7 @@ class Settings(BaseModel):
     admin_path: values.AdminPath = setting(
         "/admin", "a slash and one word that is no address of the portal's own", "/admin47392"
     )
+    usage_self_report: bool = setting(True, "0 or 1", "0")
     clusters: values.Words = setting((), "names with commas between them", "eu-1,us-1")
     grace_days: values.CountOrZero = setting(7, "a whole number of days, 0 or more", "7")
     checkout_promotion_codes: bool = setting(True, "true or false", "true")

@@ -8,15 +8,28 @@ from pydantic import Field
 from portal import clock
 from portal.answers import Answer, answers
 from portal.callers import caller_required
-from portal.errors import InvalidInput
+from portal.errors import InvalidInput, PortalError
 from portal.extensions import db
 from portal.inputs import QueryString, asks, takes
 from portal.models import UsageSettings
-from portal.usage import batches, limits, metering, quantities, reports
+from portal.settings import current_settings
+from portal.usage import batches, limits, metering, operator_reports, quantities, reports
 from portal.usage.batches import Repeated, Report
 from portal.usage.limits import SpendLimitReached
 from portal.usage.months import Month
 from portal.usage.reports import MeterUsage
+
+
+class SelfReportClosed(PortalError):
+    """The operator's own services report usage here (`USAGE_SELF_REPORT=0`)."""
+
+    status = 403
+    code = "self_report_closed"
+    title = "Usage is reported by the service"
+
+    def __init__(self) -> None:
+        super().__init__("Usage is measured by the service itself here. Keys of customers cannot report it.")
+
 
 blueprint = Blueprint("usage_api", __name__, url_prefix="/api/v1/usage")
 
@@ -30,12 +43,25 @@ class Late(Answer):
     billed_with: Annotated[str, Field(description="The month on whose bill they go.", examples=["2026-12"])]
 
 
+class Refused(Answer):
+    """An event of an operator's report that its customer may not take now."""
+
+    index: Annotated[int, Field(description="Its place in the report, from 0.")]
+    customer: str
+    code: Annotated[str, Field(description="Why, for programs.", examples=["suspended"])]
+    detail: str
+
+
 class Taken(Answer):
     """What was recorded."""
 
     accepted: int
     duplicates: Annotated[int, Field(description="Events whose identifier was recorded before.")]
     late: Annotated[Late | None, Field(exclude_if=lambda late: late is None)] = None
+    refused: Annotated[
+        list[Refused] | None,
+        Field(exclude_if=lambda refused: refused is None, description="In answers to operator keys alone."),
+    ] = None
 
 
 class Asked(QueryString):
@@ -73,17 +99,42 @@ class Used(Answer):
 
 
 @blueprint.post("")
-@caller_required("usage", limit=OFTEN)
+@caller_required("usage", limit=OFTEN, operator="usage:report")
 @takes(Report)
-@answers(Taken, Repeated, SpendLimitReached)
+@answers(Taken, Repeated, SpendLimitReached, SelfReportClosed)
 def report(body: Report) -> Taken:
-    """Take 1 to 1000 events, or none of them. Each identifier counts once for ever."""
+    """Take 1 to 1000 events, or none of them. Each identifier counts once for ever.
+
+    An operator key reports for any customers: what one of them may not take is listed in `refused`, the rest is
+    taken. Identifiers of operator keys are stored with `op:` before them.
+    """
+    if g.get("operator"):
+        return _for_customers(body)
+    if not current_settings().usage_self_report:
+        raise SelfReportClosed
     batch = batches.read(body.events, clock.now())
     recorded = metering.record(g.caller.customer_id, batch)
-    limits.enforce(g.caller.customer_id, (row.month for row in batch.rows))
+    try:
+        limits.enforce(g.caller.customer_id, (row.month for row in batch.rows))
+    except SpendLimitReached as reached:
+        db.session.rollback()
+        limits.tell_stopped(g.caller.customer_id, reached)
+        db.session.commit()
+        raise
     db.session.commit()
     late = Late(events=batch.late, billed_with=str(batch.billed_with)) if batch.late else None
     return Taken(accepted=recorded.accepted, duplicates=recorded.duplicates, late=late)
+
+
+def _for_customers(body: Report) -> Taken:
+    done = operator_reports.record(body.events, clock.now())
+    db.session.commit()
+    late = Late(events=done.late, billed_with=str(done.billed_with)) if done.late else None
+    refused = [
+        Refused(index=one.index, customer=str(one.customer_id), code=one.why.code, detail=one.why.detail)
+        for one in done.refused
+    ]
+    return Taken(accepted=done.accepted, duplicates=done.duplicates, late=late, refused=refused)
 
 
 @blueprint.get("")

@@ -9,20 +9,22 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from portal import clock
+from portal import clock, operators
 from portal.errors import Conflict, InvalidInput, PortalError
 from portal.inputs import JsonBody, by_field
 from portal.usage import closing, meters, quantities
 from portal.usage.months import Month
 
 MOST_EVENTS = 1000
+MOST_IDENTIFIER = 100
+OPERATOR_S = "op:"  # what the operator's identifiers begin with, where they are stored
 # As Stripe bounds its own meter events (https://docs.stripe.com/api/billing/meter-event/create).
 OLDEST = timedelta(days=35)
 AHEAD = timedelta(minutes=5)
 
 
 Quantity = Annotated[Decimal, Field(strict=False, ge=0, le=quantities.MOST, decimal_places=quantities.DECIMALS)]
-Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Identifier = Annotated[str, Field(min_length=1, max_length=MOST_IDENTIFIER, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Event(JsonBody):
@@ -32,6 +34,14 @@ class Event(JsonBody):
     quantity: Quantity
     timestamp: Annotated[str, Field(max_length=40)] | None = None
     identifier: Identifier
+    customer: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[0-9]{1,18}$",
+            description="Whose usage it is, by the id that `/v1/receipt` gives. Required with an operator key, "
+            "refused with any other.",
+        ),
+    ] = None
 
 
 class Report(JsonBody):
@@ -50,7 +60,8 @@ class Report(JsonBody):
             return InvalidInput(f"Send 1 to {MOST_EVENTS:,} events.", errors=by_field(error), index=index)
         first = min(int(place.split(".")[1]) for place in found)
         if first:
-            read(cls.model_validate({"events": given["events"][:first]}).events, clock.now())
+            before, now = cls.model_validate({"events": given["events"][:first]}).events, clock.now()
+            read_for_operator(before, now) if operators.is_sent() else read(before, now)
         words = {place: word for place, word in found.items() if place.startswith(f"events.{first}.")}
         return InvalidInput(f"Event {first} was not accepted.", errors=words or found, index=first)
 
@@ -86,41 +97,92 @@ class Batch:
     billed_with: Month
 
 
+@dataclass(frozen=True)
+class Share:
+    """One customer's part of an operator's report, and where its events stand in it."""
+
+    batch: Batch
+    indexes: list[int]
+
+
 def read(events: Sequence[Event], now: datetime) -> Batch:
     """Check each event in its turn, and decide whose bill it is on. Raises InvalidInput, Repeated: with an index.
 
     Opens the transaction that has to store the batch: no month closes until it ends.
     """
+    rules, once = _rules(now), dict[str, Row]()
+    for index, event in enumerate(events):
+        if event.customer is not None:
+            raise _refused(index, "customer", "Only an operator key names customers.")
+        if event.identifier.startswith(OPERATOR_S):
+            raise _refused(index, "identifier", f"Identifiers that begin with `{OPERATOR_S}` are the operator's.")
+        _add(once, index, _row(index, event, rules))
+    return _batch(once, len(events), rules)
+
+
+def read_for_operator(events: Sequence[Event], now: datetime) -> dict[int, Share]:
+    """Return the same by customer id, the lowest first: two reports at once never deadlock.
+
+    Identifiers are stored with `op:` before them, once.
+    """
+    rules, shares = _rules(now), dict[int, tuple[dict[str, Row], list[int]]]()
+    for index, event in enumerate(events):
+        if event.customer is None:
+            raise _refused(index, "customer", "Name the customer, by the id that `/v1/receipt` gives.")
+        identifier = OPERATOR_S + event.identifier.removeprefix(OPERATOR_S)
+        if len(identifier) > MOST_IDENTIFIER:
+            most = MOST_IDENTIFIER - len(OPERATOR_S)
+            raise _refused(index, "identifier", f"Use at most {most} characters.")
+        once, indexes = shares.setdefault(int(event.customer), ({}, []))
+        _add(once, index, _row(index, event, rules)._replace(identifier=identifier))
+        indexes.append(index)
+    return {one: Share(_batch(rows, len(at), rules), at) for one, (rows, at) in sorted(shares.items())}
+
+
+class _Rules(NamedTuple):
+    """What holds for every event of a report."""
+
+    meters: Mapping[str, int]  # ids by key
+    closed: frozenset[int]  # months
+    oldest: datetime
+    now: datetime
+    latest: datetime
+
+
+def _rules(now: datetime) -> _Rules:
     closed = closing.closed_since(Month.of(now - OLDEST))
     ids = {meter.key: meter.id for meter in meters.on_sale()}
-    bounds = (now - OLDEST, now, now + AHEAD)
-    once: dict[str, Row] = {}
-    for index, event in enumerate(events):
-        row = _row(index, event, ids, bounds)
-        first = once.setdefault(row.identifier, row)
-        if first is not row and first[1:4] != row[1:4]:
-            raise _repeated(index, row.identifier)
-    late = [row for row in once.values() if row.month in closed]
+    return _Rules(ids, closed, now - OLDEST, now, now + AHEAD)
+
+
+def _add(once: dict[str, Row], index: int, row: Row) -> None:
+    first = once.setdefault(row.identifier, row)
+    if first is not row and first[1:4] != row[1:4]:
+        raise _repeated(index, row.identifier)
+
+
+def _batch(once: dict[str, Row], sent: int, rules: _Rules) -> Batch:
+    late = [row for row in once.values() if row.month in rules.closed]
     for row in late:
-        billed = closing.billed_with(Month.of_number(row.month), closed)
+        billed = closing.billed_with(Month.of_number(row.month), rules.closed)
         once[row.identifier] = row._replace(month=billed.number)
     rows = sorted(once.values(), key=itemgetter(0))
-    return Batch(rows, len(events), len(late), closing.billed_with(Month.of(now), closed))
+    return Batch(rows, sent, len(late), closing.billed_with(Month.of(rules.now), rules.closed))
 
 
-def _row(index: int, event: Event, ids: Mapping[str, int], bounds: tuple[datetime, datetime, datetime]) -> Row:
-    oldest, now, latest = bounds
-    if event.meter not in ids:
-        raise _refused(index, "meter", f"There is no such meter: use {', '.join(ids)}.")
-    moment = _moment(event.timestamp) if event.timestamp else now
+def _row(index: int, event: Event, rules: _Rules) -> Row:
+    if event.meter not in rules.meters:
+        raise _refused(index, "meter", f"There is no such meter: use {', '.join(rules.meters)}.")
+    moment = _moment(event.timestamp) if event.timestamp else rules.now
     if moment is None:
         raise _refused(index, "timestamp", "Give a time with its zone, such as 2026-11-21T14:05:00Z.")
-    if moment > latest:
+    if moment > rules.latest:
         raise _refused(index, "timestamp", "This lies in the future.")
-    if moment < oldest:
+    if moment < rules.oldest:
         raise _refused(index, "timestamp", f"Its period is closed: that is more than {OLDEST.days} days ago.")
     units, nanos = quantities.split(event.quantity)
-    return Row(event.identifier, ids[event.meter], units, nanos, moment, moment.year * 100 + moment.month)
+    number = moment.year * 100 + moment.month
+    return Row(event.identifier, rules.meters[event.meter], units, nanos, moment, number)
 
 
 def _moment(written: str) -> datetime | None:

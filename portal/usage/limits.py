@@ -22,26 +22,33 @@ class SpendLimitReached(PortalError):
     code = "spend_limit_reached"
     title = "Spend limit reached"
 
+    def __init__(self, month: int, limit: int) -> None:
+        page = mail.external("usage.index")
+        words = "This would pass the spend limit of this account, which stops usage. Raise the limit to go on."
+        super().__init__(words, action=(page, "Change the limit"), limit_url=page)
+        self.month, self.limit = month, limit
+
 
 def enforce(customer_id: int, months: Iterable[int]) -> None:
-    """Take back what was just recorded where the customer has a hard stop and a bill would pass it.
+    """Refuse what was just recorded where the customer has a hard stop and a bill would pass it.
 
     The row of the choice is locked, so that of two reports at once the second sees the first. Raises
-    SpendLimitReached, and tells the customer by mail.
+    SpendLimitReached: the caller rolls back what was recorded, and calls `tell_stopped`.
     """
     query = select(UsageSettings).filter_by(customer_id=customer_id, hard_stop=True).with_for_update()
     chosen = db.session.execute(query).scalar_one_or_none()
     if chosen is None or chosen.limit_amount is None:
         return
-    limit = chosen.limit_amount
-    for month in set(months):
-        if spent(month, customer_id).get(customer_id, 0) > limit:
-            db.session.rollback()
-            _tell(db.session.get_one(Customer, customer_id), Month.of_number(month), limit, limit, 100, stop=True)
-            db.session.commit()
-            page = mail.external("usage.index")
-            words = "This would pass the spend limit of this account, which stops usage. Raise the limit to go on."
-            raise SpendLimitReached(words, action=(page, "Change the limit"), limit_url=page)
+    for month in sorted(set(months)):
+        if spent(month, customer_id).get(customer_id, 0) > chosen.limit_amount:
+            raise SpendLimitReached(month, chosen.limit_amount)
+
+
+def tell_stopped(customer_id: int, reached: SpendLimitReached) -> None:
+    """Tell a customer by mail that their limit stops usage. Flushes."""
+    limit = reached.limit
+    customer = db.session.get_one(Customer, customer_id)
+    _tell(customer, Month.of_number(reached.month), limit, limit, 100, stop=True)
 
 
 def spent(month: int, customer_id: int | None = None) -> dict[int, int]:

@@ -56,14 +56,13 @@ class Recorded:
 def record(customer_id: int, batch: Batch) -> Recorded:
     """Store what is new of a batch. Any number of times: an identifier counts once for ever. Flushes.
 
-    Raises InvalidInput for more than a day can hold.
+    Raises InvalidInput for more than a day can hold; what was written then has to be rolled back.
     """
     connection = db.session.connection()
     write = _at_once if connection.dialect.name == "postgresql" else _in_turn
     try:
         accepted = write(connection, customer_id, batch.rows)
     except IntegrityError:
-        db.session.rollback()
         words = "A day of one meter holds no more than 10^17 units."
         raise InvalidInput(words, errors={"events": words}) from None
     return Recorded(accepted, batch.sent - accepted)
