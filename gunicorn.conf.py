@@ -4,11 +4,22 @@ Threads, because a request may wait for Stripe. One worker unless REDIS_URL lets
 limits: two workers' own memories would let twice the limit through.
 """
 
-import os
+import sys
+from pathlib import Path
 
-shared = bool(os.environ.get("REDIS_URL"))
+sys.path.insert(0, str(Path(__file__).parent))  # `gunicorn wsgi:app` reads this file before it looks here itself
 
-bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+from portal.settings import BadSettings, load
+
+try:
+    settings = load()
+except BadSettings as faults:
+    sys.exit(str(faults))
+shared = bool(settings.redis_url)
+
+host = f"[{settings.host}]" if ":" in settings.host else settings.host
+
+bind = f"{host}:{settings.port}"
 worker_class = "gthread"
 workers = 2 if shared else 1
 threads = 8 if shared else 16
@@ -20,6 +31,15 @@ control_socket_disable = True
 forwarded_allow_ips = "127.0.0.1"
 accesslog = None  # the portal logs what matters; query strings hold session ids
 loglevel = "warning"
+
+
+def when_ready(_server):
+    """Once, whoever started gunicorn: what the catalogue has and nobody can buy."""
+    from portal.billing import plans
+    from wsgi import app
+
+    with app.app_context():
+        plans.log_what_is_not_on_sale()
 
 
 def post_fork(_server, _worker):

@@ -12,13 +12,13 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
-from portal import __version__
+from portal import __version__, catalogue
 from portal.admin.command import group as audit_group
 from portal.adoption.command import group as customers_group
 from portal.billing import seeding
 from portal.commands import Commands
 from portal.errors import PortalError
-from portal.extensions import db
+from portal.extensions import ROOT, db
 from portal.keys.command import group as operator_keys_group
 from portal.reconcile.command import command as reconcile
 from portal.settings import current_settings
@@ -65,17 +65,19 @@ def version() -> None:
 @with_appcontext
 def seed_plans() -> None:
     """Load the catalogue into the database; again it changes nothing."""
-    click.echo(seeding.report(seed()))
+    click.echo(seeding.report(seed(read_catalogue())))
 
 
-def seed() -> seeding.Seeded:
-    """Load the catalogue and commit."""
-    from portal import catalogue
-
+def read_catalogue() -> catalogue.Catalogue:
+    """The catalogue's file; its faults are words, not a traceback."""
     try:
-        entries = catalogue.read(current_settings().catalogue)
+        return catalogue.read(current_settings().catalogue)
     except catalogue.BadCatalogue as faults:
         raise click.ClickException(str(faults)) from None
+
+
+def seed(entries: catalogue.Catalogue) -> seeding.Seeded:
+    """Load the catalogue and commit."""
     done = seeding.seed(entries, current_settings().price_ids)
     db.session.commit()
     return done
@@ -84,25 +86,56 @@ def seed() -> seeding.Seeded:
 @catalogue_group.command("push")
 @click.option("--mode", type=click.Choice(["live", "test"]), default="live", show_default=True)
 @click.option("--dry-run", is_flag=True, help="Say what is missing, change nothing.")
-def push(mode: str, dry_run: bool) -> None:
-    """Make the missing products and prices at Stripe; never edits or deletes."""
+@click.option("--yes", is_flag=True, help="Make live prices without asking.")
+def push(mode: str, dry_run: bool, yes: bool) -> None:
+    """Make the missing products and prices at Stripe; never edits or deletes. Asks before it makes live ones."""
     from portal.billing import pushing
 
+    if mode == "live" and current_settings().takes_real_money and not dry_run:
+        ask_about_live_prices(yes)
     for done in pushing.push(mode, dry_run=dry_run):
         click.echo(f"  {done.key:<22} {done.what:<32} {done.stripe_id or ''}")
 
 
+def ask_about_live_prices(yes: bool) -> None:
+    """List what would be made in the live account, and go on only if somebody agrees."""
+    from portal.billing import pushing
+
+    missing = pushing.missing("live")
+    if not missing:
+        return
+    click.echo("Not in your live Stripe account yet:")
+    for entry in missing:
+        click.echo(f"  {entry.key:<22} {entry.terms}")
+    if yes:
+        return
+    if not somebody_can_be_asked():
+        raise click.ClickException("Nothing was made: say --yes where nobody can be asked.")
+    click.confirm("Make these in your live Stripe account?", abort=True)
+
+
+def somebody_can_be_asked() -> bool:
+    """Whether a person sits at the terminal."""
+    return sys.stdin.isatty()
+
+
 @links_group.command("create")
 @click.option("--tier", required=True, help="The plan's tier, such as pro.")
-@click.option("--cycle", type=click.Choice(["month", "year"]), default="month", show_default=True)
+@click.option("--cycle", type=click.Choice(["month", "year"]), help="Default: monthly, where there are both.")
 @click.option("--mode", type=click.Choice(["live", "test"]), default="live", show_default=True)
-@click.option("--allow-hidden", is_flag=True, help="Sell a plan that the pricing page does not show.")
+@click.option(
+    "--price", default="", help="The Stripe price to sell; default: STRIPE_PRICE_MAP's, then the catalogue's."
+)
+@click.option(
+    "--allow-hidden", "--allow-pro", is_flag=True, help="Sell a plan that the pricing page does not show."
+)
 @click.option("--base-url", default="", help="Where the success page is reached; default: BASE_URL.")
-def create_link(tier: str, cycle: str, mode: str, allow_hidden: bool, base_url: str) -> None:
+def create_link(tier: str, cycle: str | None, mode: str, price: str, allow_hidden: bool, base_url: str) -> None:
     """Make a Payment Link that lands on the success page, and print its address."""
     from portal.purchases import links
 
-    click.echo(links.create(tier, mode, cycle=cycle, allow_hidden=allow_hidden, base_url=base_url))
+    made = links.create(tier, mode, cycle=cycle, allow_hidden=allow_hidden, base_url=base_url, price=price)
+    click.echo(made)
 
 
 @click.command("sandbox")
@@ -138,13 +171,19 @@ def sandbox(port: int | None) -> None:
 @click.command("start")
 @with_appcontext
 def start() -> None:
-    """What `make run` starts: wait for the sandbox, upgrade, seed, push the catalogue, serve."""
+    """What `make run` starts: wait for the sandbox, upgrade, seed, push the catalogue, serve.
+
+    With a live key nothing is made at Stripe: `flask catalogue push` does that.
+    """
     from flask_migrate import upgrade
 
     from portal.accounts import people
 
+    if sys.platform == "win32":
+        raise click.ClickException("Serving needs Linux, macOS or WSL; the other commands work here.")
+    entries = read_catalogue()
     upgrade()
-    seed()
+    seed(entries)
     if current_settings().uses_sandbox:
         wait_for(current_settings().stripe_api_base + "/healthz")
     push_what_can_be()
@@ -152,21 +191,29 @@ def start() -> None:
     db.session.commit()
     db.engine.dispose()
     welcome({} if current_settings().is_production else passwords)
-    # gunicorn.conf.py knows the environment alone, not `.env`.
-    os.environ.update(PORT=str(current_settings().port), REDIS_URL=current_settings().redis_url or "")
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "wsgi:app"])  # noqa: S606
+    # Named, because the working directory may be another one: that is where `.env` is.
+    here = ["--config", str(ROOT / "gunicorn.conf.py"), "--pythonpath", str(ROOT)]
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *here, "wsgi:app"])  # noqa: S606
 
 
 def push_what_can_be() -> None:
-    """Push the catalogue in each mode that has a key. Stripe being away does not keep the portal from starting."""
+    """Push the catalogue in each mode that has a key; in the live account only say what is missing.
+
+    Stripe being away does not keep the portal from starting.
+    """
     from portal.billing import pushing
 
     for mode in ("live", "test"):
-        if current_settings().secret_key_for(mode):
-            try:
+        if not current_settings().secret_key_for(mode):
+            continue
+        try:
+            if mode == "test" or not current_settings().takes_real_money:
                 list(pushing.push(mode))
-            except PortalError as error:
-                click.secho(f"  The {mode} catalogue was not pushed: {error.detail}", fg="yellow", err=True)
+            elif missing := pushing.missing(mode):
+                words = f"Not in your live Stripe account yet: {len(missing)} of the catalogue's entries."
+                click.secho(f"  {words} `flask catalogue push` lists them and asks.", fg="yellow", err=True)
+        except PortalError as error:
+            click.secho(f"  The {mode} catalogue: {error.detail}", fg="yellow", err=True)
 
 
 def welcome(passwords: dict[str, str]) -> None:

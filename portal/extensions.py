@@ -70,13 +70,19 @@ def engine_options(url: str) -> dict[str, Any]:
     }
 
 
-def prepare_sqlite(engine: Engine) -> None:
+def prepare_sqlite(engine: Engine, folder: Path) -> None:
     """Make SQLite lose no write: our own BEGIN IMMEDIATE instead of the driver's late, silent one.
 
     A page that only reads opens its transaction with the execution option sqlite_begin="DEFERRED".
     """
     if engine.dialect.name != "sqlite":
         return
+
+    @event.listens_for(engine, "do_connect")
+    def _folder(_dialect: object, _record: object, _args: object, _parameters: object) -> None:
+        """The file's folder, where it is the instance's own: no command needs another one to have run before."""
+        if engine.url.database and Path(engine.url.database).parent == folder:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _record: object) -> None:
@@ -114,7 +120,7 @@ def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None
     )
     db.init_app(app)
     with app.app_context():
-        prepare_sqlite(db.engine)
+        prepare_sqlite(db.engine, settings.instance_path)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     limiter.init_app(app)
     before_csrf(app)

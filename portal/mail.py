@@ -1,6 +1,6 @@
 """The mail's door: queued in the transaction of what is reported, sent afterwards, by one sender at a time.
 
-Without MAIL_URL mails become `.eml` files in INSTANCE_PATH/outbox.
+Without MAIL_URL, or with MAIL_URL=outbox, mails become `.eml` files in INSTANCE_PATH/outbox.
 """
 
 import hashlib
@@ -176,7 +176,7 @@ def _deliver(letter: Letter) -> bool:
 def _note(letter: Letter) -> None:
     facts: dict[str, Any] = {"mail_id": letter.id, "template": letter.template, "to": masked(letter.to)}
     settings = current_settings()
-    if not settings.mail_url:
+    if not settings.smtp_url:
         facts["file"] = str(_outbox_path(letter.key, settings))
         # Only a developer's own terminal may show what signs somebody in.
         if not settings.is_production and "url" in letter.context:
@@ -218,15 +218,15 @@ def _message_id(key: str, settings: Settings) -> str:
 
 def sender(settings: Settings) -> str:
     """Who mails are from: `?from=` of MAIL_URL, else its user where that is an address, else no-reply@host."""
-    parts = urlsplit(settings.mail_url or "")
+    parts = urlsplit(settings.smtp_url or "")
     chosen = parse_qs(parts.query).get("from", [""])[0] or unquote(parts.username or "")
     return chosen if "@" in chosen else f"no-reply@{urlsplit(settings.base_url).hostname}"
 
 
 def _connection(key: str, settings: Settings) -> BaseEmailBackend:
-    if not settings.mail_url:
+    if not settings.smtp_url:
         return extensions.mail.get_connection(backend=OutboxFile, path=_outbox_path(key, settings))
-    parts = urlsplit(settings.mail_url)
+    parts = urlsplit(settings.smtp_url)
     encrypted = parts.scheme == "smtps"
     return extensions.mail.get_connection(
         backend="smtp",

@@ -1,8 +1,11 @@
 """The plans on sale, as the pricing page shows them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import selectinload
 
 from portal import access, gateway, money
@@ -11,6 +14,8 @@ from portal.customers import suspensions
 from portal.extensions import db
 from portal.models import Plan, Price, Purchase, Subscription
 from portal.purchases import items
+
+log = structlog.get_logger()
 
 CYCLES = ("month", "year")
 MONTHS_A_YEAR = 12
@@ -85,14 +90,38 @@ def offers(plans: list[Plan], cycle: str, mine: access.Access | None, *, has_tri
 
 def has_yearly(plans: list[Plan]) -> bool:
     """Whether anything on the page is paid by the year."""
-    return any(price.interval == "year" for plan in plans for price in plan.prices if not price.withdrawn)
+    return any(price.interval == "year" for plan in plans for price in plan.prices if _is_on_sale(price))
 
 
 def price_for(plan: Plan, cycle: str) -> Price | None:
-    """The plan's price for this cycle; a plan sold in one cycle only is shown with that."""
-    prices = [price for price in plan.prices if not price.withdrawn]
+    """The plan's price for this cycle, else for its other one; None for a plan that is not on sale."""
+    prices = [price for price in plan.prices if _is_on_sale(price)]
     fitting = [price for price in prices if price.interval == cycle]
     return next(iter(fitting or prices), None)
+
+
+def not_on_sale(plans: Sequence[Plan]) -> list[str]:
+    """The keys of shown plans' prices that nobody can buy, because no live price at Stripe is known for them."""
+    shown = [price for plan in plans if not plan.hidden and not plan.withdrawn for price in plan.prices]
+    return [price.key for price in shown if not price.withdrawn and not _is_on_sale(price)]
+
+
+def log_what_is_not_on_sale() -> None:
+    """Say once, at the start, which prices are missing and how they get on sale. Ends the transaction."""
+    try:
+        missing = not_on_sale(every_plan())
+    except (OperationalError, ProgrammingError):  # no tables yet, which /readyz says
+        missing = []
+    db.session.rollback()
+    db.engine.dispose()  # nothing of it is taken along into a worker
+    if missing:
+        fix = "name its price in STRIPE_PRICE_<PLAN>_<CYCLE> and run flask seed-plans, or run flask catalogue push"
+        log.warning("plans_not_on_sale", prices=missing, fix=fix)
+
+
+def _is_on_sale(price: Price) -> bool:
+    """Whether there is something to buy: Stripe has the price, or it costs nothing."""
+    return not price.withdrawn and (not price.amount or price.live_price_id is not None)
 
 
 def in_words(item: items.Item) -> str:

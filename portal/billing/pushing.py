@@ -20,6 +20,11 @@ def push(mode: str, *, dry_run: bool = False) -> Iterator[Pushed]:
     yield pinned.push(mode, dry_run=dry_run)
 
 
+def missing(mode: str) -> list[Pushed]:
+    """What a push would make, or put right, in this mode. Reads alone. Raises what `push` does."""
+    return [found for found in push(mode, dry_run=True) if found.is_missing]
+
+
 def _plans() -> Iterator[Entry]:
     for plan in plans.every_plan():
         for price in plan.prices:

@@ -96,8 +96,9 @@ class MeterTable(Table):
 
 
 class File(Table):
-    """The whole file."""
+    """The whole file. `sample` marks the one that ships, which no live key sells by mistake."""
 
+    sample: bool = False
     currency: Annotated[str, Field(pattern="^[a-z]{3}$")]
     markup: Annotated[Decimal, Field(strict=False, ge=0, le=10)]
     plans: Annotated[dict[Key, PlanTable], Field(min_length=1)]

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 
+import stripe
 from flask import Flask, current_app
 
 from portal.gateway.calls import Params
@@ -65,6 +66,8 @@ def of(mode: str) -> Lane:
 
 def init_app(app: Flask, settings: Settings, before_call: Callable[[], None] | None = None) -> None:
     """One lane a mode. `before_call` runs ahead of every call: create_app lets it refuse open transactions."""
+    if settings.stripe_ca_bundle:
+        stripe.ca_bundle_path = str(settings.stripe_ca_bundle)
     app.extensions["gateway"] = {
         mode: Lane(
             mode,

@@ -16,6 +16,7 @@ from portal.purchases.prices import Pushed
 from portal.settings import current_settings
 
 KEY = "customer portal"
+WORDS = "the configuration of Stripe's own portal"
 STAMP = "portal_pinned"  # in the metadata of the configuration that is ours
 
 # https://docs.stripe.com/api/customer_portal/configurations/create
@@ -49,7 +50,7 @@ def push(mode: str, *, dry_run: bool = False) -> Pushed:
     if found is not None and agrees(found.features, FEATURES):
         what = "unchanged"
     elif dry_run:
-        return Pushed(KEY, found.id if found else None, "differs" if found else "missing")
+        return Pushed(KEY, found.id if found else None, "differs" if found else "missing", WORDS)
     else:
         what = "put right" if found else "created"
         found = _made(mode, found)

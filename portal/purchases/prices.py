@@ -47,6 +47,19 @@ class Pushed:
     key: str
     stripe_id: str | None
     what: str
+    terms: str = ""  # in words, such as "Pro, $49.99 a month"
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether a push would make it, or put it right."""
+        return self.what in ("missing", "differs")
+
+
+def in_words(entry: Entry) -> str:
+    """What is sold under which terms: "Pro, $49.99 a month". Of a metered price the cost of one unit."""
+    amount, currency, how_often = entry.terms
+    cost = money.price_text(amount.scaleb(-money.exponent(currency)), 1, currency)
+    return f"{entry.product_name}, {cost}{f' {how_often}' if how_often else ''}"
 
 
 def bring(mode: str, entries: Sequence[Entry], *, dry_run: bool = False) -> Iterator[Pushed]:
@@ -80,7 +93,7 @@ def _bring(
         _compare(entry, found)
         what = "unchanged" if entry.price.stripe_id(mode) == found.id else "adopted"
     elif dry_run:
-        return Pushed(entry.key, None, "missing")
+        return Pushed(entry.key, None, "missing", in_words(entry))
     else:
         products[entry.owner] = products.get(entry.owner) or _product(mode, entry)
         found = _create(mode, entry, products[entry.owner])

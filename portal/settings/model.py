@@ -1,67 +1,37 @@
 """Every setting of the portal: its type, its default, and the words for whoever gets it wrong."""
 
-import hashlib
-import hmac
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict
 
 from portal.settings import values
+from portal.settings.fields import (
+    DEFAULT_SECRET,
+    EXAMPLE_KEY,
+    EXAMPLE_SECRET,
+    STRIPE_API,
+    STRIPE_DASHBOARD,
+    api_base,
+    database,
+    derived_secret,
+    pages,
+    price_id,
+    random_fernet_key,
+    random_secret,
+    setting,
+)
 
 Mode = Literal["live", "test"]
-
-DEFAULT_SECRET = "change-me: known to everyone, so for development alone"  # noqa: S105
-# Right in form and refused in production, where they would be known to everyone.
-EXAMPLE_SECRET = "3b0e64d1f25c97a8" * 4
-EXAMPLE_KEY = "GJ7t4mGKJQ0S6nJq3mXn1y3wqXo0V5yG7h1zj0v3k1A="
-STRIPE_API = "https://api.stripe.com"
-STRIPE_DASHBOARD = "https://dashboard.stripe.com"
-STRIPE_PAGES = (
-    "https://checkout.stripe.com",
-    "https://billing.stripe.com",
-    "https://buy.stripe.com",
-    "https://invoice.stripe.com",  # a change of plan may lead on to where its payment is confirmed
-)
 CATALOGUE = Path(__file__).parent.parent / "catalogue.toml"
 PLANS = ("free", "starter", "pro", "enterprise", "beta")
 METERS = ("cpu_hour", "gpu_hour", "storage_gb_month", "api_calls", "credit")
 
 
-def setting(default: Any, shape: str, example: str, *aliases: str, secret: bool = False) -> Any:
-    """A field read from the variable of its name; `default` may be a function of the fields above it.
-
-    `shape` and `example` stand in the line that refuses a bad value. A secret is left out of repr().
-    """
-    words: dict[str, Any] = {"shape": shape, "example": example, "aliases": list(aliases)}
-    known: dict[str, Any] = {"default_factory": default} if callable(default) else {"default": default}
-    return Field(repr=not secret, json_schema_extra=words, **known)
-
-
-def price_id(interval: str = "") -> Any:
-    """The Stripe id of a price of the catalogue."""
-    return setting(None, f"the id of a{interval} Stripe price", "price_1SGaX7LcPYf7t6osBWkbJgXG")
-
-
-def derived_secret(data: dict[str, Any]) -> str:
-    """A key of its own for tokens, where only one secret is given: neither tells the other."""
-    return hmac.new(data["secret_key"].encode(), b"access tokens", hashlib.sha256).hexdigest()
-
-
-def api_base(data: dict[str, Any]) -> str:
-    """Where Stripe's API answers."""
-    return f"http://127.0.0.1:{data['sandbox_port']}" if data["uses_sandbox"] else STRIPE_API
-
-
-def database(data: dict[str, Any]) -> str:
-    """SQLite in the instance; what was bought in the sandbox stays apart, for real Stripe knows none of it."""
-    return f"sqlite:///{data['instance_path']}/{'demo' if data['uses_sandbox'] else 'portal'}.db"
-
-
-def pages(data: dict[str, Any]) -> tuple[str, ...]:
-    """The origins of Stripe's hosted pages; the sandbox's have another host name than the portal."""
-    return (f"http://localhost:{data['sandbox_port']}",) if data["uses_sandbox"] else STRIPE_PAGES
+def is_live(key: str | None) -> bool:
+    """Whether this is a key of Stripe's live mode."""
+    return (key or "").startswith(("sk_live_", "rk_live_"))
 
 
 class Settings(BaseModel):
@@ -76,6 +46,7 @@ class Settings(BaseModel):
         "development", "development or production", "production"
     )
     debug: bool = setting(False, "true or false", "false")
+    host: values.Host = setting("127.0.0.1", "the address to listen on", "127.0.0.1")
     port: values.Port = setting(8000, "a port from 1 to 65535", "8000")
     sandbox_port: values.Port = setting(8001, "a port from 1 to 65535", "8001")
     instance_path: values.Folder = setting(lambda: Path("instance").resolve(), "a folder", "./instance")
@@ -84,10 +55,18 @@ class Settings(BaseModel):
     demo_user_password: str | None = setting(None, "a password", "correct-horse-battery", secret=True)
 
     secret_key: str = setting(
-        DEFAULT_SECRET, "32 random characters or more (openssl rand -hex 32)", EXAMPLE_SECRET, secret=True
+        DEFAULT_SECRET,
+        "32 random characters or more (openssl rand -hex 32)",
+        EXAMPLE_SECRET,
+        secret=True,
+        in_production=random_secret,
     )
     jwt_secret_key: str = setting(
-        derived_secret, "32 random characters or more (openssl rand -hex 32)", EXAMPLE_SECRET, secret=True
+        derived_secret,
+        "32 random characters or more (openssl rand -hex 32)",
+        EXAMPLE_SECRET,
+        secret=True,
+        in_production=random_secret,
     )
     jwt_algorithm: Literal["HS256", "HS384", "HS512"] = setting("HS256", "HS256, HS384 or HS512", "HS256")
     access_token_expire_minutes: values.Count = setting(15, "a whole number of minutes, 1 or more", "15")
@@ -97,6 +76,7 @@ class Settings(BaseModel):
         "32 random bytes in urlsafe base64, or several such keys with commas between them",
         EXAMPLE_KEY,
         secret=True,
+        in_production=random_fernet_key,
     )
     api_prefix: values.ApiPrefix = setting("/api/v1", "a path without a slash at its end", "/api/v1")
 
@@ -121,7 +101,11 @@ class Settings(BaseModel):
     allowed_origins: values.Origins = setting((), "a JSON list of origins", '["https://app.example.com"]')
 
     stripe_secret_key: values.LiveLaneKey | None = setting(
-        None, "a secret key of Stripe (sk_ or rk_)", "sk_live_51Nx", secret=True
+        None,
+        "a secret key of Stripe (sk_ or rk_)",
+        "sk_test_51Nx",
+        secret=True,
+        in_production="sk_live_51Nx",
     )
     stripe_publishable_key: values.PublishableKey | None = setting(
         None,
@@ -156,7 +140,13 @@ class Settings(BaseModel):
         None, "the id of a Stripe product", "prod_TestPlans1"
     )
     stripe_api_base: values.Url = setting(
-        api_base, "the http(s) address of a Stripe-compatible API", "http://127.0.0.1:12111"
+        api_base,
+        "the http(s) address of a Stripe-compatible API",
+        "http://127.0.0.1:12111",
+        in_production=STRIPE_API,
+    )
+    stripe_ca_bundle: values.File | None = setting(
+        None, "the path of a PEM file with the certificates that sign STRIPE_API_BASE's", "./ca.pem"
     )
     checkout_origins: values.ListedOrigins = setting(
         pages, "origins with commas between them", "https://checkout.stripe.com,https://billing.stripe.com"
@@ -199,8 +189,12 @@ class Settings(BaseModel):
     checkout_address: bool = setting(False, "true or false", "true")
     automatic_tax: bool = setting(False, "true or false", "true")
     catalogue: values.File = setting(CATALOGUE, "the path of a catalogue file", "./catalogue.toml")
+    sample_catalogue: Literal["accept"] | None = setting(None, "accept", "accept")
     mail_url: values.MailUrl | None = setting(
-        None, "an smtp:// or smtps:// address", "smtp://user:password@mail.example.com:587", secret=True
+        None,
+        "an smtp:// or smtps:// address, or outbox for files in INSTANCE_PATH/outbox",
+        "smtp://user:password@mail.example.com:587",
+        secret=True,
     )
     sentry_dsn: values.SentryDsn | None = setting(
         None, "a Sentry project's address", "https://key@sentry.example.com/1", secret=True
@@ -215,6 +209,24 @@ class Settings(BaseModel):
     def is_at_stripe(self) -> bool:
         """Whether calls go to Stripe itself, and not to the sandbox or another that stands in."""
         return self.stripe_api_base == STRIPE_API
+
+    @property
+    def takes_real_money(self) -> bool:
+        """Whether the live lane charges real cards: a live key alone makes it so, whatever ENVIRONMENT says.
+
+        Over plain http only the sandbox, or another server that stands in for Stripe, answers.
+        """
+        return is_live(self.stripe_secret_key) and self.stripe_api_base.startswith("https://")
+
+    @property
+    def names_prices(self) -> bool:
+        """Whether any price id is given, so that what is sold is the operator's own."""
+        return bool(self.price_ids or self.price_map or self.allowed_price_ids)
+
+    @property
+    def smtp_url(self) -> str | None:
+        """Where mails are sent by; None where they are written to INSTANCE_PATH/outbox."""
+        return None if self.mail_url == values.OUTBOX else self.mail_url
 
     @property
     def dashboard(self) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 
 FERNET_BYTES = 32
+OUTBOX = "outbox"
 POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://")
 # First segments of the portal's own addresses, which the admin pages cannot take.
 TAKEN = frozenset(
@@ -117,6 +118,10 @@ def database(text: str) -> str:
 
 def with_scheme(*schemes: str) -> AfterValidator:
     """An address of one of these schemes, with a host; user and password may stand in it."""
+    return AfterValidator(_with_scheme(*schemes))
+
+
+def _with_scheme(*schemes: str) -> Callable[[str], str]:
 
     def check(text: str) -> str:
         parts = _split_url(text)
@@ -124,7 +129,12 @@ def with_scheme(*schemes: str) -> AfterValidator:
             raise ValueError("is not an address of this kind")
         return text
 
-    return AfterValidator(check)
+    return check
+
+
+def mail_url(text: str) -> str:
+    """A mail server's address, or the word that keeps mails in files."""
+    return text if text == OUTBOX else _with_scheme("smtp", "smtps")(text)
 
 
 def price_map(text: str) -> dict[str, str]:
@@ -226,6 +236,7 @@ def _from_text(parse: Callable[[str], Any]) -> BeforeValidator:
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
+Host = Annotated[str, matches(r"[^\s/@]+")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 CountOrZero = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -234,7 +245,7 @@ Origins = Annotated[tuple[str, ...], _from_text(origins)]
 ListedOrigins = Annotated[tuple[str, ...], _from_text(listed_origins)]
 Database = Annotated[str, AfterValidator(database)]
 RedisUrl = Annotated[str, with_scheme("redis", "rediss")]
-MailUrl = Annotated[str, with_scheme("smtp", "smtps")]
+MailUrl = Annotated[str, AfterValidator(mail_url)]
 SentryDsn = Annotated[str, matches(r"https?://[^\s@/]+@[^\s@/]+/\S+")]
 Email = Annotated[str, matches(r"[^\s@]+@[^\s@]+\.[^\s@]+")]
 Words = Annotated[tuple[str, ...], _from_text(split)]

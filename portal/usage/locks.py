@@ -4,7 +4,9 @@ It dies with its process, so that a rerun after kill -9 finds nothing locked, an
 is held.
 """
 
-import fcntl
+import errno
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,16 +64,36 @@ class FileLocks(Locks):
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._turn = threading.Lock()
 
     def take(self, bill_id: int) -> bool:
         try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, bill_id)
-        except BlockingIOError:
+            self._lock(bill_id, take=True)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                raise
             return False
         return True
 
     def give(self, bill_id: int) -> None:
-        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, bill_id)
+        self._lock(bill_id, take=False)
+
+    def _lock(self, byte: int, *, take: bool) -> None:
+        """Take or give one byte of the file. Raises OSError where another process has it.
+
+        The modules are imported here: each system has one of the two, and every command imports this room.
+        """
+        if sys.platform == "win32":
+            import msvcrt
+
+            with self._turn:  # Windows locks at the file's position, which the threads share
+                os.lseek(self._descriptor, byte, os.SEEK_SET)
+                msvcrt.locking(self._descriptor, msvcrt.LK_NBLCK if take else msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            how = fcntl.LOCK_EX | fcntl.LOCK_NB if take else fcntl.LOCK_UN
+            fcntl.lockf(self._descriptor, how, 1, byte)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import pytest
 from dotenv import dotenv_values
 
 from portal.settings import Settings, flask_config, load
-from portal.settings.model import EXAMPLE_KEY, EXAMPLE_SECRET
+from portal.settings.fields import EXAMPLE_KEY, EXAMPLE_SECRET
+from portal.settings.model import CATALOGUE
 from portal.settings.reading import FIELDS
 from tests.support.env_files import ALLOW_LIST, CREDITS, FERNET, LINKS, PLANS, USAGE
 from tests.support.reading import PRODUCTION, read, refusal
@@ -49,12 +50,19 @@ def test_the_env_file_of_every_system_before_us_loads(text, tmp_path):
     assert not load({}, env_file).uses_sandbox
 
 
+@pytest.mark.parametrize("text", [LINKS, USAGE, PLANS + "MAIL_URL=smtp://mail.example.com\n"])
+def test_a_live_key_starts_where_the_settings_name_prices(text, tmp_path):
+    env_file = tmp_path / ".env"
+    env_file.write_text(text)
+    assert load({}, env_file).takes_real_money
+
+
 def test_what_those_files_say_is_understood(tmp_path):
     env_file = tmp_path / ".env"
     env_file.write_text(LINKS)
     assert load({}, env_file).price_map["price_1SGaX7LcPYf7t6osBWkbJgXG"] == "pro"
     env_file.write_text(PLANS)
-    plans = load({}, env_file)
+    plans = load({"MAIL_URL": "outbox"}, env_file)
     assert plans.is_production
     assert plans.database_url == "postgresql+psycopg://portal:pass$word@db.example.com:5432/portal"
     assert plans.allowed_origins == ("https://smartstockbot.app",)
@@ -170,9 +178,12 @@ def test_a_bad_value_is_refused_in_one_line_with_an_example(name, value):
 
 def test_every_example_is_a_right_one(tmp_path):
     (tmp_path / "catalogue.toml").write_text("")
+    (tmp_path / "ca.pem").write_text("")
     for field, names in FIELDS.items():
-        example = Settings.model_fields[field].json_schema_extra["example"]
-        read(**PRODUCTION | {"ENVIRONMENT": "development", names[0]: example})
+        words = Settings.model_fields[field].json_schema_extra
+        read(**PRODUCTION | {"ENVIRONMENT": "development", names[0]: words["example"]})
+        example = words["in_production"]
+        read(**PRODUCTION | {names[0]: example() if callable(example) else example})
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, v in BAD if "KEY" in n or "SECRET" in n or "_URL" in n])
@@ -184,6 +195,65 @@ def test_a_refused_secret_is_not_repeated(name, value):
 def test_all_bad_values_are_named_at_once():
     words = refusal(PORT="x", GRACE_DAYS="x", BASE_URL="x")
     assert [line.split()[0] for line in words.splitlines()] == ["PORT", "BASE_URL", "GRACE_DAYS"]
+
+
+def test_what_production_refuses_is_told_with_the_bad_values():
+    words = refusal(ENVIRONMENT="production", GRACE_DAYS="x", STRIPE_SECRET_KEY="sk_live_1")
+    named = [line.split()[0] for line in words.splitlines()]
+    expected = "SECRET_KEY BASE_URL STRIPE_WEBHOOK_SECRET GRACE_DAYS SAMPLE_CATALOGUE MAIL_URL"
+    assert named == expected.split()
+
+
+def test_a_bad_value_is_told_once_and_nothing_that_stands_on_it():
+    words = refusal(**PRODUCTION | {"BASE_URL": "billing", "STRIPE_SECRET_KEY": "pk_live_1"})
+    assert [line.split()[0] for line in words.splitlines()] == ["BASE_URL", "STRIPE_SECRET_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OSCILLINK_STRIPE_PRICE_MAP", "pro"),
+        ("NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY", "sk_live_51Nx"),
+        ("NEXT_PUBLIC_STRIPE_TEST_PUBLISHABLE_KEY", "pk_live_51Nx"),
+    ],
+)
+def test_a_fault_is_told_under_the_name_that_was_set(name, value):
+    words = refusal(**{name: value})
+    assert words.startswith(f"{name} ")
+    assert f"for example {name}=" in words
+
+
+@pytest.mark.parametrize("key", ["sk_live_51Nx", "rk_live_51Nx"])
+def test_a_live_key_does_not_sell_the_sample_catalogue_by_itself(key, tmp_path):
+    words = refusal(STRIPE_SECRET_KEY=key)
+    assert words.startswith("SAMPLE_CATALOGUE is not set, and catalogue.toml is the sample")
+    assert "CATALOGUE" in words
+    assert "STRIPE_PRICE_PRO_MONTHLY" in words
+    assert read(STRIPE_SECRET_KEY=key, SAMPLE_CATALOGUE="accept").takes_real_money
+    assert read(STRIPE_SECRET_KEY=key, STRIPE_ALLOWED_PRICE_IDS="price_1").takes_real_money
+    sample = CATALOGUE.read_text()
+    (tmp_path / "mine.toml").write_text(sample)
+    assert "mine.toml is the sample" in refusal(STRIPE_SECRET_KEY=key, CATALOGUE="mine.toml")
+    (tmp_path / "mine.toml").write_text(sample.replace("sample = true", ""))
+    assert read(STRIPE_SECRET_KEY=key, CATALOGUE="mine.toml").takes_real_money
+
+
+def test_the_sample_is_for_the_sandbox_and_test_keys():
+    for settings in (read(), read(STRIPE_SECRET_KEY="sk_test_1"), read(STRIPE_TEST_SECRET_KEY="sk_test_1")):
+        assert not settings.takes_real_money
+
+
+def test_mails_are_kept_in_files_on_purpose_alone():
+    assert "MAIL_URL is not set" in refusal(**PRODUCTION | {"MAIL_URL": ""})
+    assert read(**PRODUCTION | {"MAIL_URL": "outbox"}).smtp_url is None
+    assert read(**PRODUCTION | {"MAIL_URL": "smtp://h"}).smtp_url == "smtp://h"
+    assert "MAIL_URL" in refusal(MAIL_URL="inbox")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_a_front_end_on_this_machine_may_be_on_http(host):
+    address = f"http://{host}:3000"
+    assert read(**PRODUCTION | {"FRONTEND_URL": address}).frontend_url == address
 
 
 def test_mixed_up_keys_are_named_for_what_they_are():
@@ -216,6 +286,9 @@ def test_production_starts_with_what_it_needs():
         ("ENCRYPTION_KEY", EXAMPLE_KEY),
         ("BASE_URL", "http://billing.example.com"),
         ("BASE_URL", ""),
+        ("FRONTEND_URL", "http://app.example.com"),
+        ("MAIL_URL", ""),
+        ("STRIPE_API_BASE", "http://127.0.0.1:12111"),
         ("STRIPE_WEBHOOK_SECRET", ""),
         ("STRIPE_SECRET_KEY", ""),
         ("STRIPE_SECRET_KEY", "sk_test_51Nx"),
@@ -226,7 +299,7 @@ def test_production_starts_with_what_it_needs():
 )
 def test_production_refuses_what_only_development_may(name, value):
     words = refusal(**PRODUCTION | {name: value})
-    assert words.startswith(f"{name.removeprefix('OSCILLINK_')} ")
+    assert words.startswith(f"{name} ")
     assert len(words.splitlines()) == 1
 
 
@@ -245,9 +318,10 @@ def test_secrets_are_in_no_text_of_the_settings():
         "REDIS_URL": "redis://:redissecret@h",
         "MAIL_URL": "smtp://u:mailsecret@h",
         "SENTRY_DSN": "https://sentrysecret@h/1",
+        "SAMPLE_CATALOGUE": "accept",
     }
     texts = repr(read(**secrets)) + str(read(**secrets)) + refusal(**secrets, PORT="x")
-    assert not [name for name, value in secrets.items() if value in texts]
+    assert not [name for name, value in secrets.items() if value in texts and name != "SAMPLE_CATALOGUE"]
 
 
 def test_no_piece_of_a_password_is_repeated():

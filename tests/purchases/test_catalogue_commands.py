@@ -8,8 +8,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
+from portal import cli
+from portal.billing import plans
 from portal.extensions import db
 from portal.models import Plan, Price
+from tests.support.browsing import Browser
 from tests.support.world import World
 
 
@@ -140,3 +143,75 @@ def test_a_price_that_differs_at_stripe_is_refused_and_left_alone(
     assert "pro-monthly: the catalogue says" in result.output
     at_stripe = here.stripe().v1.prices.retrieve(ids()["pro-monthly"] or "")
     assert at_stripe.unit_amount == 4999
+
+
+@pytest.fixture
+def real_money(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A live key over TLS, as with Stripe itself; the calls still go to the sandbox."""
+    settings = app.extensions["settings"].model_copy(update={"stripe_api_base": "https://api.stripe.com"})
+    monkeypatch.setitem(app.extensions, "settings", settings)
+
+
+def made(here: World, key: str) -> list[Any]:
+    return here.stripe().v1.prices.list({"lookup_keys": [key]}).data
+
+
+@pytest.mark.usefixtures("real_money")
+def test_live_prices_are_made_only_when_somebody_agrees(
+    app: Flask, here: World, flask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "portal_pro_of_the_live_account"
+    forget("pro-monthly", lookup_key=key, live_price_id=None)
+    refused = flask("catalogue", "push")
+    assert refused.exit_code == 1
+    assert re.search(r"pro-monthly +Pro, \$49.99 a month", refused.output)
+    assert "--yes" in refused.output
+    assert not made(here, key)
+
+    monkeypatch.setattr(cli, "somebody_can_be_asked", lambda: True)  # click's runner is no terminal
+    runner = app.test_cli_runner()
+    assert runner.invoke(args=["catalogue", "push"], input="n\n").exit_code == 1
+    assert not made(here, key)
+    assert runner.invoke(args=["catalogue", "push"], input="y\n").exit_code == 0
+    assert len(made(here, key)) == 1
+
+
+@pytest.mark.usefixtures("real_money")
+def test_scripts_agree_by_an_option_and_nothing_missing_asks_nothing(
+    app: Flask, here: World, flask: Callable[..., Any]
+) -> None:
+    assert flask("catalogue", "push").exit_code == 0
+    key = "portal_pro_of_a_script"
+    forget("pro-monthly", lookup_key=key, live_price_id=None)
+    assert flask("catalogue", "push", "--yes").exit_code == 0
+    assert len(made(here, key)) == 1
+
+
+@pytest.mark.usefixtures("real_money")
+def test_a_start_makes_nothing_in_the_live_account(
+    app: Flask, here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live, test = "portal_pro_live_at_start", "portal_pro_test_at_start"
+    forget("pro-monthly", lookup_key=live, live_price_id=None)
+    cli.push_what_can_be()
+    assert "Not in your live Stripe account yet: 1 of" in capsys.readouterr().err
+    assert not made(here, live)
+    forget("pro-monthly", lookup_key=test, test_price_id=None)
+    cli.push_what_can_be()
+    assert len(here.stripe("test").v1.prices.list({"lookup_keys": [test]}).data) == 1
+
+
+def test_a_plan_without_a_live_price_is_not_on_sale_and_the_log_says_so_once(
+    app: Flask, visitor: Browser, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plans.not_on_sale(plans.every_plan()) == []
+    forget("enterprise-monthly", "pro-monthly")
+    visitor.open("/pricing")
+    assert "Starter" in visitor.text
+    assert "Enterprise" not in visitor.text
+    assert "$49.99" not in visitor.text
+    assert "$479.99" in visitor.text  # Pro is still sold yearly
+    plans.log_what_is_not_on_sale()
+    said = capsys.readouterr().out + caplog.text
+    assert said.count("plans_not_on_sale") == 1
+    assert "enterprise-monthly" in said

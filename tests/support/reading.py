@@ -10,6 +10,8 @@ PRODUCTION = {
     "BASE_URL": "https://billing.example.com",
     "STRIPE_SECRET_KEY": "sk_live_51NxPortal",
     "STRIPE_WEBHOOK_SECRET": "whsec_5WbX",
+    "MAIL_URL": "outbox",
+    "SAMPLE_CATALOGUE": "accept",
 }
 
 
