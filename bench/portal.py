@@ -60,6 +60,7 @@ def _environment(url: str, folder: Path) -> dict[str, str]:
         "JWT_SECRET_KEY": "only-for-the-bench-fedcba9876543210",
         "STRIPE_SECRET_KEY": "sk_live_onlyForTheBench0123456789",
         "STRIPE_WEBHOOK_SECRET": requests.WEBHOOK_SECRET,
+        "MAIL_URL": "outbox",
         "STRIPE_PRICE_PRO_MONTHLY": "price_bench_pro_monthly",
     }
 
