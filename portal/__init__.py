@@ -6,12 +6,14 @@
 
 from typing import TYPE_CHECKING
 
+from portal.version import __version__
+
 if TYPE_CHECKING:
     from flask import Flask
 
     from portal.settings import Settings
 
-__version__ = "0.1.0"
+__all__ = ["__version__", "create_app"]
 
 
 def create_app(settings: "Settings | None" = None) -> "Flask":

@@ -12,7 +12,7 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
-from portal import __version__, catalogue
+from portal import catalogue
 from portal.admin.command import group as audit_group
 from portal.adoption.command import group as customers_group
 from portal.billing import seeding
@@ -24,6 +24,7 @@ from portal.reconcile.command import command as reconcile
 from portal.settings import current_settings
 from portal.usage.commands import bill_month
 from portal.usage.commands import usage as usage_group
+from portal.version import __version__
 from portal.webhooks.command import group as events_group
 
 catalogue_group = Commands("catalogue", help="What is on sale, at Stripe.")

@@ -7,10 +7,10 @@ from alembic.script import ScriptDirectory
 from flask import Blueprint, Flask, current_app
 from pydantic import Field
 
-from portal import __version__
 from portal.answers import Answer, answers
 from portal.errors import PortalError
 from portal.extensions import db, limiter
+from portal.version import __version__
 
 blueprint = Blueprint("health", __name__)
 

@@ -13,8 +13,9 @@ from flask_login import current_user
 from werkzeug.routing import IntegerConverter, Map
 from whitenoise import WhiteNoise
 
-from portal import __version__, money
+from portal import money
 from portal.settings import Settings
+from portal.version import __version__
 
 STATIC = Path(__file__).parent.parent / "static"
 YEAR_SECONDS = 365 * 24 * 3600
