@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select, update
 
 from portal import calls, clock, operators, rates, tokens
 from portal.errors import ScopeMissing, Suspended, Unauthorised
-from portal.extensions import db, write_aside
+from portal.extensions import client_network, db, write_aside
 from portal.models import ApiKey, Customer, UserSession
 from portal.models.key import SCOPES, TOUCH_EVERY, digest, is_well_formed
 
@@ -117,7 +117,7 @@ def _known_caller() -> Caller:
     try:
         return authenticate(request.headers.get("Authorization", ""))
     except Unauthorised:
-        rates.count(BAD_KEYS, f"bad-key:{request.remote_addr}")
+        rates.count(BAD_KEYS, f"bad-key:{client_network()}")
         raise
 
 

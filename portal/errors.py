@@ -3,6 +3,8 @@
 A verb raises a PortalError with words for the customer; what the operator should know goes to `log`.
 """
 
+import math
+import time
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +15,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from werkzeug.exceptions import HTTPException
 
-from portal.extensions import db
+from portal.extensions import db, limiter
 from portal.settings import current_settings
 
 log = structlog.get_logger()
@@ -132,6 +134,19 @@ class OperatorScopeMissing(PortalError):
         super().__init__(words, scope=scope)
 
 
+class TooManyTries(PortalError):
+    """Passwords were tried, or mails asked for, too often from here; `retry_after` seconds is the true rest."""
+
+    status = 429
+    code = "too_many_requests"
+    title = "Too many attempts"
+
+    def __init__(self, retry_after: int) -> None:
+        words = f"Try again in {wait_words(retry_after)}. A link that we email you works at any time."
+        super().__init__(words, action=("/password/forgot", "Email me a link"))
+        self.retry_after = retry_after
+
+
 class Suspended(PortalError):
     """The customer is suspended; keys answer this until a payment, or an admin, lifts it."""
 
@@ -184,7 +199,8 @@ def init_app(app: Flask) -> None:
 
 
 def _portal_error(error: PortalError) -> ResponseReturnValue:
-    headers = {"Retry-After": str(RETRY_SECONDS)} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    wait = RETRY_SECONDS if error.status == HTTPStatus.SERVICE_UNAVAILABLE else getattr(error, "retry_after", None)
+    headers = {} if wait is None else {"Retry-After": str(wait)}
     extra = dict(error.extra)
     if error.errors:
         extra["errors"] = error.errors
@@ -203,8 +219,23 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     title, detail = WORDS.get(status, (error.name, error.description or ""))
     headers = {name: value for name, value in error.get_headers() if name.lower() in ("retry-after", "allow")}
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        headers.setdefault("Retry-After", "60")
+        headers.setdefault("Retry-After", str(_rest_of_limit()))
+        detail = f"Try again in {wait_words(int(headers['Retry-After']))}."
     return answer(status, HTTPStatus(status).name.lower(), title, detail, headers)
+
+
+def wait_words(seconds: int) -> str:
+    """Return a waiting time in words, never too short: "45 seconds", "15 minutes"."""
+    if seconds < 2 * 60:
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
+    minutes = -(-seconds // 60)
+    return f"{minutes} minutes" if minutes < 2 * 60 else f"{-(-minutes // 60)} hours"
+
+
+def _rest_of_limit() -> int:
+    """Return how many seconds are left of the window that Flask-Limiter found full."""
+    full = limiter.current_limit
+    return max(1, math.ceil(full.reset_at - time.time())) if full is not None else RETRY_SECONDS
 
 
 def _database_error(error: OperationalError | InterfaceError) -> ResponseReturnValue:
@@ -262,7 +293,7 @@ def answer(
             money=money,
             action_url=url,
             action_label=label,
-            retry_after=(headers or {}).get("Retry-After"),
+            retry_in=wait_words(int(headers["Retry-After"])) if headers and "Retry-After" in headers else None,
         )
         response = Response(page)
     response.status_code = status

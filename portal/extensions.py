@@ -1,5 +1,6 @@
 """The Flask extensions, created here and configured in create_app."""
 
+import ipaddress
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,6 @@ import structlog
 from flask import Flask, request
 from flask_jwt_extended import JWTManager
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
 from flask_mailman import Mail
 from flask_migrate import Migrate
@@ -32,13 +32,31 @@ log = structlog.get_logger()
 ROOT = Path(__file__).parent.parent
 View = TypeVar("View", bound=Callable[..., Any])
 
+
+def network_of(address: str | None) -> str:
+    """Return what of a network address one client holds: an IPv4 address, or the /64 of an IPv6 address."""
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return address or "unknown"
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    mapped = parsed.ipv4_mapped
+    return str(mapped or ipaddress.ip_network((parsed.packed, 64), strict=False))
+
+
+def client_network() -> str:
+    """Return the network that this request comes from; limits count by it."""
+    return network_of(request.remote_addr)
+
+
 # Objects stay readable after a commit: reading an attribute again would open a transaction, and on
 # SQLite take the write lock and hold it through the next call to Stripe.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 migrate = Migrate()
 login_manager = LoginManager()
 csrf = CSRFProtect()
-limiter = Limiter(key_func=get_remote_address)
+limiter = Limiter(key_func=client_network)
 mail = Mail()
 jwt = JWTManager()
 

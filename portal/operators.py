@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select, update
 
 from portal import calls, clock, rates
 from portal.errors import OperatorScopeMissing, Unauthorised
-from portal.extensions import db, write_aside
+from portal.extensions import client_network, db, write_aside
 from portal.models import OperatorKey
 from portal.models.key import OPERATOR_PREFIX, TOUCH_EVERY, digest, is_well_formed
 
@@ -77,7 +77,7 @@ def enter(scope: str, limit: str) -> None:
     """Put this request's operator key into `g.operator`. Raises Unauthorised, OperatorScopeMissing, 429."""
     operator = _of_secret(_secret())
     if operator is None:
-        rates.count(BAD_KEYS, f"bad-key:{request.remote_addr}")
+        rates.count(BAD_KEYS, f"bad-key:{client_network()}")
         raise Unauthorised("Send an operator key as `Authorization: Bearer KEY`. `flask operator-keys` makes one.")
     g.operator = operator
     rates.count(limit, f"{request.endpoint}:operator:{operator.key_id}")

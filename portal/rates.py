@@ -6,18 +6,20 @@ costs that a product asks for on every request of its own.
 
 import math
 import time
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 
-from flask import request
 from flask_limiter import RouteLimit
 from flask_login import current_user
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
+from limits.strategies import FixedWindowRateLimiter, RateLimiter
 from werkzeug.exceptions import TooManyRequests
 
 from portal.breaker import Breaker
-from portal.extensions import limiter
+from portal.errors import TooManyTries
+from portal.extensions import client_network, limiter
 
 _breaker = Breaker()
 _alone = FixedWindowRateLimiter(MemoryStorage())  # while Redis is down each process counts by itself
@@ -28,12 +30,49 @@ def count(limit: str, key: str) -> None:
     if not limiter.enabled:
         return
     item = _parsed(limit)
-    if _breaker.ask(lambda: limiter.limiter.hit(item, key), lambda: _alone.hit(item, key)):
-        return
+    if not _hit(item, key):
+        raise TooManyRequests(retry_after=_rest(item, key))
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A try that was counted in some windows."""
+
+    windows: tuple[tuple[RateLimitItem, str], ...]
+
+    def give_back(self) -> None:
+        """Count it no longer."""
+        for item, key in self.windows:
+            _breaker.ask(partial(_add, limiter.limiter, item, key, -1), partial(_add, _alone, item, key, -1))
+
+
+def take(limits: Sequence[str], *keys: str) -> Taken:
+    """Count a try in each of these windows for each key, or in none.
+
+    Raises TooManyTries with the rest of the fullest window.
+    """
+    windows = tuple((_parsed(limit), key) for key in keys for limit in limits)
+    full = [(item, key) for item, key in windows if not _hit(item, key)]
+    if full:
+        Taken(windows).give_back()
+        raise TooManyTries(max(_rest(item, key) for item, key in full))
+    return Taken(windows)
+
+
+def _hit(item: RateLimitItem, key: str) -> bool:
+    return _breaker.ask(lambda: limiter.limiter.hit(item, key), lambda: _alone.hit(item, key))
+
+
+def _add(counter: RateLimiter, item: RateLimitItem, key: str, amount: int) -> None:
+    counter.storage.incr(item.key_for(key), item.get_expiry(), amount)
+
+
+def _rest(item: RateLimitItem, key: str) -> int:
+    """Seconds until a window is over, 1 or more."""
     stats = _breaker.ask(
         lambda: limiter.limiter.get_window_stats(item, key), lambda: _alone.get_window_stats(item, key)
     )
-    raise TooManyRequests(retry_after=max(1, math.ceil(stats.reset_time - time.time())))
+    return max(1, math.ceil(stats.reset_time - time.time()))
 
 
 def per_person(limit: str) -> RouteLimit:
@@ -42,7 +81,7 @@ def per_person(limit: str) -> RouteLimit:
 
 
 def _person() -> str:
-    return f"user:{current_user.id}" if current_user.is_authenticated else f"address:{request.remote_addr}"
+    return f"user:{current_user.id}" if current_user.is_authenticated else f"address:{client_network()}"
 
 
 @cache

@@ -8,6 +8,7 @@ from portal.accounts import (
     api,
     data_views,
     deletion,
+    devices,
     email_views,
     security_views,
     sessions,
@@ -23,9 +24,11 @@ __all__ = ["init_app", "init_before_csrf"]
 def init_app(app: Flask) -> None:
     """Register the room. `init_before_csrf` is called earlier, ahead of the CSRF check."""
     sessions.init_app(app)
+    devices.init_app(app)
     jobs.chores |= {
         "mails": mail.send_due,
         "refresh tokens": token_pairs.sweep,
+        "devices": devices.sweep,
         "addresses": addresses.tell,
         "deletions": deletion.finish,
     }

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from portal import access, clock
-from portal.accounts import deletion, leaving, limits, people, sessions
+from portal.accounts import deletion, leaving, people, sessions
 from portal.accounts import export as exporting
 from portal.accounts.answers import page, refused
 from portal.accounts.confirmation import recent_password_required
@@ -39,7 +39,6 @@ def delete() -> ResponseReturnValue:
     plan_name = access.of(customers.find(user)).plan_name
     if not form.validate_on_submit():
         return page("accounts/delete.html", form, plan_name=plan_name)
-    limits.count(user, "password")
     try:
         people.confirm_password(user, form.password.data)
     except InvalidInput as error:

@@ -16,6 +16,7 @@ from portal.models import (
     ApiKey,
     Customer,
     EmailChange,
+    KnownDevice,
     MailToken,
     OutboxMail,
     Purchase,
@@ -33,7 +34,7 @@ def delete_account(user: User) -> None:
     """Make the account nobody's: no way in, no key, no name. `finish` does the rest. Flushes. Raises NotYet."""
     leaving.check(user)
     old = user.email
-    for model in (UserSession, MailToken, EmailChange, OutboxMail):
+    for model in (UserSession, KnownDevice, MailToken, EmailChange, OutboxMail):
         db.session.execute(delete(model).where(model.user_id == user.id))
     recovery.remove(user)
     mail.queue(user, "account_deleted", f"account_deleted:{user.id}", to=old)

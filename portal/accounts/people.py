@@ -4,7 +4,7 @@ import structlog
 from email_validator import EmailNotValidError, validate_email
 
 from portal import audit, clock, mail, tokens
-from portal.accounts import passwords, sessions
+from portal.accounts import limits, passwords, sessions
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db, insert
 from portal.models import User
@@ -79,15 +79,16 @@ def create(email: str, name: str = "", password: str | None = None, *, role: str
 
 
 def authenticate(email: str, password: str) -> User:
-    """The user with this password. Commits, also what it notes of a failure. Raises SignInFailed."""
+    """The user with this password. Commits, also what it notes of a failure. Raises SignInFailed, TooManyTries."""
     user = find(email)
-    db.session.commit()  # hashing takes a while, and no lock is held meanwhile
-    fits = passwords.verify(user.password_hash if user else None, password)
-    if user is None or user.password_hash is None or not fits:
-        log.warning("sign_in_failed", user_id=user.id if user else None)
-        audit.record("session.refused", user_id=user.id if user else None)
-        db.session.commit()
-        raise SignInFailed
+    with limits.guess(email, user):
+        db.session.commit()  # hashing takes a while, and no lock is held meanwhile
+        fits = passwords.verify(user.password_hash if user else None, password)
+        if user is None or user.password_hash is None or not fits:
+            log.warning("sign_in_failed", user_id=user.id if user else None)
+            audit.record("session.refused", user_id=user.id if user else None)
+            db.session.commit()
+            raise SignInFailed
     if passwords.is_outdated(user.password_hash):
         user.password_hash = passwords.hash(password)
     return user
@@ -95,11 +96,12 @@ def authenticate(email: str, password: str) -> User:
 
 def confirm_password(user: User, password: str, field: str = "password") -> None:
     """Raise WrongPassword, about this field, unless it is theirs. Commits, also what it notes of a wrong one."""
-    db.session.commit()  # hashing takes a while, and no lock is held meanwhile
-    if not passwords.verify(user.password_hash, password):
-        audit.record("password.refused", user_id=user.id)
-        db.session.commit()
-        raise WrongPassword(field)
+    with limits.guess(user.email, user):
+        db.session.commit()  # hashing takes a while, and no lock is held meanwhile
+        if not passwords.verify(user.password_hash, password):
+            audit.record("password.refused", user_id=user.id)
+            db.session.commit()
+            raise WrongPassword(field)
 
 
 def change_password(user: User, current: str, new: str) -> None:

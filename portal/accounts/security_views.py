@@ -23,7 +23,6 @@ def confirm() -> ResponseReturnValue:
     form = PasswordForm()
     if not form.validate_on_submit():
         return page("accounts/confirm.html", form)
-    limits.count(current_user.user, "password")
     try:
         people.confirm_password(current_user.user, form.password.data)
     except InvalidInput as error:
@@ -40,7 +39,6 @@ def password() -> ResponseReturnValue:
     form = ChangePasswordForm()
     if not form.validate_on_submit():
         return page("accounts/password.html", form)
-    limits.count(current_user.user, "password")
     user: User = current_user.user
     try:
         people.change_password(user, form.current.data, form.password.data)

@@ -12,7 +12,7 @@ from flask_login import current_user, login_user, logout_user
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from portal import audit, clock, tokens
-from portal.accounts import redirects
+from portal.accounts import devices, redirects
 from portal.errors import NotFound, Unauthorised, wants_json
 from portal.extensions import db, login_manager, write_aside
 from portal.models import User, UserSession
@@ -61,6 +61,7 @@ def sign_in(user: User) -> None:
     token = _fresh()
     row = _begin(user, token)
     login_user(SignedIn(row, token))
+    devices.remember(user)
     audit.record("session.started", user_id=user.id, subject=str(row.id))
     log.info("signed_in", user_id=user.id, session_id=row.id)
 
@@ -92,7 +93,9 @@ def begin_for_program(user: User, until: datetime) -> UserSession:
 def carry_on(session_id: int, until: datetime) -> User | None:
     """Whose program's session this is, which now lasts until then; None where it is over. Flushes."""
     living = (UserSession.id == session_id, *_alive(clock.now()))
-    statement = update(UserSession).where(*living).values(last_seen_at=clock.now(), expires_at=until)
+    statement = (
+        update(UserSession).where(*living).values(last_seen_at=clock.now(), expires_at=until, address=_address())
+    )
     user_id = db.session.execute(statement.returning(UserSession.user_id)).scalar_one_or_none()
     return None if user_id is None else db.session.get(User, user_id)
 
@@ -179,7 +182,7 @@ def _begin(
         user=user,
         token_hash=tokens.digest(token),
         user_agent=(request.user_agent.string or "")[:255],
-        address=(request.remote_addr or "")[:45],
+        address=_address(),
         created_at=now,
         last_seen_at=now,
         confirmed_at=None if half_way else now,
@@ -189,6 +192,10 @@ def _begin(
     db.session.add(row)
     db.session.flush()
     return row
+
+
+def _address() -> str:
+    return (request.remote_addr or "")[:45]
 
 
 def _end_this_browsers() -> None:

@@ -112,6 +112,7 @@ def forgot() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return page("accounts/forgot.html", form)
     with limits.at_least(FORGOT_SECONDS):  # whether there was a mail to write or not
+        limits.count_mail(form.email.data, people.find(form.email.data))
         links.mail_reset(form.email.data)
         db.session.commit()
     return redirect(url_for("accounts.mail_sent", kind="reset"), 303)

@@ -5,6 +5,7 @@ from portal.models.base import Base
 from portal.models.change import SubscriptionChange
 from portal.models.credit import CreditEntry, CreditGrant, CreditPackage, Payment, Reversal, TopUpRule
 from portal.models.customer import Customer, StripeCustomer
+from portal.models.device import KnownDevice
 from portal.models.email_change import EmailChange
 from portal.models.event import StripeEvent
 from portal.models.invoice import Invoice, Voiding
@@ -42,6 +43,7 @@ __all__ = [
     "Customer",
     "EmailChange",
     "Invoice",
+    "KnownDevice",
     "MailToken",
     "Meter",
     "MonthlyBill",

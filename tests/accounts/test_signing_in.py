@@ -5,14 +5,13 @@ from datetime import timedelta
 import pytest
 import time_machine
 from sqlalchemy import select
-from werkzeug.exceptions import TooManyRequests
 
 from portal import clock
-from portal.accounts import limits, passwords, people, sessions
-from portal.extensions import db, limiter
+from portal.accounts import passwords, people, sessions
+from portal.extensions import db
 from portal.models import User, UserSession
 
-from .conftest import PASSWORD, Browser, build
+from .conftest import PASSWORD, Browser
 
 
 def cookie(browser):
@@ -130,42 +129,6 @@ def test_a_post_without_its_csrf_token_is_refused(house, alice):
     client = house.test_client()
     for path in ("/login", "/signup", "/logout", "/password/forgot", "/password/reset/x", "/verify", "/claim/x"):
         assert client.post(path).status_code == 400, path
-
-
-class TestLimits:
-    @pytest.fixture
-    def house(self, settings):
-        house = build(settings, limited=True)
-        yield house
-        limiter.reset()
-        with house.app_context():
-            db.engine.dispose()
-
-    def test_the_seventh_try_in_a_minute_is_refused_and_posts_without_a_token_count(self, alice, browser):
-        for _ in range(6):
-            assert browser.client.post("/login", data={"email": "x@example.com"}).status_code == 400
-        answer = browser.sign_in()
-        assert answer.status_code == 429
-        assert int(answer.headers["Retry-After"]) > 0
-        assert browser.get("/login").status_code == 200
-
-    def test_who_asks_by_signing_up_which_mails_have_an_account_is_soon_stopped(self, house, alice):
-        def ask(address):
-            with house.test_request_context("/signup", environ_base={"REMOTE_ADDR": address}):
-                limits.count_taken()
-
-        for _ in range(10):
-            ask("192.0.2.1")
-        ask("192.0.2.2")
-        with pytest.raises(TooManyRequests):
-            ask("192.0.2.1")
-
-    def test_a_mail_is_tried_ten_times_in_fifteen_minutes_wherever_from(self, house, alice):
-        def try_from(address):
-            data = {"email": "Alice@example.com"}
-            return house.test_client().post("/login", data=data, environ_base={"REMOTE_ADDR": address}).status_code
-
-        assert [try_from(f"192.0.2.{n}") for n in range(11)] == [400] * 10 + [429]
 
 
 def test_an_error_that_breaks_the_transaction_is_still_answered_by_a_page(house, alice, browser):

