@@ -77,7 +77,9 @@ def _lookups(words: str) -> list[Select[Any]]:
     return [_of(Invoice, Invoice.number == number)] if INVOICE.fullmatch(number) else []
 
 
-INVOICE = re.compile(r"[A-Z0-9]{2,}(-[A-Z0-9]+)*-\d{3,}")  # a number as Stripe gives it: 8K6HF7OP-0001
+INVOICE = re.compile(
+    r"(?<![A-Z0-9-])[A-Z0-9]{2,}(-[A-Z0-9]+)*-\d{3,}"
+)  # a number as Stripe gives it: 8K6HF7OP-0001
 PREFIX = len("key_live_") + 8  # as much of a key as is kept
 
 

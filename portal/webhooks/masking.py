@@ -13,7 +13,8 @@ PERSONAL = re.compile(
     r"(^|_)(address|billing_details|custom_fields|dob|id_number|ip|name|pdf|phone|secret|shipping|signature"
     r"|tax_ids|uncategorized_text|url)$"
 )
-MAIL = re.compile(r"([^\s@<>\"(),:;])[^\s@<>\"(),:;]*(@[\w-]+\.[\w.-]+)")
+# It begins where a word does: else a long word without an @ would be read anew from each of its characters.
+MAIL = re.compile(r"(?<![^\s@<>\"(),:;])([^\s@<>\"(),:;])[^\s@<>\"(),:;]*(@[\w-]+\.[\w.-]+)")
 
 
 def masked(payload: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import Insert, Row, insert, null, select, text
+from sqlalchemy.exc import DBAPIError
 
 from portal import audit, clock
 from portal.admin import filters, sealing
@@ -56,8 +57,41 @@ FORGERIES: dict[str, Callable[[], None]] = {
     "changed": lambda: tamper("UPDATE audit_entries SET subject = 'x' WHERE subject = '1'"),
     "missing": lambda: tamper("DELETE FROM audit_entries WHERE subject = '1'"),
     "a seal gone": lambda: tamper("DELETE FROM audit_seals WHERE first_id = 1", "audit_seals"),
+    "one between others": lambda: tamper("UPDATE audit_entries SET id = id + 100 WHERE subject = '2'"),
+    "who did it": lambda: tamper("UPDATE audit_entries SET actor = 'stripe' WHERE subject = '0'"),
+    "when": lambda: tamper("UPDATE audit_entries SET at = '2020-01-01 00:00:00+00' WHERE subject = '0'"),
+    "facts": lambda: tamper("UPDATE audit_entries SET after = '{}' WHERE subject = '0'"),
     "a seal changed": lambda: tamper(f"UPDATE audit_seals SET digest = '{'0' * 64}'", "audit_seals"),
 }
+
+
+TAMPERING = {
+    "an update": "UPDATE {table} SET id = id",
+    "a removal": "DELETE FROM {table}",
+    "a removal of one": "DELETE FROM {table} WHERE id = (SELECT max(id) FROM {table})",
+    "an insert that replaces": "INSERT OR REPLACE INTO {table} SELECT * FROM {table}",
+    "an update that replaces": "UPDATE OR REPLACE {table} SET id = 1",
+    "an upsert": "INSERT INTO {table} SELECT * FROM {table} WHERE true ON CONFLICT (id) DO UPDATE SET id = 1",
+    "all at once": "TRUNCATE {table}",
+    "all at once, with what hangs on it": "TRUNCATE {table} CASCADE",
+}
+OF_SQLITE = ("an insert that replaces", "an update that replaces")
+
+
+@pytest.mark.parametrize("table", ["audit_entries", "audit_seals"])
+@pytest.mark.parametrize("how", TAMPERING)
+def test_the_database_refuses_to_change_what_was_written(here: World, app: Flask, how: str, table: str) -> None:
+    """By any statement that the portal's own account could be made to run."""
+    on_sqlite = here.database == "sqlite"
+    if (how in OF_SQLITE and not on_sqlite) or (how.startswith("all") and on_sqlite):
+        return  # no statement of this database
+    write(3)
+    sealing.seal(settled=NOW)
+    with pytest.raises(DBAPIError, match="is append-only"):
+        db.session.execute(text(TAMPERING[how].format(table=table)))
+    db.session.rollback()
+    assert list(sealing.verify()) == []
+    assert len(db.session.execute(select(AuditEntry)).all()) == 3
 
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())

@@ -2,12 +2,12 @@
 
 import pytest
 import requests
-from sqlalchemy import select
+from sqlalchemy import func, select
 from werkzeug.routing import Rule
 
 from portal.extensions import db
-from portal.models import StripeEvent
-from tests.conftest import Person
+from portal.models import ApiKey, Purchase, StripeEvent
+from tests.conftest import PASSWORD, Person
 from tests.support.addresses import address, is_admin_s, rules, token
 from tests.support.browsing import Browser
 from tests.support.world import World
@@ -65,6 +65,66 @@ def test_in_production_nobody_comes_in_without_a_second_factor(here: World, admi
 def test_support_may_look_and_replay(here: World, support: Browser) -> None:
     assert support.open("/admin/events").status_code == 200
     assert support.press("Fetch missed events", mode="live", days="no").status_code == 400  # and not 403
+
+
+# What support may do beside looking: find people, and have events handled that were not.
+SUPPORT_MAY = {
+    "admin_customers.search",
+    "admin_customers.resync",
+    "admin_testing.search",
+    "admin_testing.check",
+    "admin_events.replay",
+    "admin_events.dry_run",
+    "admin_events.backfill",
+}
+
+
+def test_support_does_none_of_what_moves_money_or_access(here: World, support: Browser, bob: Person) -> None:
+    """Every form under ADMIN_PATH, read off the map of addresses: a new one is refused until it is listed."""
+    with here.app.app_context():
+        number = db.session.execute(select(Purchase.number)).scalar_one()
+        ids = {"event_id": select(StripeEvent.id).limit(1), "key_id": select(ApiKey.id).limit(1)}
+        named = {name: db.session.execute(query).scalar() or 1 for name, query in ids.items()}
+    named |= {"user_id": bob.user_id, "number": number}
+    before = live_rows(here)
+    sent = {"csrf_token": token(support), "amount": "1", "credits": "1", "reason": "x", "mode": "live"}
+    refused = set()
+    for rule in pages(here, "POST"):
+        if rule.endpoint in SUPPORT_MAY:
+            continue
+        assert rule.arguments <= named.keys(), rule
+        url = address(here, rule, **{name: named[name] for name in rule.arguments})
+        answer = support.http.post(url, data=sent, allow_redirects=False, timeout=30)
+        assert answer.status_code == 403, (rule, answer.status_code)
+        refused.add(rule.endpoint)
+    assert len(refused) > 12
+    assert live_rows(here) == before
+    here_are = {rule.endpoint for rule in pages(here, "POST")}
+    assert here_are >= SUPPORT_MAY, SUPPORT_MAY - here_are
+
+
+def live_rows(here: World) -> dict[str, int]:
+    """How many rows each table has, but for what looking around leaves."""
+    with here.app.app_context():
+        tables = [
+            table for table in db.metadata.sorted_tables if table.name not in ("audit_entries", "user_sessions")
+        ]
+        return {
+            table.name: db.session.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in tables
+        }
+
+
+def test_support_opens_no_call_of_the_admin_s_api(here: World, support: Browser) -> None:
+    sent = {"email": "sue@example.com", "password": PASSWORD}
+    access = requests.post(f"{here.base}/api/auth/token", json=sent, timeout=10).json()["access_token"]
+    for rule in here.app.url_map.iter_rules():
+        if rule.rule.startswith("/api/admin/"):
+            for method in {"GET", "POST"} & (rule.methods or set()):
+                for http, headers in ((support.http, {}), (requests, {"Authorization": f"Bearer {access}"})):
+                    url = address(here, rule)
+                    answer = http.request(method, url, json={}, headers=headers, timeout=10)
+                    assert answer.status_code == 404, (method, rule)
 
 
 def test_support_sees_no_payload_in_the_clear(here: World, support: Browser, bob: Person) -> None:
