@@ -137,6 +137,7 @@ def _claim(mail_id: int, attempts: int) -> Letter | None:
         .returning(OutboxMail)
     )
     row = db.session.execute(statement, execution_options={"populate_existing": True}).scalar_one_or_none()
+    db.session.commit()  # before a link's token is made: a transaction that changes tokens holds no mail
     letter = None if row is None else _letter(row)
     db.session.commit()
     return letter

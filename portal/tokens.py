@@ -89,6 +89,9 @@ def holder(raw: str, purpose: str) -> User | None:
 
 def redeem(raw: str, purpose: str) -> User | None:
     """Use the token up and return its user; None where it is unknown, expired or was used before."""
+    user = holder(raw, purpose)
+    if user is not None:  # locked ahead of the token: see portal.models.locks
+        db.session.refresh(user, with_for_update={"of": User, "key_share": True})
     statement = (
         update(MailToken)
         .where(*_alive(purpose), MailToken.token_hash == digest(raw))

@@ -84,8 +84,12 @@ def here(the_world: World) -> Iterator[World]:
         empty(the_world.app)
         db.session.remove()
     limiter.reset()
+    if the_world.locks:
+        the_world.locks.is_watching = True
     yield the_world
     the_world.calm()
+    if the_world.locks:
+        the_world.locks.check()
 
 
 @pytest.fixture

@@ -33,14 +33,17 @@ log = structlog.get_logger()
 def delete_account(user: User) -> None:
     """Make the account nobody's: no way in, no key, no name. `finish` does the rest. Flushes. Raises NotYet."""
     leaving.check(user)
+    db.session.refresh(user, with_for_update={"of": User, "key_share": True})
     old = user.email
-    for model in (UserSession, KnownDevice, MailToken, EmailChange, OutboxMail):
+    for model in (UserSession, KnownDevice, MailToken, EmailChange):
         db.session.execute(delete(model).where(model.user_id == user.id))
     recovery.remove(user)
+    mine = select(Customer.id).filter_by(user_id=user.id).order_by(Customer.id)
+    for customer_id in db.session.execute(mine).scalars().all():
+        _close(customer_id)
+    db.session.execute(delete(OutboxMail).where(OutboxMail.user_id == user.id))
     mail.queue(user, "account_deleted", f"account_deleted:{user.id}", to=old)
     _anonymise(user)
-    for customer_id in db.session.execute(select(Customer.id).filter_by(user_id=user.id)).scalars().all():
-        _close(customer_id)
     audit.record("account.deleted", user_id=user.id)
     log.info("account_deleted", user_id=user.id)
 
@@ -66,6 +69,7 @@ def _anonymise(user: User) -> None:
 
 def _close(customer_id: int) -> None:
     """No key opens anything, nothing is topped up, and what is kept names nobody."""
+    access.changed(customer_id)  # ahead of all else: it locks the customer
     keys = update(ApiKey).where(ApiKey.customer_id == customer_id)
     ended = func.coalesce(ApiKey.revoked_at, clock.now())
     db.session.execute(keys.values(revoked_at=ended, name=""), execution_options={"synchronize_session": False})
@@ -76,7 +80,6 @@ def _close(customer_id: int) -> None:
         .values(email="", new_email=None, card_brand=None, card_last4=None, card_fingerprint=None)
     )
     _forget_orders(customer_id)
-    access.changed(customer_id)
 
 
 def _forget_orders(customer_id: int) -> None:

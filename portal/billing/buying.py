@@ -5,6 +5,7 @@ from sqlalchemy import select
 
 from portal import mail
 from portal.billing import subscriptions, trials
+from portal.customers import locks
 from portal.errors import Conflict, InvalidInput, StripeRefused, StripeUnavailable
 from portal.extensions import db
 from portal.models import Customer, Purchase
@@ -71,7 +72,7 @@ def refuse_second(customer: Customer) -> None:
 
 def take_free(customer: Customer, item: Item) -> Purchase:
     """The free plan's order: nothing to pay, so it is paid, and its key can be revealed. Once a customer."""
-    db.session.refresh(customer, with_for_update=True)  # of two clicks, one makes the order
+    locks.lock(customer.id)  # of two clicks, one makes the order
     query = select(Purchase).filter_by(customer_id=customer.id, kind="plan", item=item.key, state="paid")
     purchase = db.session.execute(query).scalars().first()
     if purchase is None:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from portal import audit, clock, gateway, mail
 from portal.billing import subscriptions
+from portal.customers import locks
 from portal.extensions import db
 from portal.models import Customer, Invoice
 from portal.pages import rfc3339
@@ -28,10 +29,16 @@ class Snapshot:
     facts: gateway.Invoice
     subscription: subscriptions.Snapshot | None = None
 
+    @property
+    def ticket(self) -> str:
+        """The id under which its syncs are counted."""
+        return self.facts.id
+
 
 def sync(mode: str, invoice_id: str) -> str:
     """Bring our copy, and its subscription's, to where Stripe is; gives its status there. Commits."""
     snapshot = read(mode, invoice_id)
+    tickets.hold(snapshot)
     apply(snapshot)
     db.session.commit()
     return snapshot.facts.status
@@ -59,16 +66,14 @@ def read_latest(mode: str, subscription_id: str, limit: int = 12) -> list[Snapsh
 
 
 def apply(snapshot: Snapshot, *, tell: bool = True) -> bool:
-    """Write the invoice and its subscription. False for a customer that isn't ours. Flushes.
-
-    Locks are taken in one order everywhere (session, subscription, customer, invoice), so syncs never deadlock.
-    """
+    """Write the invoice and its subscription. False for a customer that isn't ours. Flushes."""
     customer = customers.by_stripe_id(snapshot.mode, snapshot.facts.customer)
     if customer is None:
         return False
     if snapshot.subscription is not None:
         subscriptions.apply(snapshot.subscription)
-    if snapshot.facts.status != "draft" and tickets.use(snapshot.mode, snapshot.facts.id, snapshot.number):
+    if snapshot.facts.status != "draft" and tickets.use(snapshot):
+        locks.lock(customer.id)
         _write(snapshot, customer.id)
         if tell:
             _tell(snapshot.facts, customer)

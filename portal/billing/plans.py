@@ -55,10 +55,7 @@ def read_bought(mode: str, session: gateway.Session) -> Bought:
 
 
 def give(purchase: Purchase, bought: Bought) -> None:
-    """A paid plan gives its subscription, or its tier for good; access follows by itself. Flushes.
-
-    The customer's row is locked ahead of the invoice, as in a subscription's sync: see `invoices.apply`.
-    """
+    """A paid plan gives its subscription, or its tier for good; access follows by itself. Flushes."""
     if bought.subscription is not None:
         subscriptions.apply(bought.subscription)
     access.changed(purchase.customer_id)

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from portal import gateway
 from portal.credits import reversals
+from portal.customers import locks
 from portal.extensions import db
 from portal.models import Invoice
 from portal.purchases import tickets
@@ -19,6 +20,11 @@ class Snapshot:
     number: int
     reversals: reversals.Snapshot
     invoice: str | None  # None: it paid no invoice
+
+    @property
+    def ticket(self) -> str:
+        """The id under which its syncs are counted."""
+        return _ticket(self.reversals.charge.id)
 
 
 def read(mode: str, charge_id: str) -> Snapshot:
@@ -49,14 +55,16 @@ def _write(snapshot: Snapshot) -> bool:
     charge = snapshot.reversals.charge
     if snapshot.invoice is None:
         return False
-    if not tickets.use(snapshot.mode, _ticket(charge.id), snapshot.number):
+    if not tickets.use(snapshot):
         return True
-    row = update(Invoice).filter_by(mode=snapshot.mode, stripe_id=snapshot.invoice)
-    taken = {"amount_refunded": charge.amount_refunded, "amount_disputed": snapshot.reversals.disputed}
-    statement = row.values(**taken).returning(Invoice.customer_id)
-    customer_id = db.session.execute(statement).scalar_one_or_none()
+    query = select(Invoice.customer_id).filter_by(mode=snapshot.mode, stripe_id=snapshot.invoice)
+    customer_id = db.session.execute(query).scalar_one_or_none()
     if customer_id is None:
         return False
+    locks.lock(customer_id)
+    row = update(Invoice).filter_by(mode=snapshot.mode, stripe_id=snapshot.invoice)
+    taken = {"amount_refunded": charge.amount_refunded, "amount_disputed": snapshot.reversals.disputed}
+    db.session.execute(row.values(**taken))
     for facts in snapshot.reversals.reversals:
         reversals.tell_audit(customer_id, facts, snapshot.invoice, charge.currency)
     return True

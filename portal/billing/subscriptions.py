@@ -59,6 +59,11 @@ class Snapshot:
     coming: Coming | None = None
     due: int | None = None  # of the next invoice, where a discount lowers it
 
+    @property
+    def ticket(self) -> str:
+        """The id under which its syncs are counted."""
+        return self.facts.id
+
 
 def sync(mode: str, subscription_id: str) -> Subscription | None:
     """Bring our copy to where Stripe is. Any number of times, from anywhere; commits. None: isn't ours."""
@@ -127,7 +132,8 @@ def apply(snapshot: Snapshot) -> int | None:
     if known is None:
         return None
     customer_id: int = known.customer_id
-    if tickets.use(snapshot.mode, facts.id, snapshot.number):
+    if tickets.use(snapshot):
+        access.changed(customer_id)  # ahead of all else: it locks the customer
         values = {"customer_id": customer_id, "stripe_customer": facts.customer, **_values(snapshot, known)}
         copies.write(Subscription, snapshot.mode, facts.id, values)
         clocks.put(customer_id, snapshot.clock)
@@ -135,7 +141,6 @@ def apply(snapshot: Snapshot) -> int | None:
             trials.note(snapshot.mode, customer_id, facts)
         if "off_session" in facts.metadata:
             off_session.settle(facts, customer_id)
-        access.changed(customer_id)
         if facts.is_metered and values["tier"] is None:
             agreements.follow(customer_id, snapshot.mode, facts)
         suspensions.review(customer_id, about=facts.id)

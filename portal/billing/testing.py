@@ -8,9 +8,9 @@ from portal import access, gateway
 from portal.billing import cancelling, subscriptions, time_travel
 from portal.billing import off_session as plans
 from portal.billing.cancelling import NothingToCancel
-from portal.credits import grants, ledger, packages
+from portal.credits import ledger, packages
 from portal.credits import off_session as credits
-from portal.customers import suspensions
+from portal.customers import locks, suspensions
 from portal.errors import Conflict, InvalidInput, StripeRefused
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, Purchase, StripeCustomer, Subscription, User
@@ -154,7 +154,7 @@ def _own(customer: Customer, stripe_id: str) -> Subscription:
 
 def _take_credits_back(customer_id: int) -> None:
     """Bring the balance to zero; of two who do so at once one does. Flushes."""
-    grants.lock(customer_id)
+    locks.lock(customer_id)
     if left := ledger.balance(customer_id):
         newest = select(func.max(CreditEntry.id)).filter_by(customer_id=customer_id)
         reference = f"reset:{db.session.execute(newest).scalar_one()}"

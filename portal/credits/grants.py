@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 
 from portal import clock
 from portal.credits import entries
+from portal.customers.locks import lock
 from portal.errors import InvalidInput
 from portal.extensions import db
 from portal.models import CreditEntry, CreditGrant, Customer
@@ -65,12 +66,6 @@ def expired_credits(customer_id: int, now: datetime) -> int:
     """Credits of this customer that have expired and were not taken back yet."""
     query = select(func.coalesce(func.sum(CreditGrant.remaining), 0)).filter_by(customer_id=customer_id)
     return int(db.session.execute(query.where(CreditGrant.expires_at <= now)).scalar_one())
-
-
-def lock(customer_id: int) -> Customer:
-    """The customer as it stands, held until the transaction ends: grants change only under this lock."""
-    query = select(Customer).filter_by(id=customer_id).with_for_update(of=Customer, key_share=True)
-    return db.session.execute(query.execution_options(populate_existing=True)).scalar_one()
 
 
 def use(customer_id: int, credits: int) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from portal import clock
 from portal.credits import entries, grants
 from portal.credits.entries import Draft, ReferenceReused, post
+from portal.customers import locks
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.models import CreditEntry, Customer
@@ -43,7 +44,7 @@ def spend(customer_id: int, credits: int, reference: str, description: str = "")
 
 def _spend_under_lock(draft: Draft) -> CreditEntry:
     """The slow way, for who has grants or too little: expire what is due, then use what expires first."""
-    customer = grants.lock(draft.customer_id)
+    customer = locks.lock(draft.customer_id)
     if entry := entries.standing(draft):  # written while the lock was waited for
         return entry
     if customer.has_grants:
@@ -63,7 +64,7 @@ def spend_up_to(customer_id: int, most: int, reference: str, description: str) -
 
     Whoever calls it remembers in the same transaction that it did: what is there to take changes.
     """
-    customer = grants.lock(customer_id)
+    customer = locks.lock(customer_id)
     if customer.has_grants:
         grants.expire(customer_id, clock.now())
     credits = min(most, max(balance(customer_id), 0))

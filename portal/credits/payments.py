@@ -7,6 +7,7 @@ from sqlalchemy import or_, select
 
 from portal import gateway
 from portal.credits import purchasing
+from portal.customers import locks
 from portal.extensions import db
 from portal.models import Purchase
 from portal.purchases import customers, fulfilment, standing, tickets
@@ -24,10 +25,16 @@ class Snapshot:
     intent: gateway.PaymentIntent
     session: fulfilment.Snapshot | None = None
 
+    @property
+    def ticket(self) -> str:
+        """The id under which its syncs are counted."""
+        return self.intent.id
+
 
 def sync(mode: str, intent_id: str) -> Purchase | None:
     """Bring the purchase of a payment up to date. Any number of times; commits. None where it isn't ours."""
     snapshot = read(mode, intent_id)
+    tickets.hold(snapshot)
     purchase = apply(snapshot)
     db.session.commit()
     return purchase
@@ -48,14 +55,15 @@ def apply(snapshot: Snapshot) -> Purchase | None:
     """Write what it says, a failure too. Flushes. None for a payment that is no order's. Raises Mismatch."""
     if snapshot.session is not None:
         purchase = fulfilment.apply(snapshot.session)
-        if purchase is not None and purchase.kind == "credits" and _is_newest(snapshot):
+        if purchase is not None and purchase.kind == "credits" and tickets.use(snapshot):
             purchasing.record(purchase, snapshot.intent)
         return purchase
     purchase = find(snapshot.mode, snapshot.intent)
     if purchase is None or not purchase.off_session:
         return purchase
-    newest = _is_newest(snapshot)
-    db.session.refresh(purchase, with_for_update=True)
+    newest = tickets.use(snapshot)
+    locks.lock(purchase.customer_id)
+    db.session.refresh(purchase, with_for_update={"of": Purchase, "key_share": True})
     if newest:
         _settle(purchase, snapshot.intent)
     return purchase
@@ -73,10 +81,6 @@ def find(mode: str, intent: gateway.PaymentIntent) -> Purchase | None:
 def is_customers(snapshot: Snapshot) -> bool:
     """Whether a customer of ours paid, be it for something else than credits."""
     return customers.by_stripe_id(snapshot.mode, snapshot.intent.customer) is not None
-
-
-def _is_newest(snapshot: Snapshot) -> bool:
-    return tickets.use(snapshot.mode, snapshot.intent.id, snapshot.number)
 
 
 def _settle(purchase: Purchase, intent: gateway.PaymentIntent) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import or_, select
 
 from portal import clock, gateway, mail
 from portal.credits import ledger
+from portal.customers import locks
 from portal.extensions import db, insert
 from portal.models import CreditEntry, Payment, Purchase
 
@@ -34,6 +35,7 @@ def give(purchase: Purchase, bought: Bought) -> None:
     assert purchase.credits is not None
     reference = purchase.session_id or purchase.payment_intent
     assert reference is not None
+    locks.lock(purchase.customer_id)
     if bought.intent is not None:
         record(purchase, bought.intent)
     if _stands(purchase.customer_id, reference):

@@ -13,6 +13,7 @@ from sqlalchemy import func, or_, select
 
 from portal import audit, clock, gateway, mail, money
 from portal.credits import ledger, payments
+from portal.customers import locks
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, Payment, Reversal
 from portal.purchases import tickets
@@ -36,6 +37,11 @@ class Snapshot:
     purchase: payments.Snapshot | None = None
 
     @property
+    def ticket(self) -> str:
+        """The id under which its syncs are counted."""
+        return self.charge.id
+
+    @property
     def disputed(self) -> int:
         """How much the cardholder's bank has taken back as things stand, in minor units."""
         return sum(one.withdrawn for one in self.reversals if one.kind == "dispute")
@@ -47,6 +53,7 @@ def sync_reversals(mode: str, charge_id: str) -> Payment | None:
     None for a payment that bought no credits.
     """
     snapshot = read(mode, charge_id)
+    tickets.hold(snapshot)
     payment = apply(snapshot)
     db.session.commit()
     return payment
@@ -80,8 +87,9 @@ def apply(snapshot: Snapshot) -> Payment | None:
     payment = _payment(snapshot.mode, snapshot.charge)
     if payment is None:
         return None
-    newest = tickets.use(snapshot.mode, snapshot.charge.id, snapshot.number)
-    db.session.refresh(payment, with_for_update=True)
+    newest = tickets.use(snapshot)
+    locks.lock(payment.customer_id)
+    db.session.refresh(payment, with_for_update={"of": Payment, "key_share": True})
     if not newest:
         return payment
     payment.charge_id = snapshot.charge.id

@@ -7,7 +7,8 @@ import structlog
 from sqlalchemy import func, select
 
 from portal import audit, clock
-from portal.credits import grants, packages
+from portal.credits import packages
+from portal.customers import locks
 from portal.extensions import db
 from portal.models import CreditPackage, Customer, Purchase, TopUpRule
 from portal.purchases.items import Item
@@ -81,7 +82,7 @@ def turn_off(customer_id: int) -> None:
 
 def ensure_rule(customer_id: int) -> TopUpRule:
     """The customer's rule, made where there is none. Under the customer's lock, so that there is one."""
-    grants.lock(customer_id)
+    locks.lock(customer_id)
     rule = rule_of(customer_id)
     if rule is None:
         rule = TopUpRule(customer_id=customer_id, updated_at=clock.now())

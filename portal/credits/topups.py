@@ -6,8 +6,9 @@ import structlog
 from sqlalchemy import or_, select
 
 from portal import audit, clock, gateway, mail
-from portal.credits import grants, payments
+from portal.credits import payments
 from portal.credits import topup_rules as rules
+from portal.customers import locks
 from portal.errors import InvalidInput, PortalError, StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Purchase, TopUpRule
@@ -88,7 +89,7 @@ def _due() -> list[int]:
 
 def _claim(customer: Customer, stripe_customer: str, method: str) -> Purchase | None:
     """The order's row, written under the customer's lock: of two tickers one writes it. Commits."""
-    grants.lock(customer.id)
+    locks.lock(customer.id)
     item = None if rules.open_attempt(customer.id) else rules.wanted(customer, clock.now())
     if item is None:
         db.session.rollback()
@@ -135,6 +136,7 @@ def _confirm(purchase: Purchase, intent: gateway.PaymentIntent) -> bool:
 
 def _failed(purchase: Purchase, code: str) -> None:
     """Say so by mail; pause where trying again without the customer cannot help. Commits."""
+    locks.lock(purchase.customer_id)
     purchase.state = "failed"
     db.session.flush()
     log.warning("top_up_failed", order=purchase.number, code=code)

@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy import exists, select, update
 
 from portal import access, audit, clock, mail
+from portal.customers import locks
 from portal.extensions import changed, db, insert
 from portal.models import Customer, Suspension, UsageAgreement
 from portal.models.suspension import SuspensionReason
@@ -33,7 +34,7 @@ def add(customer_id: int, reason: SuspensionReason, about: str) -> bool:
     `about` is the id of what it is about, Stripe's or ours. From the first reason on API keys answer 402. The
     customer is told of each reason by mail.
     """
-    _lock(customer_id)
+    locks.lock(customer_id)
     row = {"customer_id": customer_id, "reason": reason, "about": about, "created_at": clock.now()}
     statement = insert(Suspension).values(row).on_conflict_do_nothing().returning(Suspension.id)
     row_id = db.session.execute(statement).scalar_one_or_none()
@@ -54,7 +55,7 @@ def lift(customer_id: int, *which: SuspensionReason, about: str) -> list[Suspens
     With the last open reason the suspension ends, and the customer is told so by mail. `about` is the id of what
     ended it.
     """
-    _lock(customer_id)
+    locks.lock(customer_id)
     rows = update(Suspension).where(
         Suspension.customer_id == customer_id, Suspension.reason.in_(which), Suspension.lifted_at.is_(None)
     )
@@ -94,11 +95,6 @@ def _has_something(customer_id: int) -> bool:
     query = select(Customer).filter_by(id=customer_id).execution_options(populate_existing=True)
     customer = db.session.execute(query).scalar_one()
     return customer.credit_balance > 0 or access.of(customer).tier != access.FREE
-
-
-def _lock(customer_id: int) -> None:
-    """Reasons change under the customer's lock, so that `suspended_at` always fits them."""
-    db.session.execute(select(Customer.id).filter_by(id=customer_id).with_for_update(key_share=True))
 
 
 def _note(customer_id: int, what: str, about: str, reason: str) -> None:

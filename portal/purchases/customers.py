@@ -8,6 +8,7 @@ from flask import g
 from sqlalchemy import select, update
 
 from portal import clock, gateway
+from portal.customers import locks
 from portal.errors import StripeRefused
 from portal.extensions import db, insert
 from portal.models import Customer, PortalConfiguration, StripeCustomer, User
@@ -133,6 +134,11 @@ class Snapshot:
     facts: gateway.Customer
     clock: gateway.Clock | None = None
 
+    @property
+    def ticket(self) -> str:
+        """The id under which its syncs are counted."""
+        return self.facts.id
+
 
 def sync(mode: str, stripe_id: str) -> bool:
     """Bring what is known of a customer to where Stripe is; commits. False for one that isn't ours."""
@@ -159,8 +165,10 @@ def apply(snapshot: Snapshot) -> bool:
     ).scalar_one_or_none()
     if row is None:
         return False
-    clocks.put(row.customer_id, snapshot.clock)  # ahead of the ticket: see `billing.invoices.apply` on locks
-    if tickets.use(snapshot.mode, facts.id, snapshot.number):
+    newest = tickets.use(snapshot)
+    locks.lock(row.customer_id)
+    clocks.put(row.customer_id, snapshot.clock)
+    if newest:
         db.session.execute(update(StripeCustomer).filter_by(id=row.id).values(_values(facts)))
         if facts.deleted:
             log.warning("stripe_customer_deleted", stripe_customer=facts.id, customer=row.customer_id)

@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import or_, select
 
 from portal import clock, gateway
+from portal.customers import locks
 from portal.errors import Conflict
 from portal.extensions import db
 from portal.models import Purchase
@@ -29,6 +30,11 @@ class Snapshot:
     bought: Any = None
     price: gateway.Price | None = None
 
+    @property
+    def ticket(self) -> str:
+        """The id under which its syncs are counted."""
+        return self.session.id
+
 
 class Mismatch(Conflict):
     """The session and our order disagree about who pays what; nothing is given, and a person has to look."""
@@ -40,6 +46,7 @@ def fulfil(mode: str, session_id: str) -> Purchase | None:
     None for a session that isn't ours. Raises Mismatch where it must not be fulfilled.
     """
     snapshot = read(mode, session_id)
+    tickets.hold(snapshot)
     purchase = apply(snapshot)
     db.session.commit()
     return purchase
@@ -76,13 +83,13 @@ def apply(snapshot: Snapshot) -> Purchase | None:
     """Write what the session says, once. Flushes."""
     session = snapshot.session
     # The ticket's row is locked first: of two that arrive with one link's session, one writes its purchase.
-    newest = tickets.use(snapshot.mode, session.id, snapshot.number)
+    newest = tickets.use(snapshot)
     purchase = find(snapshot.mode, session) or (_arrived(snapshot) if newest else None)
     if purchase is None:
         return None
-    # Read again, also where nothing is written: a webhook may have moved it while this was fetching. This row
-    # alone is locked: its customer too, which is read along, would deadlock with a subscription's sync.
-    db.session.refresh(purchase, with_for_update={"of": Purchase})
+    locks.lock(purchase.customer_id)
+    # Read again, also where nothing is written: a webhook may have moved it while this was fetching.
+    db.session.refresh(purchase, with_for_update={"of": Purchase, "key_share": True})
     if not newest:
         return purchase
     _compare(purchase, session)

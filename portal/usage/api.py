@@ -113,9 +113,10 @@ def report(body: Report) -> Taken:
     if not current_settings().usage_self_report:
         raise SelfReportClosed
     batch = batches.read(body.events, clock.now())
+    limit = limits.hard_stop(g.caller.customer_id)
     recorded = metering.record(g.caller.customer_id, batch)
     try:
-        limits.enforce(g.caller.customer_id, (row.month for row in batch.rows))
+        limits.enforce(g.caller.customer_id, limit, (row.month for row in batch.rows))
     except SpendLimitReached as reached:
         db.session.rollback()
         limits.tell_stopped(g.caller.customer_id, reached)

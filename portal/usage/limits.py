@@ -29,19 +29,25 @@ class SpendLimitReached(PortalError):
         self.month, self.limit = month, limit
 
 
-def enforce(customer_id: int, months: Iterable[int]) -> None:
-    """Refuse what was just recorded where the customer has a hard stop and a bill would pass it.
+def hard_stop(customer_id: int) -> int | None:
+    """The amount at which the customer lets usage stop, in minor units; None where it does not.
 
-    The row of the choice is locked, so that of two reports at once the second sees the first. Raises
-    SpendLimitReached: the caller rolls back what was recorded, and calls `tell_stopped`.
+    Asked before usage is recorded: the row is locked, so that of two reports at once the second sees the first.
     """
-    query = select(UsageSettings).filter_by(customer_id=customer_id, hard_stop=True).with_for_update()
-    chosen = db.session.execute(query).scalar_one_or_none()
-    if chosen is None or chosen.limit_amount is None:
+    query = select(UsageSettings.limit_amount).filter_by(customer_id=customer_id, hard_stop=True)
+    return db.session.execute(query.with_for_update(key_share=True)).scalar_one_or_none()
+
+
+def enforce(customer_id: int, limit: int | None, months: Iterable[int]) -> None:
+    """Refuse what was just recorded where a bill would pass `limit`, the customer's hard stop.
+
+    Raises SpendLimitReached: the caller rolls back what was recorded, and calls `tell_stopped`.
+    """
+    if limit is None:
         return
     for month in sorted(set(months)):
-        if spent(month, customer_id).get(customer_id, 0) > chosen.limit_amount:
-            raise SpendLimitReached(month, chosen.limit_amount)
+        if spent(month, customer_id).get(customer_id, 0) > limit:
+            raise SpendLimitReached(month, limit)
 
 
 def tell_stopped(customer_id: int, reached: SpendLimitReached) -> None:

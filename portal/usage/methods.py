@@ -22,6 +22,11 @@ class Snapshot:
     stripe_customer: str
     methods: list[str]
 
+    @property
+    def ticket(self) -> str:
+        """The id under which its syncs are counted."""
+        return _ticket(self.stripe_customer)
+
 
 def read(mode: str, stripe_customer: str) -> Snapshot:
     """Take a number and fetch. Invoices are charged to the default: the newest, where none is."""
@@ -42,7 +47,7 @@ def apply(snapshot: Snapshot) -> bool:
     name = db.session.execute(query).scalar_one_or_none()
     if name is None:
         return False
-    newest = tickets.use(snapshot.mode, _ticket(snapshot.stripe_customer), snapshot.number)
+    newest = tickets.use(snapshot)
     if not newest or not name.is_current:
         return True
     if snapshot.methods:

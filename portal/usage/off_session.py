@@ -3,6 +3,7 @@
 import structlog
 
 from portal import gateway
+from portal.customers import locks
 from portal.errors import StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Purchase
@@ -45,6 +46,7 @@ def pay(purchase: Purchase) -> None:
         return
     lane.set_default_method(name, saved.id)
     agreement = agreements.agree(purchase.customer_id, purchase.mode, name)
+    locks.lock(purchase.customer_id)
     standing.move(purchase, "paid")
     purchase.completed_at = purchase.paid_at
     agreements.give(purchase, agreements.Agreed(agreement))

@@ -77,8 +77,9 @@ def _record(customer_id: int, share: Share, customer: Row[int, datetime | None] 
         raise NotFound("There is no customer with this id.")
     if customer[1] is not None:
         raise Suspended("This customer is suspended.")
+    limit = limits.hard_stop(customer_id)
     recorded = metering.record(customer_id, share.batch)
-    limits.enforce(customer_id, (row.month for row in share.batch.rows))
+    limits.enforce(customer_id, limit, (row.month for row in share.batch.rows))
     return recorded
 
 

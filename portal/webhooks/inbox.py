@@ -10,6 +10,7 @@ from portal import audit, clock, gateway
 from portal.errors import InvalidInput, PortalError, StripeRefused
 from portal.extensions import db, insert
 from portal.models import StripeEvent
+from portal.purchases import tickets
 from portal.purchases.fulfilment import Mismatch
 from portal.webhooks.handlers import HANDLERS, Handler, Parked
 from portal.webhooks.hints import Hint, parse
@@ -112,6 +113,7 @@ def _handle(mode: str, hint: Hint) -> str:
         if not _take(mode, hint):
             db.session.rollback()
             return "duplicate"
+        tickets.hold(snapshots)
         apply(handlers, snapshots)
         db.session.commit()
     except (Parked, Mismatch) as reason:

@@ -1,6 +1,7 @@
 """Nothing is lost when many write at once: read, add, write, in 4 threads × 50 turns."""
 
 import threading
+from dataclasses import dataclass
 
 from flask import Flask
 from sqlalchemy import select
@@ -41,7 +42,7 @@ def test_read_then_write_loses_nothing_under_the_row_s_lock(app: Flask, alice: P
     db.session.commit()
 
     def add_one() -> None:
-        query = select(Customer).filter_by(id=customer_id).with_for_update()
+        query = select(Customer).filter_by(id=customer_id).with_for_update(of=Customer, key_share=True)
         customer = db.session.execute(query).scalar_one()
         customer.credit_balance += 1
         db.session.commit()
@@ -61,8 +62,17 @@ def test_every_sync_gets_a_number_of_its_own(app: Flask) -> None:
     assert sorted(numbers) == list(range(1, THREADS * TURNS + 1))
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """Something that was fetched under a number."""
+
+    mode: str
+    number: int
+    ticket: str
+
+
 def test_an_older_fetch_never_overwrites_a_newer_one(app: Flask) -> None:
     first, second = tickets.take("live", "sub_1"), tickets.take("live", "sub_1")
-    assert tickets.use("live", "sub_1", second)
-    assert not tickets.use("live", "sub_1", first)
+    assert tickets.use(Fetched("live", second, "sub_1"))
+    assert not tickets.use(Fetched("live", first, "sub_1"))
     db.session.commit()

@@ -19,6 +19,7 @@ from portal.billing import pushing, seeding
 from portal.extensions import db
 from portal.models import Base
 from tests.support import servers
+from tests.support.lock_order import LockOrder
 
 APPEND_ONLY = ("credit_entries", "audit_entries", "audit_seals")
 FIRST = "rows of the catalogue"
@@ -32,6 +33,7 @@ class World:
     base: str
     sandbox: str
     database: str
+    locks: LockOrder | None = field(default=None, repr=False)  # on PostgreSQL alone: SQLite has one write lock
     wire: requests.Session = field(default_factory=requests.Session, repr=False)
 
     def stripe(self, mode: str = "live") -> stripe.StripeClient:
@@ -105,7 +107,9 @@ def world(
 
             upgrade()
             db.session.remove()
-        running = World(app, base, sandbox, kind)
+        with app.app_context():
+            locks = LockOrder(db.engine) if db.engine.dialect.name == "postgresql" else None
+        running = World(app, base, sandbox, kind, locks)
         with servers.served(app, port):
             with app.app_context():
                 empty(app)  # makes the catalogue at Stripe, so that no later test hears of that
