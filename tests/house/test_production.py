@@ -1,146 +1,183 @@
-"""What holds in production alone, tried on the whole portal: cookies, HTTPS, and the second factor of staff."""
+"""The README's way into production, run as written on a clean clone.
+
+Stripe is the sandbox behind TLS, for production takes no other. What a reader fills in is filled in here.
+"""
+
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
-from flask_wtf.csrf import generate_csrf
+import stripe
 
-from portal import clock, create_app
-from portal.accounts import people
-from portal.extensions import db
-from portal.models import User
-from portal.settings import load
-from tests.support.reading import PRODUCTION
+from tests.support import servers, tls
 
-BASE = PRODUCTION["BASE_URL"]
-PASSWORD = "correct horse battery staple"
+ROOT = servers.ROOT
+ADA = "correct horse battery staple"
+ANSWERS = {b"[y/N]: ": "y", b"Password: ": ADA, b"Repeat for confirmation: ": ADA}
+
+
+@dataclass(frozen=True)
+class Server:
+    """The operator's machine: the clone, its environment, and Stripe."""
+
+    clone: Path
+    environ: dict[str, str]
+    sandbox: str
+    port: int
+    front: tls.Front
+
+    def run(self, commands: str) -> str:
+        """Commands of the README at a terminal, in the clone, with its questions answered; what they printed."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.clone)
+            os.execvpe("bash", ["bash", "-e", "-c", commands], self.environ)
+        said, asked = b"", 0
+        while True:
+            try:
+                piece = os.read(terminal, 4096)
+            except OSError:  # Linux's way of saying that the other side is closed
+                break
+            if not piece:
+                break
+            said += piece
+            for question, answer in ANSWERS.items():
+                if said[asked:].endswith(question):
+                    asked = len(said)
+                    os.write(terminal, f"{answer}\n".encode())
+        _, status = os.waitpid(pid, 0)
+        os.close(terminal)
+        text = said.decode()
+        assert os.waitstatus_to_exitcode(status) == 0, text
+        assert "Traceback" not in text
+        return text
+
+
+def blocks(section: str) -> list[str]:
+    """The indented blocks of a numbered step, such as "3. Database and catalogue"."""
+    text = (ROOT / "README.md").read_text()
+    step = re.search(rf"^### {re.escape(section)}\n(.*?)^##", text, re.M | re.S)
+    assert step, section
+    found = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", step[1], re.M)
+    return [textwrap.dedent(one).strip() + "\n" for one in found]
+
+
+def copy(clone: Path) -> None:
+    """What a commit of the working tree would hold, with the libraries that are installed already."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, clone / name)
+    (clone / ".venv").symlink_to(sys.prefix)
+    os.utime(clone / "requirements.txt", (0, 0))  # older than what is installed: nothing to install again
 
 
 @pytest.fixture
-def production(tmp_path):
-    """The portal in production, without a Stripe that would answer."""
-    app = create_app(load(PRODUCTION | {"INSTANCE_PATH": str(tmp_path)}, env_file=None))
-    app.config.update(TESTING=True, RATELIMIT_ENABLED=False)
-    app.add_url_rule("/_csrf", "csrf", generate_csrf)
-    with app.app_context():
-        db.create_all()
-        for name, role in (("alice", "customer"), ("ada", "admin"), ("sue", "support")):
-            made = people.create(f"{name}@example.com", name.capitalize(), PASSWORD, role=role)
-            assert made is not None
-            made.verified_at = clock.now()
-        db.session.commit()
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+def server(tmp_path: Path) -> Iterator[Server]:
+    clone, port = tmp_path / "portal", servers.free_port()
+    clone.mkdir()
+    copy(clone)
+    with servers.sandbox(tmp_path, servers.free_port(), servers.free_port()) as sandbox:
+        behind = {
+            "api.stripe.com": sandbox,
+            "billing.example.com": f"http://127.0.0.1:{port}",
+            "127.0.0.1": sandbox,
+        }
+        with tls.front(tmp_path, behind) as front:
+            (tmp_path / ".curlrc").write_text(
+                f'cacert = "{front.ca}"\nsilent\nshow-error\nfail\n'
+                f'connect-to = "api.stripe.com:443:127.0.0.1:{front.port}"\n'
+                f'connect-to = "billing.example.com:443:127.0.0.1:{front.port}"\n'
+            )
+            environ = {
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "CURL_HOME": str(tmp_path),
+                "TERM": "dumb",
+            }
+            yield Server(clone, environ, sandbox, port, front)
 
 
-def browser(app: Flask) -> FlaskClient:
-    client = app.test_client()
-    client.environ_base["wsgi.url_scheme"] = "https"
-    return client
+def write_settings(server: Server, block: str) -> None:
+    """The README's `.env`, its blanks filled in, and Stripe found behind the test's certificate."""
+    filled = block.replace("SECRET_KEY=…", f"SECRET_KEY={'5f0c' * 16}", 1)
+    filled = re.sub(r"STRIPE_SECRET_KEY=\S+", f"STRIPE_SECRET_KEY={servers.LIVE_KEY}", filled)
+    filled = re.sub(r"MAIL_URL=\S+", "MAIL_URL=outbox", filled)
+    more = {
+        "PORT": server.port,
+        "STRIPE_API_BASE": f"https://127.0.0.1:{server.front.port}",
+        "STRIPE_CA_BUNDLE": server.front.ca,
+    }
+    text = filled + "".join(f"{name}={value}\n" for name, value in more.items())
+    (server.clone / ".env").write_text(text)
 
 
-def signed_in(app: Flask, name: str) -> FlaskClient:
-    client = browser(app)
-    answer = post(client, "/login", email=f"{name}@example.com", password=PASSWORD)
-    assert answer.status_code == 303
-    return client
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not there, so the README's calls were not run")
+def test_the_production_commands_of_the_readme_work_as_written(server: Server) -> None:
+    enter = ". .venv/bin/activate\n"
+    install, settings = blocks("2. Set up production")
+    server.run(install)
+    catalogue = server.clone / "catalogue.toml"
+    write_settings(server, settings)
+    with pytest.raises(AssertionError, match=r"catalogue\.toml is the sample"):
+        server.run(enter + "flask --app wsgi db upgrade")
+    catalogue.write_text(catalogue.read_text().replace("sample = true\n", ""))
 
+    (tables,) = blocks("3. Database and catalogue")
+    said = server.run(enter + tables)
+    assert "Make these in your live Stripe account?" in said
+    assert re.search(r"pro-monthly +created +price_", said)
+    assert "ada@example.com has the role admin." in said
 
-def post(client: FlaskClient, path: str, **data: str):
-    given = {"csrf_token": client.get("/_csrf").text, **data}
-    return client.post(path, data=given, headers={"Referer": f"{BASE}/"})
-
-
-def test_every_cookie_is_bound_to_the_host_and_hidden_from_scripts(production: Flask) -> None:
-    client = browser(production)
-    client.get("/login")
-    answer = post(client, "/login", email="alice@example.com", password=PASSWORD)
-    sent = answer.headers.getlist("Set-Cookie")
-    assert {cookie.split("=")[0] for cookie in sent} == {"__Host-session", "__Host-device"}
-    for cookie in sent:
-        flags = {part.strip() for part in cookie.split(";")[1:]}
-        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= flags, cookie
-        assert not [flag for flag in flags if flag.startswith("Domain")]
-
-
-def test_every_answer_asks_for_https_for_a_year(production: Flask) -> None:
-    client = browser(production)
-    for rule in production.url_map.iter_rules():
-        if rule.arguments or "GET" not in (rule.methods or ()):
-            continue
-        header = client.get(rule.rule).headers["Strict-Transport-Security"]
-        assert header == "max-age=31536000; includeSubDomains", rule
-
-
-@pytest.mark.parametrize("name", ["ada", "sue"])
-def test_staff_without_a_second_factor_are_led_to_it_from_every_address(production: Flask, name: str) -> None:
-    client = signed_in(production, name)
-    path = production.extensions["settings"].admin_path
-    seen = 0
-    for rule in production.url_map.iter_rules():
-        if not rule.rule.startswith(path) or rule.arguments:
-            continue
-        for method in {"GET", "POST"} & (rule.methods or set()):
-            answer = client.get(rule.rule) if method == "GET" else post(client, rule.rule)
-            assert (answer.status_code, answer.location) == (303, "/account/second-factor"), (method, rule)
-            seen += 1
-    assert seen > 8
-    assert client.get("/api/admin/billing-test?user=alice@example.com").status_code == 404
-    sent = {"email": f"{name}@example.com", "password": PASSWORD}
-    token = client.post("/api/auth/token", json=sent).json["access_token"]
-    for method in ("GET", "POST"):
-        answer = browser(production).open(
-            "/api/admin/billing-test", method=method, json={}, headers={"Authorization": f"Bearer {token}"}
-        )
-        assert answer.status_code == 404
-
-
-def test_an_admin_with_a_second_factor_cannot_come_in_by_the_password_alone(production: Flask) -> None:
-    with production.app_context():
-        ada = db.session.execute(db.select(User).filter_by(email="ada@example.com")).scalar_one()
-        ada.second_factor_at = clock.now()
-        db.session.commit()
-    client = signed_in(production, "ada")
-    assert client.get("/admin").status_code == 404
-    sent = {"email": "ada@example.com", "password": PASSWORD}
-    answer = browser(production).post("/api/auth/token", json=sent)
-    assert (answer.status_code, answer.json["code"]) == (401, "second_factor_required")
-
-
-def test_a_session_that_somebody_planted_is_not_the_one_that_is_signed_in(production: Flask) -> None:
-    """Session fixation: with a cookie of the attacker's, or his CSRF token, in the victim's browser."""
-    attacker, victim = browser(production), browser(production)
-    token = attacker.get("/_csrf").text
-    planted = attacker.get_cookie("__Host-session")
-    victim.set_cookie("__Host-session", planted.value, secure=True)
-    answer = victim.post(
-        "/login",
-        data={"csrf_token": token, "email": "alice@example.com", "password": PASSWORD},
-        headers={"Referer": f"{BASE}/"},
+    (endpoint,) = blocks("4. The webhook endpoint")
+    made = json.loads(server.run(endpoint))
+    assert made["url"] == "https://billing.example.com/api/webhooks/stripe"
+    env = server.clone / ".env"
+    env.write_text(env.read_text().replace("whsec_later", made["secret"]))
+    at_stripe = stripe.StripeClient(servers.LIVE_KEY, base_addresses={"api": server.sandbox}).v1
+    at_stripe.webhook_endpoints.update(  # no name server knows billing.example.com
+        made["id"], {"url": f"http://127.0.0.1:{server.port}/api/webhooks/stripe"}
     )
-    assert answer.status_code == 303
-    assert victim.get("/account").status_code == 200
-    mine = victim.get_cookie("__Host-session")
-    assert mine.value != planted.value
-    assert attacker.get("/account").status_code == 303
-    forged = victim.post("/logout", data={"csrf_token": token}, headers={"Referer": f"{BASE}/"})
-    assert forged.status_code == 400
-    assert victim.get("/account").status_code == 200
+
+    (link,) = blocks("6. Payment Links, if you sell without a website")
+    assert re.search(r"^http://localhost:\d+/\S+", server.run(enter + link), re.M)
+
+    serve(server, at_stripe)
 
 
-def test_half_a_sign_in_that_somebody_planted_opens_nothing_with_another_s_password(production: Flask) -> None:
-    """The attacker, half signed in to his own account, leaves his cookie; the victim signs in over it."""
-    with production.app_context():
-        sue = db.session.execute(db.select(User).filter_by(email="sue@example.com")).scalar_one()
-        sue.second_factor_at = clock.now()
-        db.session.commit()
-    attacker = signed_in(production, "sue")
-    planted = attacker.get_cookie("__Host-session")
-    victim = browser(production)
-    victim.set_cookie("__Host-session", planted.value, secure=True)
-    assert post(victim, "/login", email="alice@example.com", password=PASSWORD).status_code == 303
-    assert "alice@example.com" in victim.get("/account").text
-    assert attacker.get("/account").status_code == 303
-    answer = attacker.get("/login/code")
-    assert answer.status_code == 303  # his own half is over too: the victim's sign-in ended it
+def serve(server: Server, at_stripe: stripe.V1Services) -> None:
+    """The service of step 7, and what the README has one look at."""
+    service = "\n".join(blocks("7. Serve it behind TLS"))
+    start = re.search(r"^ExecStart=(.+)$", service, re.M)
+    assert start
+    command = start[1].replace("/srv/portal", str(server.clone)).split()
+    prices = len(at_stripe.prices.list({"limit": 100}).data)
+    with (server.clone / "log").open("w+") as log:
+        process = subprocess.Popen(command, cwd=server.clone, env=server.environ, stdout=log, stderr=log)
+        try:
+            servers.wait_until_up(f"http://127.0.0.1:{server.port}/healthz", 60)
+            assert '"ok"' in server.run("curl https://billing.example.com/readyz")
+            pricing = server.run("curl -i https://billing.example.com/pricing")
+            assert "$49.99" in pricing
+            assert "strict-transport-security" in pricing.lower()
+            assert len(at_stripe.prices.list({"limit": 100}).data) == prices  # a start makes nothing
+        finally:
+            process.terminate()
+            process.wait(30)
+    said = (server.clone / "log").read_text()
+    assert "Traceback" not in said
+    assert "error" not in said.lower()
+    assert (server.clone / "instance" / "portal.db").is_file()
