@@ -44,18 +44,19 @@ SELECT n + 1, 'PO-' || CAST(n AS TEXT), :first + n % :customers, 'live', 'credit
        :now, :now FROM numbers
 """
 PAYMENTS = """
-INSERT INTO payments (id, customer_id, mode, purchase_id, payment_intent, charge_id, amount, currency, credits,
+INSERT INTO payments (id, customer_id, mode, kind, purchase_id, stripe_id, charge_id, amount, currency,
                       amount_refunded, status, created_at, synced_at)
 {numbers}
-SELECT n + 1, :first + n % :customers, 'live', n + 1, 'pi_' || CAST(n AS TEXT), 'ch_' || CAST(n AS TEXT), 1000,
-       'usd', 1000, 0, 'succeeded', :now, :now FROM numbers
+SELECT n + 1, :first + n % :customers, 'live', 'credits', n + 1, 'pi_' || CAST(n AS TEXT),
+       'ch_' || CAST(n AS TEXT), 1000, 'usd', 0, 'succeeded', :now, :now FROM numbers
 """
 # Of each twentieth payment all is refunded.
 REFUNDS = """
-INSERT INTO reversals (customer_id, mode, stripe_id, kind, payment_id, amount, status, created_at, synced_at)
+INSERT INTO reversals (customer_id, mode, stripe_id, kind, payment_id, amount, withdrawn, status, created_at,
+                       synced_at)
 {numbers}
-SELECT :first + n % :customers, 'live', 're_' || CAST(n AS TEXT), 'refund', n + 1, 1000, 'succeeded', :now, :now
-FROM numbers WHERE n % 20 = 0
+SELECT :first + n % :customers, 'live', 're_' || CAST(n AS TEXT), 'refund', n + 1, 1000, 1000, 'succeeded', :now,
+       :now FROM numbers WHERE n % 20 = 0
 """
 ENTRIES_OF_ORDERS = """
 INSERT INTO credit_entries (id, customer_id, amount, balance_after, reason, reference, purchase_id, description,

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, select, update
 
 from portal import clock
 from portal.errors import NotFound
 from portal.extensions import db
-from portal.models import Customer, Plan, Purchase, Subscription
+from portal.models import Customer, Payment, Plan, Purchase, Subscription
 from portal.settings import current_settings
 
 FREE = "free"
@@ -69,6 +69,7 @@ def of(
         query = select(Subscription).filter_by(customer_id=customer.id).where(Subscription.status.in_(GRANTING))
         subscriptions = db.session.execute(query).scalars().all()
     once = select(Purchase.tier).filter_by(customer_id=customer.id, kind="plan", state="paid", interval=None)
+    once = once.where(~_taken_back())
     return decide(
         subscriptions,
         plans,
@@ -77,6 +78,13 @@ def of(
         grace=_grace(),
         extended=customer.grace_until,
         owned=[tier for tier in db.session.execute(once).scalars() if tier],
+    )
+
+
+def _taken_back() -> ColumnElement[bool]:
+    """Whether all that a one-time plan's order paid is withdrawn now, by refunds or disputes."""
+    return exists().where(
+        Payment.purchase_id == Purchase.id, Payment.amount > 0, Payment.amount_withdrawn >= Payment.amount
     )
 
 

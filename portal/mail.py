@@ -80,6 +80,13 @@ def tell(customer: Customer, template: str, key: str, **context: Any) -> None:
         queue(customer.user, template, key, to=current_settings().admin_email, test=True, **context)
 
 
+def tell_admins(template: str, key: str, mode: str, **context: Any) -> None:
+    """Tell each admin of something that somebody has to see to, be it in test mode. Flushes."""
+    admins = select(User).where(User.role == "admin", User.deleted_at.is_(None)).order_by(User.id)
+    for admin in db.session.execute(admins).scalars():
+        queue(admin, template, f"{key}:{admin.id}", test=mode == "test", **context)
+
+
 def unsaid(keys: Iterable[str]) -> list[str]:
     """Those of these keys that no mail was queued under yet, for chores that find the same things each minute."""
     asked = list(keys)

@@ -48,10 +48,12 @@ class Chain:
     @property
     def is_refundable(self) -> bool:
         """Whether a part of what it began with was paid, and not given back or disputed yet."""
-        paid: list[tuple[int, Payment | Invoice]] = []
-        paid += [(one.amount, one) for one in self.payments if one.status == "succeeded"]
-        paid += [(one.amount_paid, one) for one in self.invoices if one.amount_paid][:1]
-        return any(amount > one.amount_refunded and not one.amount_disputed for amount, one in paid)
+        paid = [one for one in self.payments if one.status == "succeeded"]
+        return any(one.amount > one.amount_refunded and not one.amount_disputed for one in paid)
+
+    def refunded(self, invoice: Invoice) -> int:
+        """What was given back of an invoice, in minor units."""
+        return sum(one.amount_refunded for one in self.payments if one.invoice_id == invoice.stripe_id)
 
     @property
     def state(self) -> str:
@@ -78,6 +80,8 @@ def of(number: str) -> Chain:
     ).scalar_one_or_none()
     invoices = _rows(Invoice, subscription_id=purchase.subscription_id, **owner) if subscription else []
     payments = _rows(Payment, purchase_id=purchase.id)
+    for invoice in invoices:
+        payments += _rows(Payment, mode="test", invoice_id=invoice.stripe_id)
     reversals = [row for payment in payments for row in _rows(Reversal, payment_id=payment.id)]
     audited = _audited(purchase)
     ids = _ids(purchase, invoices, payments, reversals, audited)
@@ -133,9 +137,9 @@ def _ids(
     reversals: list[Reversal],
     audited: list[AuditEntry],
 ) -> list[str]:
-    """What Stripe calls everything of this order; of an invoice's refunds only the audit log tells."""
+    """What Stripe calls everything of this order."""
     own = [purchase.session_id, purchase.subscription_id, purchase.payment_intent, purchase.customer.test_clock]
-    bought = [*(one.stripe_id for one in invoices), *(one.payment_intent for one in invoices)]
+    bought: list[str | None] = [*(one.stripe_id for one in invoices), *(one.stripe_id for one in payments)]
     bought += [*(one.charge_id for one in payments), *(one.stripe_id for one in reversals)]
     found = [stripe_id for stripe_id in (*own, *bought) if stripe_id]
     return found + [entry.subject for entry in audited if entry.after.get("of") in found]

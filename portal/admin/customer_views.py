@@ -15,10 +15,10 @@ from portal.admin import customers, people
 from portal.admin.forms import LONGEST, GraceForm, GrantForm, RefundForm, SearchForm
 from portal.admin.guard import sensitive
 from portal.admin.paging import LONGEST_ID, before
-from portal.billing import resyncing
+from portal.billing import cancelling, resyncing
 from portal.credits import grants
 from portal.customers import suspensions
-from portal.errors import Conflict, InvalidInput, NotFound
+from portal.errors import Conflict, InvalidInput, NotFound, PortalError
 from portal.extensions import db, limiter
 from portal.keys import minting
 from portal.models import ApiKey, CreditEntry, Customer, Invoice, Payment, User
@@ -181,9 +181,29 @@ def refund(user_id: int) -> ResponseReturnValue:
         form.amount.errors = [refused.detail]
         return _refund_page(user, payment, form), 400
     flash(
-        f"{money.text(amount, payment.currency)} go back. The ledger follows when Stripe tells of it.", "positive"
+        f"{money.text(amount, payment.currency)} go back. What follows is done when Stripe tells of it.",
+        "positive",
     )
+    if form.end.data:
+        _end_subscription(payment)
     return _back(user_id)
+
+
+def _end_subscription(payment: Refundable) -> None:
+    """The second step of a refund. Where it fails, the refund stands, and the page says so."""
+    subscription = cancelling.refunded_with(payment.mode, payment.invoice_id)
+    if subscription is None:
+        flash("The subscription has ended already.", "warning")
+        return
+    audit.record("subscription.end_asked", customer_id=subscription.customer_id, subject=subscription.stripe_id)
+    db.session.commit()
+    try:
+        cancelling.end(subscription)
+    except PortalError as reason:
+        db.session.rollback()
+        flash(f"The refund was made, but the subscription was not ended. {reason.detail}", "negative")
+        return
+    flash("The subscription has ended.", "positive")
 
 
 @blueprint.get("/customers/<int:user_id>/refund")
@@ -192,7 +212,7 @@ def confirm_refund(user_id: int) -> ResponseReturnValue:
     """Ask how much of a payment goes back."""
     user = people.by_id(user_id)
     payment = _refundable(user)
-    left = money.major(payment.amount - payment.refunded, payment.currency)
+    left = money.major(payment.left, payment.currency)
     return _refund_page(user, payment, RefundForm(formdata=None, amount=str(left)))
 
 
@@ -203,7 +223,8 @@ def _refund_page(user: User, payment: Refundable, form: RefundForm) -> str:
         user=user,
         payment=payment,
         form=form,
-        left=payment.amount - payment.refunded,
+        left=payment.left,
+        ends=cancelling.refunded_with(payment.mode, payment.invoice_id),
         fields={name: request.values[name] for name in PAID if name in request.values},
         nonce=secrets.token_urlsafe(16),
         mode=payment.mode,

@@ -110,6 +110,7 @@ class RefundForm(FlaskForm):
     """How much of a payment goes back."""
 
     amount = StringField("Amount", [InputRequired("How much?")])
+    end = BooleanField("End the subscription now")
 
     def minor_units(self, payment: Refundable) -> int | None:
         """The amount in minor units; None, and said beside the field, for what can be no part of what was paid."""

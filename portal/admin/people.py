@@ -64,7 +64,8 @@ def _lookups(words: str) -> list[Select[Any]]:
     if kind == "in":
         return [_of(Invoice, Invoice.mode.in_(modes), Invoice.stripe_id == words)]
     if kind == "pi":
-        return [_of(Purchase, Purchase.payment_intent == words), _of(Invoice, Invoice.payment_intent == words)]
+        paid = _of(Payment, Payment.mode.in_(modes), Payment.stripe_id == words)
+        return [_of(Purchase, Purchase.payment_intent == words), paid]
     if kind == "ch":
         return [_of(Payment, Payment.charge_id == words)]
     if kind == "cs":

@@ -4,12 +4,14 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register the pages, what a purchase of a plan gives, and what time brings."""
+    """Register the pages, what a purchase of a plan gives and takes back, and what time brings."""
     from portal import calls, jobs
     from portal.billing import (
         api,
         console_api,
+        disputes,
         dunning,
+        invoices,
         plan_views,
         plans,
         reminders,
@@ -18,6 +20,7 @@ def init_app(app: Flask) -> None:
         views,
         voiding,
     )
+    from portal.payments.takes import Source, sources, takes
     from portal.purchases.gives import Give, gives
 
     jobs.chores |= {
@@ -27,6 +30,12 @@ def init_app(app: Flask) -> None:
         "reminders": reminders.run,
     }
     gives["plan"] = Give(read=plans.read_bought, write=plans.give)
+    takes |= {
+        "plan": disputes.take_plan,
+        "subscription": disputes.take_subscription,
+        "invoice": disputes.take_invoice,
+    }
+    sources["invoice"] = Source(read=invoices.read_alone, apply=invoices.apply)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(plan_views.blueprint)
     app.register_blueprint(success.blueprint)

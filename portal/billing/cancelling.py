@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from sqlalchemy import select
+
 from portal import gateway
 from portal.billing import changes, plans, subscriptions
 from portal.errors import Conflict, InvalidInput, StripeRefused
 from portal.extensions import db
-from portal.models import Customer, Subscription
+from portal.models import Customer, Invoice, Subscription
 
 # Stripe's own codes (https://docs.stripe.com/api/subscriptions/update, cancellation_details.feedback).
 REASONS = {
@@ -73,6 +75,26 @@ def cancel(customer: Customer | None, reason: str = "", comment: str = "", *, st
         "cancellation_details": {name: value for name, value in details.items() if value},
     }
     return _told(subscription, "cancel", params)
+
+
+def refunded_with(mode: str, invoice_id: str | None) -> Subscription | None:
+    """The running subscription that an invoice was for: a refund of it may end it in the same step."""
+    query = (
+        select(Subscription)
+        .join(Invoice, (Invoice.mode == Subscription.mode) & (Invoice.subscription_id == Subscription.stripe_id))
+        .where(Invoice.mode == mode, Invoice.stripe_id == invoice_id, Subscription.status.in_(RUNNING))
+    )
+    return db.session.execute(query).scalar_one_or_none()
+
+
+def end(subscription: Subscription) -> None:
+    """End a subscription now, as an admin does. Commits. Raises Conflict, UnderWay, StripeUnavailable."""
+    change = changes.claim(subscription, "cancel", {"end": True})
+    try:
+        changes.carry_out(change, lambda key: changes.apply(change, key))
+    except StripeRefused as refusal:
+        raise changes.not_accepted() from refusal
+    changes.finish(change)
 
 
 def resume(customer: Customer | None, *, stripe_id: str = "") -> Subscription:

@@ -79,7 +79,9 @@ def release(change: SubscriptionChange, key: str) -> None:
 
 
 def apply(change: SubscriptionChange, key: str) -> gateway.Subscription:
-    """Have Stripe write the change to the subscription itself."""
+    """Have Stripe write the change to the subscription itself, or end it now."""
+    if change.params.get("end"):
+        return gateway.of(change.mode).cancel_subscription(change.subscription_id, key)
     release(change, key)
     return gateway.of(change.mode).update_subscription(change.subscription_id, change.params["update"], key)
 

@@ -10,8 +10,10 @@ from portal import audit, clock, gateway, mail
 from portal.billing import subscriptions
 from portal.customers import locks
 from portal.extensions import db
-from portal.models import Customer, Invoice
+from portal.models import Customer, Invoice, PaymentKind
 from portal.pages import rfc3339
+from portal.payments import record, status
+from portal.payments.status import Standing
 from portal.purchases import copies, customers, tickets
 from portal.usage import bills
 
@@ -91,7 +93,6 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
         "amount_paid": facts.amount_paid,
         "amount_due": facts.amount_due,
         "currency": facts.currency,
-        **({"payment_intent": facts.payment_intent} if facts.payment_intent else {}),
         "hosted_url": facts.hosted_url,
         "pdf_url": facts.pdf_url,
         "needs_action": facts.needs_action,
@@ -100,6 +101,7 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
         "synced_at": clock.now(),
     }
     copies.write(Invoice, snapshot.mode, facts.id, values)
+    record.of_invoice(snapshot.mode, customer_id, _kind(facts), facts)
     audit.record(
         f"invoice.{facts.status}",
         customer_id=customer_id,
@@ -108,6 +110,12 @@ def _write(snapshot: Snapshot, customer_id: int) -> None:
         key=f"{facts.id}:{facts.status}",
     )
     bills.follow(customer_id, facts)
+
+
+def _kind(facts: gateway.Invoice) -> PaymentKind:
+    if facts.metadata.get("monthly_bill"):
+        return PaymentKind.USAGE
+    return PaymentKind.SUBSCRIPTION if facts.subscription else PaymentKind.INVOICE
 
 
 def _tell(facts: gateway.Invoice, customer: Customer) -> None:
@@ -144,7 +152,7 @@ def _mail_receipt(facts: gateway.Invoice, customer: Customer) -> None:
         )
 
 
-def latest(customer_id: int, limit: int = 12) -> list[Invoice]:
-    """The customer's newest invoices."""
+def latest(customer_id: int, limit: int = 12) -> dict[Invoice, Standing]:
+    """The customer's newest invoices, the newest first, each with what of its payments went back."""
     query = select(Invoice).filter_by(customer_id=customer_id).order_by(Invoice.created_at.desc()).limit(limit)
-    return list(db.session.execute(query).scalars())
+    return status.of_invoices(query)

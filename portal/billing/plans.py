@@ -13,6 +13,7 @@ from portal.billing import invoices, subscriptions
 from portal.customers import suspensions
 from portal.extensions import db
 from portal.models import Plan, Price, Purchase, Subscription
+from portal.payments import record
 from portal.purchases import items
 
 log = structlog.get_logger()
@@ -40,10 +41,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class Bought:
-    """What a completed plan session brought: subscription and first invoice, or, paid once, neither."""
+    """What a completed plan session bought: subscription and first invoice, or, paid once, only a payment."""
 
     subscription: subscriptions.Snapshot | None
     invoice: invoices.Snapshot | None
+    payment: gateway.PaymentIntent | None = None
 
 
 def read_bought(mode: str, session: gateway.Session) -> Bought:
@@ -51,7 +53,14 @@ def read_bought(mode: str, session: gateway.Session) -> Bought:
     return Bought(
         subscription=subscriptions.read(mode, session.subscription) if session.subscription else None,
         invoice=invoices.read_alone(mode, session.invoice) if session.invoice else None,
+        payment=_paid_once(mode, session),
     )
+
+
+def _paid_once(mode: str, session: gateway.Session) -> gateway.PaymentIntent | None:
+    if session.subscription or session.payment_intent is None:
+        return None
+    return gateway.of(mode).payment_intent(session.payment_intent)
 
 
 def give(purchase: Purchase, bought: Bought) -> None:
@@ -59,6 +68,8 @@ def give(purchase: Purchase, bought: Bought) -> None:
     if bought.subscription is not None:
         subscriptions.apply(bought.subscription)
     access.changed(purchase.customer_id)
+    if bought.payment is not None:
+        record.of_order(purchase, bought.payment)
     suspensions.review(purchase.customer_id, about=purchase.number)
     if bought.invoice is not None:
         invoices.apply(bought.invoice)

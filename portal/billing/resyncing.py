@@ -6,16 +6,19 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, select
 
 from portal import clock, gateway
 from portal.billing import invoices, subscriptions
-from portal.credits import reversals
+from portal.credits import expiries, payments, topup_rules
+from portal.customers import locks
 from portal.errors import StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Payment, Purchase, StripeCustomer, Subscription
+from portal.payments.sync import sync_payment
 from portal.purchases import customers, fulfilment
 from portal.purchases.fulfilment import Mismatch
+from portal.usage import bills
 
 log = structlog.get_logger()
 
@@ -52,9 +55,29 @@ def _syncs(customer: Customer) -> Iterator[Sync]:
         yield partial(subscriptions.sync, mode, stripe_id)
     for session_id in _all(select(Purchase.session_id).filter_by(customer_id=customer.id, state="open")):
         yield partial(fulfilment.fulfil, mode, session_id)
-    charges = select(Payment.charge_id).filter_by(customer_id=customer.id).order_by(Payment.id.desc())
-    for charge in _all(charges.limit(NEWEST_PAYMENTS)):
-        yield partial(reversals.sync_reversals, mode, charge)
+    for intent in _all(_unpaid_for(customer)):
+        yield partial(payments.sync, mode, intent)
+    newest = select(Payment).filter_by(customer_id=customer.id, status="succeeded").order_by(Payment.id.desc())
+    for payment in db.session.execute(newest.limit(NEWEST_PAYMENTS)).scalars().all():
+        yield partial(sync_payment, payment)
+    yield partial(expiries.settle, customer.id)
+    yield partial(bills.settle, customer.id)
+    yield partial(_pause_top_up, customer.id)
+
+
+def _unpaid_for(customer: Customer) -> Select[str | None]:
+    """Payment intents of paid orders whose payment is not known here."""
+    known = exists().where(Payment.purchase_id == Purchase.id)
+    query = select(Purchase.payment_intent).filter_by(customer_id=customer.id, state="paid", subscription_id=None)
+    return query.where(Purchase.payment_intent.is_not(None), ~known)
+
+
+def _pause_top_up(customer_id: int) -> None:
+    """What a claw-back does at once today; a rule from before may have gone on buying."""
+    customer = locks.lock(customer_id)
+    query = topup_rules.clawed_back(customer.mode).where(Customer.id == customer_id)
+    if db.session.execute(query).first():
+        topup_rules.pause(customer_id, "taken_back")
 
 
 def _sync_invoice(mode: str, stripe_id: str) -> None:

@@ -67,6 +67,7 @@ def _plan(plan: Plan | None, entry: file.Plan) -> tuple[Plan, str]:
         "recommended": entry.recommended,
         "trial_days": entry.trial_days,
         "trial_needs_card": entry.trial_needs_card,
+        "on_dispute": entry.on_dispute,
         "withdrawn": False,
     }
     if plan is None:

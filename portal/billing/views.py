@@ -90,10 +90,12 @@ def overview() -> ResponseReturnValue:
     all_plans = db.session.execute(select(Plan)).scalars().all()
     everything = subscriptions.of_customer(customer.id) if customer else []
     mine = access.of(customer, plans=all_plans, subscriptions=everything)
-    newest = invoices.latest(customer.id) if customer else []
+    newest = invoices.latest(customer.id) if customer else {}
     now = clock.now(customer.clock_at if customer else None)
     described = [
-        overviews.of(one, newest, all_plans, access.grace_of(one, customer), now) for one in everything if customer
+        overviews.of(one, list(newest), all_plans, access.grace_of(one, customer), now)
+        for one in everything
+        if customer
     ]
     shown = next((one for one in described if one.row is mine.subscription), next(iter(described), None))
     return render_template(

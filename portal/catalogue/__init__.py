@@ -50,6 +50,7 @@ class Plan:
     prices: tuple[Price, ...]
     trial_days: int
     trial_needs_card: bool
+    on_dispute: Literal["keep", "suspend"]  # what a dispute of an invoice of it does to the customer
     position: int
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
@@ -65,6 +65,7 @@ class PlanTable(Table):
     yearly: PriceTable | None = None
     trial_days: Annotated[int, Field(ge=0, le=730)] = 0
     trial_needs_card: bool = True
+    on_dispute: Literal["keep", "suspend"] = "keep"
     hidden: bool = False
     recommended: bool = False
 

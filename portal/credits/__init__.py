@@ -6,7 +6,7 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register the pages, and what a purchase of credits gives."""
+    """Register the pages, and what a purchase of credits gives and takes back."""
     from flask_login import current_user
 
     from portal import calls, jobs
@@ -15,18 +15,23 @@ def init_app(app: Flask) -> None:
         grants,
         history_views,
         low_balance,
+        payments,
         purchase_api,
         purchasing,
+        reversals,
         topup_views,
         topups,
         views,
     )
+    from portal.payments.takes import Source, sources, takes
     from portal.purchases import customers
     from portal.purchases.gives import Give, gives
 
     # In this order: what has expired counts no more, and a top-up may spare the mail.
     jobs.chores |= {"grants": grants.sweep, "top-ups": topups.run, "low balance": low_balance.run}
     gives["credits"] = Give(read=purchasing.read_bought, write=purchasing.give)
+    takes["credits"] = reversals.take
+    sources["order"] = Source(read=payments.read, apply=payments.apply)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(topup_views.blueprint)
     app.register_blueprint(history_views.blueprint)

@@ -77,8 +77,20 @@ def use(customer_id: int, credits: int) -> None:
     _note_whether_open(customer_id)
 
 
+def cap(customer_id: int) -> None:
+    """Bring what may still expire down to the balance: what is above it was spent or taken back. Flushes.
+
+    What was paid for never expires, so the open grants are never more than the balance. The customer is locked.
+    """
+    balance = db.session.execute(select(Customer.credit_balance).filter_by(id=customer_id)).scalar_one()
+    excess = sum(grant.remaining for grant in still_open(customer_id)) - max(balance, 0)
+    if excess > 0:
+        use(customer_id, excess)
+
+
 def expire(customer_id: int, now: datetime) -> int:
     """Take back what has expired, an entry for each grant; gives how many. The customer is locked. Flushes."""
+    cap(customer_id)
     due = [grant for grant in still_open(customer_id) if grant.expires_at <= now]
     for grant in due:
         _expire(grant)

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from flask import current_app
 from sqlalchemy import select
 
 from portal import clock
 from portal.credits import entries, grants
-from portal.credits.entries import Draft, ReferenceReused, post
+from portal.credits.entries import Draft, ReferenceReused
 from portal.customers import locks
 from portal.errors import PortalError
 from portal.extensions import db
@@ -28,6 +29,14 @@ class InsufficientCredits(PortalError):
         if balance < 0:
             words = f"{-balance:,} credits are owed; the next purchase pays them first."
         super().__init__(words, balance=balance, required=required, top_up_url=url, action=(url, "Buy credits"))
+
+
+def post(customer_id: int, amount: int, reason: str, reference: str, **facts: Any) -> CreditEntry:
+    """The same as `entries.post`; what is taken caps what may still expire. Flushes."""
+    entry = entries.post(customer_id, amount, reason, reference, **facts)
+    if amount < 0:
+        grants.cap(customer_id)
+    return entry
 
 
 def spend(customer_id: int, credits: int, reference: str, description: str = "") -> CreditEntry:

@@ -10,6 +10,7 @@ from portal.credits import purchasing
 from portal.customers import locks
 from portal.extensions import db
 from portal.models import Purchase
+from portal.payments import record
 from portal.purchases import customers, fulfilment, standing, tickets
 from portal.purchases.fulfilment import Mismatch
 
@@ -55,8 +56,8 @@ def apply(snapshot: Snapshot) -> Purchase | None:
     """Write what it says, a failure too. Flushes. None for a payment that is no order's. Raises Mismatch."""
     if snapshot.session is not None:
         purchase = fulfilment.apply(snapshot.session)
-        if purchase is not None and purchase.kind == "credits" and tickets.use(snapshot):
-            purchasing.record(purchase, snapshot.intent)
+        if purchase is not None and purchase.interval is None and tickets.use(snapshot):
+            record.of_order(purchase, snapshot.intent)
         return purchase
     purchase = find(snapshot.mode, snapshot.intent)
     if purchase is None or not purchase.off_session:
@@ -94,7 +95,7 @@ def _settle(purchase: Purchase, intent: gateway.PaymentIntent) -> None:
     else:
         if intent.has_failed and purchase.state == "open":
             standing.move(purchase, "failed", intent.failure)
-        purchasing.record(purchase, intent)
+        record.of_order(purchase, intent)
     db.session.flush()
 
 

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
-from portal import clock, gateway, mail
+from portal import gateway, mail
 from portal.credits import ledger
 from portal.customers import locks
-from portal.extensions import db, insert
-from portal.models import CreditEntry, Payment, Purchase
+from portal.extensions import db
+from portal.models import CreditEntry, Purchase
+from portal.payments import record
 
 log = structlog.get_logger()
 
@@ -37,7 +38,7 @@ def give(purchase: Purchase, bought: Bought) -> None:
     assert reference is not None
     locks.lock(purchase.customer_id)
     if bought.intent is not None:
-        record(purchase, bought.intent)
+        record.of_order(purchase, bought.intent)
     if _stands(purchase.customer_id, reference):
         return
     entry = ledger.post(
@@ -49,38 +50,6 @@ def give(purchase: Purchase, bought: Bought) -> None:
         purchase_id=purchase.id,
     )
     _tell(purchase, entry)
-
-
-def record(purchase: Purchase, intent: gateway.PaymentIntent) -> None:
-    """Keep what the payment is at Stripe, also where it failed; what was refunded of it is `reversals`' to write.
-
-    One that succeeded stays so, whoever fetched it earlier and comes later. Flushes.
-    """
-    if intent.outcome is None:
-        return
-    charge = intent.charge
-    facts = {
-        "charge_id": charge.id if charge else None,
-        "receipt_url": charge.receipt_url if charge and intent.outcome == "succeeded" else None,
-        "status": intent.outcome,
-        "synced_at": clock.now(),
-    }
-    statement = insert(Payment).values(
-        customer_id=purchase.customer_id,
-        mode=purchase.mode,
-        purchase_id=purchase.id,
-        payment_intent=intent.id,
-        amount=intent.amount,
-        currency=intent.currency,
-        credits=purchase.credits,
-        amount_refunded=0,
-        created_at=charge.created if charge else intent.created,
-        **facts,
-    )
-    moves = or_(Payment.status != "succeeded", statement.excluded.status == "succeeded")
-    db.session.execute(
-        statement.on_conflict_do_update(index_elements=["mode", "payment_intent"], set_=facts, where=moves)
-    )
 
 
 def _stands(customer_id: int, reference: str) -> bool:

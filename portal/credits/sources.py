@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from portal.models import CreditEntry, Invoice, Payment, Purchase, Reversal
+from portal.payments.status import of_invoice, word_sql
 
 ENTRY, PAYMENT, REVERSAL, INVOICE = range(4)  # at the same moment the last one stands on top
 
@@ -131,21 +132,12 @@ def _of_kind(kind: str) -> list[ColumnElement[bool]]:
 
 
 def _paid_status() -> ColumnElement[str]:
-    return case(
-        (Payment.amount_disputed > 0, "disputed"),
-        (Payment.amount_refunded >= Payment.amount, "refunded"),
-        (Payment.amount_refunded > 0, "partly_refunded"),
-        else_=Payment.status,
-    )
+    return word_sql(Payment.amount, Payment.amount_refunded, Payment.amount_disputed, Payment.status)
 
 
 def _invoice_status() -> ColumnElement[str]:
-    return case(
-        (Invoice.amount_disputed > 0, "disputed"),
-        ((Invoice.amount_refunded > 0) & (Invoice.amount_refunded >= Invoice.amount_paid), "refunded"),
-        (Invoice.amount_refunded > 0, "partly_refunded"),
-        else_=Invoice.status,
-    )
+    paid, refunded = of_invoice(Payment.amount), of_invoice(Payment.amount_refunded)
+    return word_sql(paid, refunded, of_invoice(Payment.amount_disputed), Invoice.status)
 
 
 def _payments() -> Source:
@@ -154,7 +146,7 @@ def _payments() -> Source:
         Payment,
         kind=literal("payment"),
         description=Purchase.name,
-        reference=Payment.payment_intent,
+        reference=Payment.stripe_id,
         amount=Payment.amount,
         currency=Payment.currency,
         status=_paid_status(),
@@ -167,7 +159,7 @@ def _payments() -> Source:
     )
     rows = select(*columns).join(Purchase, Purchase.id == Payment.purchase_id)
     rows = rows.where(Payment.customer_id == CUSTOMER, ~told)
-    return Source(PAYMENT, Payment.created_at, Payment.id, (Purchase.name, Payment.payment_intent), rows)
+    return Source(PAYMENT, Payment.created_at, Payment.id, (Purchase.name, Payment.stripe_id), rows)
 
 
 def _reversals() -> Source:
@@ -175,7 +167,7 @@ def _reversals() -> Source:
         REVERSAL,
         Reversal,
         kind=Reversal.kind,
-        description=Purchase.name,
+        description=func.coalesce(Purchase.name, Invoice.number, ""),
         reference=Reversal.stripe_id,
         amount=-Reversal.amount,
         currency=Payment.currency,
@@ -188,11 +180,11 @@ def _reversals() -> Source:
         CreditEntry.reference == Reversal.stripe_id,
     )
     rows = select(*columns).join(Payment, Payment.id == Reversal.payment_id)
-    rows = rows.join(Purchase, Purchase.id == Payment.purchase_id)
+    rows = rows.outerjoin(Purchase, Purchase.id == Payment.purchase_id)
+    rows = rows.outerjoin(Invoice, and_(Invoice.mode == Payment.mode, Invoice.stripe_id == Payment.invoice_id))
     rows = rows.where(Reversal.customer_id == CUSTOMER, ~told)
-    return Source(
-        REVERSAL, Reversal.created_at, Reversal.id, (Purchase.name, Reversal.stripe_id, Reversal.kind), rows
-    )
+    searched = (Purchase.name, Invoice.number, Reversal.stripe_id, Reversal.kind)
+    return Source(REVERSAL, Reversal.created_at, Reversal.id, searched, rows)
 
 
 def _invoices() -> Source:

@@ -4,13 +4,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import Select, exists, func, select
 
 from portal import audit, clock
 from portal.credits import packages
 from portal.customers import locks
 from portal.extensions import db
-from portal.models import CreditPackage, Customer, Purchase, TopUpRule
+from portal.models import CreditEntry, CreditPackage, Customer, Purchase, TopUpRule
 from portal.purchases.items import Item
 
 log = structlog.get_logger()
@@ -25,6 +25,7 @@ PAUSED = {
     "declined": "Your card was declined several times.",
     "no_card": "There is no saved card any more.",
     "withdrawn": "The package that it buys is no longer sold.",
+    "taken_back": "A payment for credits was refunded or disputed.",
 }
 
 
@@ -78,6 +79,32 @@ def turn_off(customer_id: int) -> None:
     db.session.flush()
     audit.record("top_up.turned_off", customer_id=customer_id)
     log.info("top_up_turned_off", customer=customer_id)
+
+
+def pause(customer_id: int, reason: str) -> bool:
+    """Buy nothing more until the customer turns it on again; False where no rule was running. Flushes.
+
+    `reason` is one of PAUSED.
+    """
+    rule = rule_of(customer_id)
+    if rule is None or not rule.enabled or rule.paused_reason:
+        return False
+    rule.paused_reason, rule.updated_at = reason, clock.now()
+    db.session.flush()
+    audit.record("top_up.paused", customer_id=customer_id, after={"reason": reason})
+    log.warning("top_up_paused", customer=customer_id, reason=reason)
+    return True
+
+
+def clawed_back(mode: str) -> Select[int]:
+    """The customers of a mode whose rule goes on although credits were taken back since they agreed to it."""
+    taken = exists().where(
+        CreditEntry.customer_id == TopUpRule.customer_id,
+        CreditEntry.reason.in_(("refund", "dispute")),
+        CreditEntry.created_at > TopUpRule.consent_at,
+    )
+    query = select(TopUpRule.customer_id).join(Customer, Customer.id == TopUpRule.customer_id)
+    return query.where(Customer.mode == mode, TopUpRule.enabled, TopUpRule.paused_reason.is_(None), taken)
 
 
 def ensure_rule(customer_id: int) -> TopUpRule:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import or_, select
 
-from portal import audit, clock, gateway, mail
+from portal import clock, gateway, mail
 from portal.credits import payments
 from portal.credits import topup_rules as rules
 from portal.customers import locks
@@ -110,7 +110,7 @@ def _resume(purchase: Purchase) -> bool:
     if intent is not None:
         return _confirm(purchase, intent)
     rule = rules.rule_of(purchase.customer_id)
-    if rule and rule.enabled and age < KEY_LIVES:
+    if rule and rule.enabled and not rule.paused_reason and age < KEY_LIVES:
         return _charge(purchase)
     purchase.state = "expired"
     db.session.commit()
@@ -150,12 +150,10 @@ def _failed(purchase: Purchase, code: str) -> None:
 
 
 def _pause(customer: Customer, reason: str, key: str) -> None:
-    rule = rules.ensure_rule(customer.id)
-    rule.paused_reason, rule.updated_at = reason, clock.now()
-    audit.record("top_up.paused", customer_id=customer.id, after={"reason": reason})
+    locks.lock(customer.id)
+    rules.pause(customer.id, reason)
     _mail(customer, key, rules.PAUSED[reason], paused=True)
     db.session.commit()
-    log.warning("top_up_paused", customer=customer.id, reason=reason)
 
 
 def _mail(customer: Customer, key: str, why: str, *, paused: bool) -> None:

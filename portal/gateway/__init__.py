@@ -16,6 +16,7 @@ from portal.gateway.sessions import PaymentLink, Session
 from portal.gateway.shapes import (
     Card,
     Invoice,
+    InvoicePayment,
     Price,
     Product,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Customer",
     "Invoice",
     "InvoiceItem",
+    "InvoicePayment",
     "Lane",
     "Line",
     "Params",

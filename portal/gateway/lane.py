@@ -94,8 +94,8 @@ class Lane(Customers, Subscriptions, Testing, Usage):
         return sorted(found, key=lambda reversal: (reversal.created, reversal.id))
 
     def reversals_since(self, since: datetime) -> Iterator[Reversal]:
-        """All refunds, then all disputes, of the account that were made since then."""
-        params = {"created": {"gte": int(since.timestamp())}, "limit": PAGE}
+        """All refunds, then all disputes, of the account that were made since then, each with its charge."""
+        params = {"created": {"gte": int(since.timestamp())}, "limit": PAGE, "expand": ["data.charge"]}
         return (
             Reversal.read(data) for path in ("refunds", "disputes") for data in self._list(f"/v1/{path}", params)
         )

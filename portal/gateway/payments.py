@@ -24,7 +24,13 @@ class Charge:
     currency: str
     receipt_url: str | None
     created: datetime
+    customer: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def paid_by(self) -> str:
+        """What our payment is keyed by: the payment intent, or the charge itself where there is none."""
+        return self.payment_intent or self.id
 
     @classmethod
     def read(cls, data: Json) -> Self:
@@ -37,6 +43,7 @@ class Charge:
             currency=data["currency"],
             receipt_url=data.get("receipt_url"),
             created=datetime.fromtimestamp(data["created"], UTC),
+            customer=id_of(data.get("customer")),
             metadata=data.get("metadata") or {},
         )
 
@@ -94,6 +101,8 @@ class Reversal:
     amount: int
     status: str
     created: datetime
+    metadata: dict[str, str] = field(default_factory=dict)
+    of: Charge | None = None  # the charge, where it was expanded
 
     @property
     def withdrawn(self) -> int:
@@ -111,6 +120,8 @@ class Reversal:
             amount=data["amount"],
             status=data.get("status") or "pending",
             created=datetime.fromtimestamp(data["created"], UTC),
+            metadata=data.get("metadata") or {},
+            of=Charge.read(charge) if isinstance(charge := data.get("charge"), dict) else None,
         )
 
 

@@ -109,13 +109,43 @@ def _unit_amount(data: Json) -> Decimal | None:
 
 
 @dataclass(frozen=True)
+class InvoicePayment:
+    """A payment of an invoice, which may have several; `amount` is what it has paid of it, in minor units."""
+
+    id: str
+    payment_intent: str | None
+    charge: str | None
+    amount: int
+    is_paid: bool
+    paid_at: datetime | None
+    waits_for_payer: bool  # known only where the payment intent was expanded
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """From /v1/invoice_payments, or an invoice's expanded `payments`."""
+        payment = data["payment"]
+        intent = payment.get("payment_intent")
+        return cls(
+            id=data["id"],
+            payment_intent=id_of(intent),
+            charge=id_of(payment.get("charge")),
+            amount=data.get("amount_paid") or 0,
+            is_paid=data.get("status") == "paid",
+            paid_at=time((data.get("status_transitions") or {}).get("paid_at")),
+            waits_for_payer=isinstance(intent, dict) and intent["status"] == "requires_action",
+        )
+
+
+@dataclass(frozen=True)
 class Invoice:
-    """An invoice. `subscription` is None for a manual one; `needs_action`: its payer has to confirm it."""
+    """An invoice. `subscription` is None for a manual one; `needs_action`: its payer has to confirm it.
+
+    `payments` is empty where they were not expanded.
+    """
 
     id: str
     customer: str | None
     subscription: str | None
-    payment_intent: str | None  # what pays it
     number: str | None
     status: str
     total: int
@@ -130,6 +160,7 @@ class Invoice:
     next_attempt_at: datetime | None  # None: Stripe does not try by itself
     paid_at: datetime | None
     livemode: bool
+    payments: tuple[InvoicePayment, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -140,15 +171,11 @@ class Invoice:
         """
         parent = data.get("parent") or {}
         details = parent.get("subscription_details") or {}
-        ties = (data.get("payments") or {}).get("data") or []
-        ties = sorted(ties, key=lambda tie: tie.get("status") != "paid")
-        intents = [tie["payment"].get("payment_intent") for tie in ties]
-        waiting = [one for one in intents if isinstance(one, dict) and one["status"] == "requires_action"]
+        payments = tuple(InvoicePayment.read(one) for one in (data.get("payments") or {}).get("data") or [])
         return cls(
             id=data["id"],
             customer=id_of(data.get("customer")),
             subscription=id_of(details.get("subscription")),
-            payment_intent=next((id_of(one) for one in intents if one), None),
             number=data.get("number"),
             status=data.get("status") or "draft",
             total=data["total"],
@@ -159,9 +186,10 @@ class Invoice:
             pdf_url=data.get("invoice_pdf"),
             created=datetime.fromtimestamp(data["created"], UTC),
             attempted=bool(data.get("attempted")),
-            needs_action=data.get("status") == "open" and bool(waiting),
+            needs_action=data.get("status") == "open" and any(one.waits_for_payer for one in payments),
             next_attempt_at=time(data.get("next_payment_attempt")),
             paid_at=time((data.get("status_transitions") or {}).get("paid_at")),
             livemode=data["livemode"],
+            payments=payments,
             metadata=data.get("metadata") or {},
         )

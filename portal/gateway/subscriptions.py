@@ -81,9 +81,10 @@ class Subscriptions(Calls):
         expand = {"expand": ["payments.data.payment.payment_intent"]}
         return Invoice.read(self._ask("get", f"/v1/invoices/{part(invoice_id)}", expand))
 
-    def invoice_of(self, payment_intent: str) -> str | None:
-        """The id of the invoice that a payment was made for; None for other payments."""
-        payment = {"type": "payment_intent", "payment_intent": payment_intent}
+    def invoice_of(self, paid_by: str) -> str | None:
+        """The id of the invoice that a payment intent or a charge paid; None for other payments."""
+        kind = "payment_intent" if paid_by.startswith("pi_") else "charge"
+        payment = {"type": kind, kind: paid_by}
         page = self._ask("get", "/v1/invoice_payments", {"payment": payment, "limit": 1})
         return str(page["data"][0]["invoice"]) if page["data"] else None
 
@@ -93,8 +94,9 @@ class Subscriptions(Calls):
         return [Invoice.read(data) for data in self._list("/v1/invoices", params)]
 
     def latest_invoices(self, subscription_id: str, limit: int) -> list[Invoice]:
-        """A subscription's newest invoices, without what is known of their payments."""
-        page = self._ask("get", "/v1/invoices", {"subscription": subscription_id, "limit": limit})
+        """A subscription's newest invoices with their payments, but not whether one waits for its payer."""
+        params = {"subscription": subscription_id, "limit": limit, "expand": ["data.payments"]}
+        page = self._ask("get", "/v1/invoices", params)
         return [Invoice.read(data) for data in page["data"]]
 
     def void_invoice(self, invoice_id: str, idempotency_key: str) -> Invoice:

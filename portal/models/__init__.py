@@ -3,7 +3,7 @@
 from portal.models.audit import AuditEntry, AuditSeal
 from portal.models.base import Base
 from portal.models.change import SubscriptionChange
-from portal.models.credit import CreditEntry, CreditGrant, CreditPackage, Payment, Reversal, TopUpRule
+from portal.models.credit import CreditEntry, CreditGrant, CreditPackage, TopUpRule
 from portal.models.customer import Customer, StripeCustomer
 from portal.models.device import KnownDevice
 from portal.models.email_change import EmailChange
@@ -12,6 +12,7 @@ from portal.models.invoice import Invoice, Voiding
 from portal.models.key import ApiKey, OperatorKey
 from portal.models.link import PaymentLink
 from portal.models.mail import OutboxMail
+from portal.models.payment import Payment, PaymentKind, Reversal, ReversalKind
 from portal.models.plan import Plan, Price
 from portal.models.portal_configuration import PortalConfiguration
 from portal.models.purchase import Purchase
@@ -51,6 +52,7 @@ __all__ = [
     "OperatorKey",
     "OutboxMail",
     "Payment",
+    "PaymentKind",
     "PaymentLink",
     "Plan",
     "PortalConfiguration",
@@ -60,6 +62,7 @@ __all__ = [
     "RefreshToken",
     "RefundOrder",
     "Reversal",
+    "ReversalKind",
     "StripeCustomer",
     "StripeEvent",
     "Subscription",

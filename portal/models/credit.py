@@ -1,4 +1,4 @@
-"""Credits: the ledger that only grows, promotional grants, packages, and what paid purchases were at Stripe."""
+"""Credits: the ledger that only grows, promotional grants, packages, and automatic top-ups."""
 
 from datetime import datetime
 
@@ -8,13 +8,12 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     String,
-    Text,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.models.base import Base, BigId, ForSale, amount, currency, mode, one_of, pk, stripe_id
+from portal.models.base import Base, BigId, ForSale, amount, currency, one_of, pk
 
 REASONS = ("purchase", "spend", "usage", "refund", "dispute", "reinstatement", "grant", "adjustment", "expiry")
 OPEN_GRANT = text("remaining > 0")
@@ -96,57 +95,6 @@ class CreditPackage(ForSale, Base):
     is_custom: Mapped[bool] = mapped_column(default=False)
     live_product_id: Mapped[str | None] = mapped_column(String(255))
     test_product_id: Mapped[str | None] = mapped_column(String(255))
-
-
-class Payment(Base):
-    """What the payment of a credit purchase was at Stripe when it was last read."""
-
-    __tablename__ = "payments"
-    __table_args__ = (
-        UniqueConstraint("mode", "payment_intent"),
-        CheckConstraint(one_of("status", "succeeded", "failed", "processing"), "status"),
-        Index(None, "customer_id", "created_at", "id"),
-    )
-
-    id: Mapped[pk]
-    customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
-    mode: Mapped[mode]
-    purchase_id: Mapped[int] = mapped_column(BigId, ForeignKey("purchases.id"), index=True)
-    payment_intent: Mapped[stripe_id]
-    charge_id: Mapped[str | None] = mapped_column(String(255), index=True)  # null until there is one
-    amount: Mapped[amount]
-    currency: Mapped[currency]
-    credits: Mapped[int] = mapped_column(BigInteger)
-    amount_refunded: Mapped[int] = mapped_column(BigInteger, default=0)
-    amount_disputed: Mapped[int] = mapped_column(
-        BigInteger, default=0, server_default="0"
-    )  # what a bank took back
-    receipt_url: Mapped[str | None] = mapped_column(Text)  # null where Stripe has none
-    status: Mapped[str] = mapped_column(String(20))
-    created_at: Mapped[datetime]
-    synced_at: Mapped[datetime]
-
-
-class Reversal(Base):
-    """One refund or dispute of a payment, as Stripe last said; `amount` in the payment's currency."""
-
-    __tablename__ = "reversals"
-    __table_args__ = (
-        UniqueConstraint("mode", "stripe_id"),
-        CheckConstraint(one_of("kind", "refund", "dispute"), "kind"),
-        Index(None, "customer_id", "created_at", "id"),
-    )
-
-    id: Mapped[pk]
-    customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
-    mode: Mapped[mode]
-    stripe_id: Mapped[stripe_id]
-    kind: Mapped[str] = mapped_column(String(10))
-    payment_id: Mapped[int] = mapped_column(BigId, ForeignKey("payments.id"), index=True)
-    amount: Mapped[amount]
-    status: Mapped[str] = mapped_column(String(40))  # Stripe's own word
-    created_at: Mapped[datetime]
-    synced_at: Mapped[datetime]
 
 
 class TopUpRule(Base):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk, stripe_id
@@ -23,16 +23,11 @@ class Invoice(Base):
     mode: Mapped[mode]
     stripe_id: Mapped[stripe_id]
     subscription_id: Mapped[str | None] = mapped_column(String(255))  # Stripe's id; null for manual invoices
-    payment_intent: Mapped[str | None] = mapped_column(String(255), index=True)  # null where nothing was charged
     number: Mapped[str | None] = mapped_column(String(100))  # null until finalised
     status: Mapped[str] = mapped_column(String(20))  # open, paid, void, uncollectible
     total: Mapped[amount]
     amount_paid: Mapped[amount]
     amount_due: Mapped[amount]
-    amount_refunded: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # by its charge's sync
-    amount_disputed: Mapped[int] = mapped_column(
-        BigInteger, default=0, server_default="0"
-    )  # what a bank took back
     currency: Mapped[currency]
     hosted_url: Mapped[str | None] = mapped_column(Text)
     pdf_url: Mapped[str | None] = mapped_column(Text)

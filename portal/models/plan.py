@@ -1,11 +1,19 @@
 """What is on sale: plans and their prices, loaded from catalogue.toml."""
 
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, String, Text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, BigId, ForSale, amount, currency, one_of, pk
+
+
+class OnDispute(StrEnum):
+    """What a dispute of a subscription's invoice does to its customer."""
+
+    KEEP = "keep"
+    SUSPEND = "suspend"
 
 
 class Plan(Base):
@@ -25,6 +33,7 @@ class Plan(Base):
     recommended: Mapped[bool] = mapped_column(default=False)
     trial_days: Mapped[int] = mapped_column(default=0, server_default="0")  # 0: paid from the first day
     trial_needs_card: Mapped[bool] = mapped_column(default=True, server_default=true())
+    on_dispute: Mapped[str] = mapped_column(String(10), default="keep", server_default="keep")  # an OnDispute
     withdrawn: Mapped[bool] = mapped_column(default=False)
     live_product_id: Mapped[str | None] = mapped_column(String(255))  # null until pushed
     test_product_id: Mapped[str | None] = mapped_column(String(255))

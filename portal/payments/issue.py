@@ -1,20 +1,23 @@
-"""Giving money back: an order for each refund, so that two at once refund once. Ledgers follow by webhook."""
+"""Issuing refunds: an order for each, so that two at once refund once. What follows comes by webhook."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
 from portal import clock, gateway, money
 from portal.errors import Conflict, InvalidInput, NotFound, PortalError, StripeRefused
 from portal.extensions import db
-from portal.models import Invoice, Payment, Purchase, RefundOrder
-from portal.purchases import claims
+from portal.models import Invoice, Payment, Purchase, RefundOrder, Reversal
+from portal.payments import sync
+from portal.payments.takes import sources
+from portal.purchases import claims, tickets
 
 log = structlog.get_logger()
 
+REFUNDABLE = ("pi_", "ch_", "py_")  # what Stripe refunds: payment intents, and charges without one
 LEFT_AFTER = timedelta(minutes=1)  # an open order this old belongs to no request any more
 REPEATABLE = timedelta(hours=23)  # Stripe knows a repeated call by its key for 24
 
@@ -23,7 +26,8 @@ REPEATABLE = timedelta(hours=23)  # Stripe knows a repeated call by its key for 
 class Refundable:
     """A payment at Stripe, and how much of it was given back already; minor units of `currency`.
 
-    `ordered` is the part that was ordered here, which Stripe may not have told of yet.
+    `payment_intent` may be a charge's id. `ordered` is the part that was ordered here and that Stripe has not told
+    of yet. `invoice_id` is Stripe's id of the invoice that it paid; None for an order.
     """
 
     customer_id: int
@@ -32,47 +36,71 @@ class Refundable:
     amount: int
     refunded: int
     ordered: int
+    disputed: int
     currency: str
+    kind: str
+    invoice_id: str | None
+
+    @property
+    def left(self) -> int:
+        """How much can still be given back."""
+        return self.amount - self.refunded
 
 
 def of_payment(payment: Payment) -> Refundable:
-    """What bought credits."""
-    ordered = _ordered(payment.payment_intent)
-    refunded = max(payment.amount_refunded, ordered)
-    facts = (payment.customer_id, payment.mode, payment.payment_intent, payment.amount)
-    return Refundable(*facts, refunded, ordered, payment.currency)
+    """What is left of a payment, as Stripe says now. Raises NotFound for one made outside of Stripe. Commits."""
+    sync.sync_payment(payment)
+    if not payment.stripe_id.startswith(REFUNDABLE):
+        raise NotFound("This was paid outside of Stripe, so it has to be given back there.")
+    ordered = _ordered(payment.stripe_id)
+    return Refundable(
+        customer_id=payment.customer_id,
+        mode=payment.mode,
+        payment_intent=payment.stripe_id,
+        amount=payment.amount,
+        refunded=payment.amount_refunded + ordered,
+        ordered=ordered,
+        disputed=payment.amount_disputed,
+        currency=payment.currency,
+        kind=payment.kind,
+        invoice_id=payment.invoice_id,
+    )
 
 
 def of_invoice(invoice: Invoice) -> Refundable:
-    """What paid an invoice. Raises NotFound where nothing was paid."""
-    intent = (invoice.payment_intent or _asked(invoice)) if invoice.amount_paid else None
-    if intent is None:
-        raise NotFound("Nothing was paid by this invoice, so nothing can be given back.")
-    ordered = _ordered(intent)
-    facts = (invoice.customer_id, invoice.mode, intent, invoice.amount_paid)
-    return Refundable(*facts, ordered, ordered, invoice.currency)
-
-
-def _asked(invoice: Invoice) -> str | None:
-    """The same from Stripe, of an invoice that was listed, or kept before payments were. Commits."""
-    db.session.commit()
-    found = gateway.of(invoice.mode).invoice(invoice.stripe_id).payment_intent
-    invoice.payment_intent = found
-    db.session.commit()
-    return found
+    """What paid an invoice; the newest payment of which something is left. Raises NotFound. Commits."""
+    paid = select(Payment).filter_by(mode=invoice.mode, invoice_id=invoice.stripe_id, status="succeeded")
+    return _of_any(paid, invoice.mode, "invoice", invoice.stripe_id if invoice.amount_paid else None)
 
 
 def of_purchase(purchase: Purchase) -> Refundable:
-    """What paid an order: its own payment, or its subscription's first invoice. Raises NotFound."""
-    payment = db.session.execute(select(Payment).filter_by(purchase_id=purchase.id)).scalars().first()
-    if payment is not None and payment.status == "succeeded":
-        return of_payment(payment)
-    query = select(Invoice).filter_by(customer_id=purchase.customer_id, subscription_id=purchase.subscription_id)
-    paid = query.where(Invoice.status == "paid", Invoice.amount_paid > 0).order_by(Invoice.id)
-    invoice = db.session.execute(paid).scalars().first() if purchase.subscription_id else None
-    if invoice is None:
-        raise NotFound("Nothing was paid for this order, so nothing can be given back.")
-    return of_invoice(invoice)
+    """What paid an order: its own payment, or its subscription's first invoice. Raises NotFound. Commits."""
+    if purchase.subscription_id:
+        query = select(Invoice).filter_by(mode=purchase.mode, subscription_id=purchase.subscription_id)
+        query = query.where(Invoice.customer_id == purchase.customer_id, Invoice.amount_paid > 0)
+        invoice = db.session.execute(query.order_by(Invoice.id)).scalars().first()
+        if invoice is not None:
+            return of_invoice(invoice)
+    paid = select(Payment).filter_by(purchase_id=purchase.id, status="succeeded")
+    known = purchase.payment_intent if purchase.paid_at else None
+    return _of_any(paid, purchase.mode, "order", known if purchase.subscription_id is None else None)
+
+
+def _of_any(query: Select[Payment], mode: str, source: str, stripe_id: str | None) -> Refundable:
+    """The first of these payments of which something is left; asked of Stripe where none is known."""
+    newest_first = query.order_by(Payment.created_at.desc(), Payment.id.desc())
+    found = db.session.execute(newest_first).scalars().all()
+    db.session.commit()
+    if not found and stripe_id:
+        snapshot = sources[source].read(mode, stripe_id)
+        tickets.hold(snapshot)
+        sources[source].apply(snapshot)
+        db.session.commit()
+        found = db.session.execute(newest_first).scalars().all()
+    if not found:
+        raise NotFound("Nothing was paid here that could be given back.")
+    payments = [of_payment(one) for one in found]
+    return next((one for one in payments if one.left), payments[0])
 
 
 def refund(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrder:
@@ -113,8 +141,9 @@ def _finish(order: RefundOrder) -> None:
 
 
 def _carry_out(order: RefundOrder) -> None:
+    kind = "payment_intent" if order.payment_intent.startswith("pi_") else "charge"
     params = {
-        "payment_intent": order.payment_intent,
+        kind: order.payment_intent,
         "amount": order.amount,
         "metadata": {"portal_mode": order.mode, "refund_order": str(order.id)},
     }
@@ -136,8 +165,8 @@ def _claim(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrd
     """
     if payment.refunded != seen:
         raise _changed()
-    if not 0 < amount <= payment.amount - payment.refunded or not nonce:
-        left = money.text(payment.amount - payment.refunded, payment.currency)
+    if not 0 < amount <= payment.left or not nonce:
+        left = money.text(payment.left, payment.currency)
         raise InvalidInput(f"At most {left} can be given back.", errors={"amount": f"at most {left}"})
     order = RefundOrder(
         mode=payment.mode,
@@ -162,7 +191,8 @@ def _claim(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrd
 
 
 def _changed() -> Conflict:
-    return Conflict("A part of this was refunded since the page was opened. Look again before you give more.")
+    words = "A part of this was refunded since the page was opened. Look again before you give more."
+    return Conflict(words, money="Nothing was given back by this.")
 
 
 def _refused() -> Conflict:
@@ -180,6 +210,7 @@ def _by_nonce(nonce: str, payment: Refundable, amount: int) -> RefundOrder | Non
 
 
 def _ordered(payment_intent: str) -> int:
-    """How much we have ordered back, which Stripe may not have told of yet."""
+    """How much was ordered back here that Stripe has not told of yet."""
+    told = exists().where(Reversal.mode == RefundOrder.mode, Reversal.stripe_id == RefundOrder.stripe_id)
     query = select(func.coalesce(func.sum(RefundOrder.amount), 0)).filter_by(payment_intent=payment_intent)
-    return int(db.session.execute(query.where(RefundOrder.state == "done")).scalar_one())
+    return int(db.session.execute(query.where(RefundOrder.state == "done", ~told)).scalar_one())

@@ -8,6 +8,7 @@ from sqlalchemy.orm import aliased
 from portal.credits import reversals
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, Payment, Purchase, Reversal
+from portal.reconcile import earlier
 from portal.reconcile.difference import Difference
 
 
@@ -22,6 +23,7 @@ def differences(mode: str) -> Iterator[Difference]:
     yield from balances(mode)
     yield from orders(mode)
     yield from taken_back(mode)
+    yield from earlier.differences(mode)
     db.session.commit()
 
 
@@ -81,12 +83,12 @@ def taken_back(mode: str) -> Iterator[Difference]:
     withdrawn: dict[int, int] = {}
     for reversal in db.session.execute(select(Reversal).filter_by(mode=mode)).scalars():
         before = withdrawn.get(reversal.payment_id, 0)
-        withdrawn[reversal.payment_id] = before + reversals.withdrawn(reversal)
+        withdrawn[reversal.payment_id] = before + reversal.withdrawn
     for payment, taken in db.session.execute(_takings(mode)):
         owed = reversals.owed(payment, withdrawn.get(payment.id, 0))
         if taken != owed:
             expected = f"{owed} credits taken back"
-            yield Difference(mode, "refunds", payment.payment_intent, expected, f"{taken} credits")
+            yield Difference(mode, "refunds", payment.stripe_id, expected, f"{taken} credits")
 
 
 def _takings(mode: str) -> Select[Payment, int]:
@@ -98,4 +100,5 @@ def _takings(mode: str) -> Select[Payment, int]:
     )
     taken = select(func.coalesce(-func.sum(CreditEntry.amount), 0)).where(reverses).scalar_subquery()
     known = exists().where(Reversal.payment_id == Payment.id)
-    return select(Payment, taken).where(Payment.mode == mode, or_(known, taken != 0)).order_by(Payment.id)
+    is_credits = (Payment.mode == mode, Payment.kind == "credits")
+    return select(Payment, taken).where(*is_credits, or_(known, taken != 0)).order_by(Payment.id)

@@ -32,6 +32,9 @@ def command(mode: str | None, since: datetime | None) -> None:
         raise click.ClickException(error.detail) from None
     if found:
         click.echo(table(found))
+        click.echo("\nWhat to do:")
+        for what in dict.fromkeys(one.what for one in found):
+            click.echo(f"  {what}: {next(one.remedy for one in found if one.what == what)}")
         click.secho(f"{len(found)} do not fit", fg="red", err=True)
         sys.exit(1)
     click.echo(f"The books agree ({', '.join(modes)}; Stripe since {begin:%Y-%m-%d}).")

@@ -1,7 +1,7 @@
 """Looking up many rows by the ids that Stripe has for them."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 
@@ -13,9 +13,9 @@ Row = TypeVar("Row", bound=Base)
 TOGETHER = 500  # ids that are looked up by one statement
 
 
-def named(model: type[Row], mode: str, column: str, ids: Iterable[str]) -> Iterator[Row]:
+def named(model: type[Row], mode: str, column: str, ids: Iterable[str] | Iterable[int]) -> Iterator[Row]:
     """The rows of a mode whose column has one of these ids."""
-    wanted = list(ids)
+    wanted: list[Any] = list(ids)
     for start in range(0, len(wanted), TOGETHER):
         some = getattr(model, column).in_(wanted[start : start + TOGETHER])
         yield from db.session.execute(select(model).filter_by(mode=mode).where(some)).scalars()

@@ -11,11 +11,13 @@ def init_app(app: Flask) -> None:
 
     from portal import calls, jobs
     from portal.customers import suspensions
+    from portal.payments.takes import takes
     from portal.purchases import customers
     from portal.purchases.gives import Give, gives
-    from portal.usage import agreements, api, bills, limits, views
+    from portal.usage import agreements, api, bills, disputes, limits, views
 
     gives["usage"] = Give(read=agreements.read_agreed, write=agreements.give)
+    takes["usage"] = disputes.take
     jobs.chores |= {"spend limits": limits.run, "overdue usage": bills.sweep}
     app.register_blueprint(views.blueprint)
     calls.register(app, api.blueprint)

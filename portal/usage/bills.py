@@ -2,14 +2,16 @@
 
 from datetime import timedelta
 
-from sqlalchemy import and_, select
+from sqlalchemy import Select, String, and_, cast, exists, literal, select
 
 from portal import clock, gateway
-from portal.customers import suspensions
+from portal.credits import ledger
+from portal.customers import locks, suspensions
 from portal.extensions import db
-from portal.models import Invoice, MonthlyBill
+from portal.models import CreditEntry, Invoice, MonthlyBill
 from portal.models.suspension import SuspensionReason
 from portal.settings import current_settings
+from portal.usage.months import Month
 
 SHOWN = 12  # bills on the page
 WITH_PAGE = select(MonthlyBill, Invoice.hosted_url).outerjoin(
@@ -28,8 +30,36 @@ def follow(customer_id: int, facts: gateway.Invoice) -> None:
     else:
         bill.unpaid_since = None
     db.session.flush()
+    if bill.state == "void" and bill.credits:
+        give_back(bill, bill.credits)
     if bill.state in ("paid", "void") and not overdue(customer_id):
         suspensions.lift(customer_id, SuspensionReason.UNPAID, about=facts.id)
+
+
+def give_back(bill: MonthlyBill, credits: int) -> None:
+    """Put back the credits that paid a part of a bill which is void, once. Flushes.
+
+    They do not expire, whatever they were before.
+    """
+    words = f"Void bill for {Month.of_number(bill.month).words}"
+    ledger.post(bill.customer_id, credits, "reinstatement", f"bill:{bill.id}", description=words)
+
+
+def owing_credits() -> Select[MonthlyBill]:
+    """The void bills that were paid with credits which did not come back."""
+    returned = exists().where(
+        CreditEntry.customer_id == MonthlyBill.customer_id,
+        CreditEntry.reason == "reinstatement",
+        CreditEntry.reference == literal("bill:") + cast(MonthlyBill.id, String),
+    )
+    return select(MonthlyBill).where(MonthlyBill.state == "void", MonthlyBill.credits > 0, ~returned)
+
+
+def settle(customer_id: int) -> None:
+    """Give back the credits of bills that became void before that was done at once. Flushes."""
+    locks.lock(customer_id)
+    for bill in db.session.execute(owing_credits().filter_by(customer_id=customer_id)).scalars():
+        give_back(bill, bill.credits or 0)
 
 
 def state_of(facts: gateway.Invoice) -> str:

@@ -79,7 +79,8 @@ def _record(customer_id: int, share: Share, customer: Row[int, datetime | None] 
         raise Suspended("This customer is suspended.")
     limit = limits.hard_stop(customer_id)
     recorded = metering.record(customer_id, share.batch)
-    limits.enforce(customer_id, limit, (row.month for row in share.batch.rows))
+    if recorded.accepted:
+        limits.enforce(customer_id, limit, (row.month for row in share.batch.rows))
     return recorded
 
 

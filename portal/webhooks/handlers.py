@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from portal.billing import cards, invoices, refunds, subscriptions
+from portal.billing import cards, invoices, subscriptions
 from portal.credits import payments
+from portal.payments import sync
 from portal.purchases import clocks, customers, fulfilment
 from portal.usage import methods
 
@@ -66,9 +67,9 @@ def _payment(snapshot: payments.Snapshot) -> None:
         raise Parked(f"no order of ours is behind {snapshot.intent.id}")
 
 
-def _reversals(snapshot: refunds.Snapshot | None) -> None:
-    if snapshot is None or not refunds.apply(snapshot):
-        raise Parked("the payment that it is about bought no credits and paid no invoice that is known")
+def _reversals(snapshot: sync.Snapshot | None) -> None:
+    if snapshot is None or sync.apply(snapshot) is None:
+        raise Parked("the payment that it is about paid no order and no invoice of ours")
 
 
 def _methods(snapshot: methods.Snapshot) -> None:
@@ -85,8 +86,8 @@ CARDS = Handler(cards.read, _cards, of_customer=True)
 CLOCK = Handler(clocks.read, clocks.apply)
 CLOCK_GONE = Handler(lambda mode, clock_id: (mode, clock_id), clocks.stop)
 PAYMENT = Handler(payments.read, _payment)
-CHARGE = Handler(refunds.read, _reversals)
-REVERSAL = Handler(refunds.read_by_reversal, _reversals)
+CHARGE = Handler(sync.read, _reversals)
+REVERSAL = Handler(sync.read_by_reversal, _reversals)
 METHODS = Handler(methods.read, _methods, of_customer=True)
 
 HANDLERS: dict[str, tuple[Handler, ...]] = {

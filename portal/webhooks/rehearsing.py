@@ -96,7 +96,7 @@ def _owner(event: StripeEvent) -> int | None:
     thing = hints.thing(event.payload)
     query = select(Payment.customer_id).where(
         Payment.mode == event.mode,
-        or_(Payment.payment_intent == thing.get("payment_intent"), Payment.charge_id == thing.get("charge")),
+        or_(Payment.stripe_id == thing.get("payment_intent"), Payment.charge_id == thing.get("charge")),
     )
     return db.session.execute(query).scalars().first()
 

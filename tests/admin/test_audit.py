@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from portal import audit, clock
 from portal.admin import filters, sealing
 from portal.extensions import db
-from portal.models import AuditEntry, Invoice
+from portal.models import AuditEntry, Payment
 from tests.conftest import Person
 from tests.support.browsing import Browser
 from tests.support.credits import buy
@@ -196,8 +196,8 @@ def test_every_change_of_money_is_written_once(here: World, bob: Person) -> None
     bought = buy(here, bob)
     here.flush()
     with here.app.app_context():
-        billed = db.session.execute(select(Invoice).where(Invoice.subscription_id.is_not(None))).scalar_one()
-    for intent in (bought, billed.payment_intent):
+        billed = db.session.execute(select(Payment).filter_by(kind="subscription")).scalar_one()
+    for intent in (bought, billed.stripe_id):
         here.stripe().v1.refunds.create({"payment_intent": intent, "amount": 4500})
     here.flush()
     here.flush()
@@ -207,6 +207,6 @@ def test_every_change_of_money_is_written_once(here: World, bob: Person) -> None
     credits = [(entry.action, entry.after["credits"]) for entry in written if "credits" in entry.after]
     assert credits == [("credits.bought", 5500), ("credits.taken_back", -5500)]
     refunds = [entry.after["of"] for entry in written if entry.action == "refund.succeeded"]
-    assert sorted(refunds) == sorted([bought, billed.stripe_id])
+    assert sorted(refunds) == sorted([bought, billed.invoice_id])
     invoices = [entry.subject for entry in written if entry.action == "invoice.paid"]
-    assert invoices.count(billed.stripe_id) == 1
+    assert invoices.count(billed.invoice_id) == 1

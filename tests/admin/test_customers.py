@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from portal import access, clock
 from portal.extensions import db
@@ -17,6 +17,7 @@ from portal.models import (
     CreditEntry,
     Customer,
     Invoice,
+    Payment,
     Purchase,
     RefundOrder,
     StripeCustomer,
@@ -73,7 +74,7 @@ def test_they_are_found_by_mail_stripe_id_order_and_key(
 
         words = [find(StripeCustomer.stripe_id), find(Subscription.stripe_id), find(Invoice.stripe_id)]
         words += [find(Purchase.session_id), find(Purchase.number), find(ApiKey.prefix), key, "bob@", "BOB"]
-        words += [find(Invoice.payment_intent), find(Purchase.number).lower(), find(Invoice.number).lower()]
+        words += [find(Payment.stripe_id), find(Purchase.number).lower(), find(Invoice.number).lower()]
     for word in words:
         admin.open(f"/admin/customers?q={word}")
         assert "bob@example.com" in admin.text, word
@@ -221,7 +222,7 @@ def test_an_invoice_is_refunded_and_more_than_was_paid_is_not(
 ) -> None:
     if not known:  # as of an invoice that an import listed
         with here.app.app_context():
-            db.session.execute(update(Invoice).values(payment_intent=None))
+            db.session.execute(delete(Payment))
             db.session.commit()
     admin.open(admin.link("Refund"))
     for amount, words in [("50.00", "at most the $49.99"), ("0", "More than nothing"), ("much", "such as 12.50")]:

@@ -23,7 +23,7 @@ def form(here: World, admin: Browser, bob: Person) -> Form:
     here.flush()
     bought_credits(here, bob)
     with here.app.app_context():
-        payment = db.session.execute(select(Payment.id)).scalar_one()
+        payment = db.session.execute(select(Payment.id).filter_by(kind="credits")).scalar_one()
     admin.open(f"/admin/customers/{bob.user_id}/refund?payment={payment}")
     return admin.form("Refund")
 
@@ -43,12 +43,24 @@ def test_a_refused_refund_stays_refused_when_the_form_is_sent_again(
     here: World, admin: Browser, form: Form
 ) -> None:
     with here.app.app_context():
-        intent = db.session.execute(select(Payment.payment_intent)).scalar_one()
-    here.stripe().v1.refunds.create({"payment_intent": intent})  # at Stripe's own dashboard; nobody told us yet
+        intent = db.session.execute(select(Payment.stripe_id).filter_by(kind="credits")).scalar_one()
+    here.control(f"disputes/{intent}")  # Stripe refunds nothing of a payment that is disputed
     for _ in range(2):
         assert send(admin, form) == 409
         assert "Nothing was given back." in admin.text
     assert orders(here) == [(4500, "failed")]
+
+
+def test_what_was_refunded_at_stripe_meanwhile_is_seen_before_more_is_given(
+    here: World, admin: Browser, form: Form
+) -> None:
+    with here.app.app_context():
+        intent = db.session.execute(select(Payment.stripe_id).filter_by(kind="credits")).scalar_one()
+    here.stripe().v1.refunds.create({"payment_intent": intent, "amount": 3000})  # nobody told us yet
+    assert send(admin, form, amount="15.00") == 409
+    assert "since the page was opened" in admin.text
+    assert orders(here) == []
+    assert at_stripe(here) == [3000]
 
 
 def test_a_form_is_for_one_amount(here: World, admin: Browser, form: Form) -> None:
@@ -60,12 +72,12 @@ def test_a_form_is_for_one_amount(here: World, admin: Browser, form: Form) -> No
 
 def at_stripe(here: World) -> list[int]:
     with here.app.app_context():
-        intent = db.session.execute(select(Payment.payment_intent)).scalar_one()
+        intent = db.session.execute(select(Payment.stripe_id).filter_by(kind="credits")).scalar_one()
     return [one.amount for one in here.stripe().v1.refunds.list({"payment_intent": intent}).data]
 
 
 def get_no_answer(here: World, admin: Browser, form: Form) -> None:
-    here.fail(next=2, path="/v1/refunds", status=200, after=True)
+    here.fail(next=2, path="/v1/refunds", method="POST", status=200, after=True)
     assert send(admin, form, amount="5.00") == 503
     here.calm()
     assert orders(here) == [(500, "open")]

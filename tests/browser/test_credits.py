@@ -40,7 +40,7 @@ def buy(here: World, page: Page, package: str = "Basic") -> None:
 def refund(here: World, amount: int) -> None:
     """Give back a part, as an operator does in Stripe's Dashboard, and wait until the portal has heard."""
     with here.app.app_context():
-        intent = db.session.execute(select(Payment.payment_intent)).scalar_one()
+        intent = db.session.execute(select(Payment.stripe_id)).scalar_one()
         db.session.remove()
     here.stripe().v1.refunds.create({"payment_intent": intent, "amount": amount})
     here.flush()

@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal import clock, gateway
-from portal.credits import ledger, purchasing, reversals
+from portal.credits import ledger, purchasing
 from portal.extensions import db
 from portal.models import Purchase
 from portal.models.purchase import new_number
+from portal.payments import sync
 from portal.purchases import tickets
 from tests.support.books import a_customer, a_grant, assert_balanced, entries_of
 
@@ -129,8 +130,8 @@ class Shop:
 
     def _sync(self, payment: Payment) -> None:
         number = tickets.take("live", payment.charge.id)
-        snapshot = reversals.Snapshot("live", number, payment.charge, list(payment.reversals.values()))
-        reversals.apply(snapshot)
+        snapshot = sync.Snapshot("live", number, payment.charge, list(payment.reversals.values()))
+        sync.apply(snapshot)
         db.session.commit()
 
     def kept(self) -> int:

@@ -52,7 +52,7 @@ def buy(someone: Person, package: str = "Basic") -> None:
 def refund(here: World, amount: int) -> str:
     """Give back part of the newest payment; gives the refund's id."""
     with here.app.app_context():
-        intent = db.session.execute(select(Payment.payment_intent).order_by(Payment.id.desc())).scalars().first()
+        intent = db.session.execute(select(Payment.stripe_id).order_by(Payment.id.desc())).scalars().first()
         db.session.remove()
     return here.stripe().v1.refunds.create({"payment_intent": str(intent), "amount": amount}).id
 
@@ -129,7 +129,7 @@ def test_a_refund_that_nobody_heard_of_is_named_and_replaying_mends_it(kept: Boo
 
 
 def test_what_is_here_and_not_at_stripe_is_named(kept: Books) -> None:
-    payment = db.session.execute(select(Payment)).scalar_one()
+    payment = db.session.execute(select(Payment).filter_by(kind="credits")).scalar_one()
     order = db.session.execute(select(Purchase).filter_by(kind="credits")).scalar_one()
     order.session_id = "cs_live_invented"
     values = {"customer_id": payment.customer_id, "mode": "live", "stripe_id": "re_invented", "kind": "refund"}

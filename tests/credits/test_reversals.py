@@ -8,9 +8,10 @@ import stripe
 from sqlalchemy import select
 
 from portal import gateway
-from portal.credits import ledger, reversals
+from portal.credits import ledger
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, OutboxMail, Payment
+from portal.payments import sync
 from tests.conftest import Person
 from tests.support import events
 from tests.support.credits import balance, buy, moves
@@ -38,7 +39,7 @@ def test_a_full_refund_takes_all_of_it_once(here: World, paid: str) -> None:
         payment = db.session.execute(select(Payment)).scalar_one()
         assert payment.amount_refunded == 4500
         mails = db.session.execute(select(OutboxMail.template)).scalars().all()
-        assert mails.count("credits_reversed") == 1
+        assert mails.count("payment_reversed") == 1
 
 
 def test_partial_refunds_are_exact_together(here: World, paid: str) -> None:
@@ -108,8 +109,8 @@ def seen(here: World, paid: str, *found: gateway.Reversal) -> None:
         assert charge_id is not None
         db.session.commit()
         charge = gateway.of("live").charge(charge_id)
-        snapshot = reversals.Snapshot("live", tickets.take("live", charge_id), charge, found)
-        assert reversals.apply(snapshot) is not None
+        snapshot = sync.Snapshot("live", tickets.take("live", charge_id), charge, found)
+        assert sync.apply(snapshot) is not None
         db.session.commit()
 
 
@@ -135,11 +136,11 @@ def test_a_stale_fetch_does_not_undo_a_newer_one(here: World, paid: str) -> None
         charge_id = db.session.execute(select(Payment.charge_id)).scalar_one()
         assert charge_id is not None
         db.session.commit()
-        stale = reversals.read("live", charge_id)
+        stale = sync.read("live", charge_id)
     refund(here, paid, 4500)
     here.flush()
     with here.app.app_context():
-        reversals.apply(stale)
+        sync.apply(stale)
         db.session.commit()
     assert balance(here) == 0
 

@@ -16,7 +16,18 @@ CARD = {"plan": "Pro", "brand_of_card": "Visa", "last4": "4242", "exp_month": 3,
 ENDING = {"plan_name": "Pro", "at": SOON, "owing": False, **PAGE}
 CHANGED = {"plan_name": "Pro", "at": None, "interval": "year", "interval_count": 1, **MONEY, **PAGE}
 CREDITS = {"credits": 5500, "balance": 6000, "order": "PO-7F3K9QXM2C", "auto": False, **MONEY, **PAGE}
-TAKEN = {"what": "refund", "credits": -5500, "balance": 500, **MONEY, **PAGE}
+FOLLOWED = {"credits": None, "balance": None, "top_up_paused": False, "access": None, "suspended": False}
+REVERSED = {
+    **FOLLOWED,
+    "what": "refund",
+    "back": False,
+    "bought": "credits",
+    "name": "5,500 credits",
+    **MONEY,
+    **PAGE,
+}
+TAKEN = REVERSED | {"credits": -5500, "balance": 500}
+DISPUTE = {"status": "needs_response", "email": "alice@example.com", **REVERSED}
 KEY = {"what": "made", "name": "Website", "prefix": "key_live_4fJq81Lz", **PAGE}
 
 LIMIT = {"percent": 75, "amount": 7512, "limit": 10000, "currency": "usd", "month": "November 2026", **USAGE}
@@ -36,10 +47,11 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "confirm_payment-ended": FAILED | {"ended": True},
     "credits_added": CREDITS,
     "credits_added-auto": CREDITS | {"auto": True},
-    "credits_reversed": TAKEN,
-    "credits_reversed-owed": TAKEN | {"what": "dispute", "balance": -500},
-    "credits_reversed-back": TAKEN | {"credits": 5500, "balance": 6000},
-    "credits_reversed-won": TAKEN | {"what": "dispute", "credits": 5500, "balance": 6000},
+    "dispute": DISPUTE,
+    "dispute-inquiry": DISPUTE | {"status": "warning_needs_response"},
+    "dispute-suspended": DISPUTE | {"status": "under_review", "suspended": True},
+    "dispute-usage": DISPUTE | {"status": "lost", "bought": "usage", "name": "invoice ABC-0001"},
+    "dispute-won": DISPUTE | {"status": "won"},
     "email_changed": {},
     "email_new": LINK,
     "email_old": {"new_email": "a…@example.org", **LINK},
@@ -48,6 +60,14 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "payment_failed": FAILED,
     "payment_failed-last": FAILED | {"again": None},
     "payment_failed-ended": FAILED | {"ended": True},
+    "payment_reversed": TAKEN,
+    "payment_reversed-owed": TAKEN | {"what": "dispute", "balance": -500, "top_up_paused": True},
+    "payment_reversed-back": TAKEN | {"credits": 5500, "balance": 6000, "back": True},
+    "payment_reversed-won": TAKEN | {"what": "dispute", "credits": 5500, "balance": 6000, "back": True},
+    "payment_reversed-ended": REVERSED | {"bought": "plan", "name": "Pro", "access": "ended"},
+    "payment_reversed-again": REVERSED | {"bought": "plan", "name": "Pro", "access": "kept", "back": True},
+    "payment_reversed-invoice": REVERSED | {"bought": "subscription", "name": "invoice ABC-0001"},
+    "payment_reversed-usage": REVERSED | {"bought": "usage", "name": "invoice ABC-0001"},
     "plan_changed": CHANGED,
     "plan_changed-planned": CHANGED | {"at": SOON},
     "reactivated": USAGE,

@@ -79,3 +79,62 @@ def test_the_triggers_of_what_only_grows_are_there_at_head(bare: Flask, table: s
         assert set(db.session.execute(text(query)).scalars()) == expected
         db.session.remove()
         db.engine.dispose()
+
+
+BEFORE_PAYMENTS = """
+INSERT INTO users (id, email, name, role, timezone, created_at) VALUES (1, 'a@b.c', 'A', 'customer', 'UTC', :at);
+INSERT INTO customers (id, user_id, mode, credit_balance, access_version, created_at)
+VALUES (1, 1, 'live', 0, 0, :at);
+INSERT INTO purchases (id, number, customer_id, mode, kind, item, name, amount, currency, credits, params, attempt,
+    payment_intent, made_account, state, created_at)
+VALUES (1, 'PO-1', 1, 'live', 'credits', 'basic', 'Basic', 4500, 'usd', 5500, '{}', 1, 'pi_1', false, 'paid',
+    :at);
+INSERT INTO payments (id, customer_id, mode, purchase_id, payment_intent, charge_id, amount, currency, credits,
+    amount_refunded, status, created_at, synced_at)
+VALUES (7, 1, 'live', 1, 'pi_1', 'ch_1', 4500, 'usd', 5500, 900, 'succeeded', :at, :at);
+INSERT INTO reversals (id, customer_id, mode, stripe_id, kind, payment_id, amount, status, created_at, synced_at)
+VALUES (1, 1, 'live', 're_1', 'refund', 7, 900, 'succeeded', :at, :at),
+       (2, 1, 'live', 're_2', 'refund', 7, 100, 'failed', :at, :at),
+       (3, 1, 'live', 'dp_1', 'dispute', 7, 4500, 'won', :at, :at);
+INSERT INTO invoices (id, customer_id, mode, stripe_id, subscription_id, payment_intent, status, total,
+    amount_paid, amount_due, amount_refunded, amount_disputed, currency, created_at, synced_at)
+VALUES (1, 1, 'live', 'in_1', 'sub_1', 'pi_2', 'paid', 4999, 4999, 0, 3000, 0, 'usd', :at, :at),
+       (2, 1, 'live', 'in_2', NULL, 'pi_3', 'paid', 1200, 1200, 0, 0, 1200, 'usd', :at, :at),
+       (3, 1, 'live', 'in_3', 'sub_1', 'pi_4', 'open', 4999, 0, 4999, 0, 0, 'usd', :at, :at);
+INSERT INTO monthly_bills (id, customer_id, mode, month, amount, currency, credits_amount, state, attempt,
+    invoice_id, created_at)
+VALUES (1, 1, 'live', 202611, 1200, 'usd', 0, 'paid', 1, 'in_2', :at);
+INSERT INTO sync_tickets (mode, object_id, requested, applied) VALUES ('live', 'ch_2/invoice', 1, 1)
+"""
+PAYMENTS = """
+SELECT stripe_id, kind, invoice_id, amount, amount_refunded, amount_disputed, amount_withdrawn
+FROM payments ORDER BY stripe_id"""
+
+
+def test_payments_of_invoices_move_to_the_table_of_payments_and_back(bare: Flask) -> None:
+    with bare.app_context():
+        upgrade(revision="0024")
+        for statement in BEFORE_PAYMENTS.split(";"):
+            db.session.execute(text(statement), {"at": "2026-11-01 12:00:00"})
+        db.session.commit()
+        upgrade(revision="0025")
+        assert [tuple(row) for row in db.session.execute(text(PAYMENTS))] == [
+            ("pi_1", "credits", None, 4500, 900, 0, 900),
+            ("pi_2", "subscription", "in_1", 4999, 3000, 0, 3000),
+            ("pi_3", "usage", "in_2", 1200, 0, 1200, 1200),
+        ]
+        withdrawn = db.session.execute(text("SELECT withdrawn FROM reversals ORDER BY id")).scalars().all()
+        assert withdrawn == [900, 0, 0]
+        assert db.session.execute(text("SELECT count(*) FROM sync_tickets")).scalar_one() == 0
+        db.session.commit()
+        downgrade(revision="0024")
+        query = "SELECT payment_intent, amount_refunded, amount_disputed FROM invoices ORDER BY id"
+        rows = [tuple(row) for row in db.session.execute(text(query))]
+        assert rows == [("pi_2", 3000, 0), ("pi_3", 0, 1200), (None, 0, 0)]
+        kept = "SELECT id, payment_intent, credits, amount_refunded FROM payments"
+        assert [tuple(row) for row in db.session.execute(text(kept))] == [(7, "pi_1", 5500, 900)]
+        assert db.session.execute(text("SELECT count(*) FROM reversals")).scalar_one() == 3
+        db.session.commit()
+        upgrade()
+        db.session.remove()
+        db.engine.dispose()

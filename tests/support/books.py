@@ -36,7 +36,7 @@ def entries_of(customer_id: int) -> list[tuple[str, int, int]]:
 
 
 def assert_balanced(customer_id: int) -> int:
-    """sum(entries) = last balance_after = stored balance, line by line; gives the balance."""
+    """sum(entries) = last balance_after = stored balance, and open grants within it; gives the balance."""
     running = 0
     for _reason, amount, balance_after in entries_of(customer_id):
         running += amount
@@ -45,6 +45,8 @@ def assert_balanced(customer_id: int) -> int:
     customer = db.session.get(Customer, customer_id)
     assert customer is not None
     assert customer.credit_balance == running
-    assert customer.has_grants == bool(grants.still_open(customer_id))
+    still_open = grants.still_open(customer_id)
+    assert customer.has_grants == bool(still_open)
+    assert sum(grant.remaining for grant in still_open) <= max(running, 0)
     db.session.rollback()
     return running

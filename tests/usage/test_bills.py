@@ -12,7 +12,7 @@ from portal.extensions import db
 from portal.models import CreditEntry, Meter, StripeCustomer, UsageDay
 from portal.usage import bills, choices
 from tests.conftest import Person
-from tests.support.books import a_customer
+from tests.support.books import a_customer, assert_balanced
 from tests.support.looking import one
 from tests.support.usage import (
     becomes,
@@ -107,3 +107,27 @@ def test_usage_check_finds_a_day_that_is_not_the_sum_of_its_events(here: World, 
     db.session.delete(day)
     db.session.commit()
     assert check.invoke(args=["usage", "check"]).exit_code == 1
+
+
+def test_credits_come_back_once_when_their_bill_is_void(here: World, app: Flask, alice: Person) -> None:
+    start(alice.browser)
+    here.flush()
+    server = reporter(here, alice.email)
+    ledger.post(server.customer_id, 40, "adjustment", "test")
+    choices.let_credits_pay(server.customer_id, first=True)
+    db.session.commit()
+    record(server.customer_id, ("a", 10, "cpu_hour"))
+    failing = save_card(here, one(here, select(StripeCustomer.stripe_id)), "pm_card_chargeCustomerFail")
+    settings = {"invoice_settings": {"default_payment_method": failing}}
+    here.stripe().v1.customers.update(one(here, select(StripeCustomer.stripe_id)), settings)
+    assert run(app).exit_code == 0
+    becomes(here, server.customer_id, "unpaid")
+    assert ledger.balance(server.customer_id) == 0
+    db.session.commit()
+    here.stripe().v1.invoices.void_invoice(str(bill_of(server.customer_id).invoice_id))
+    becomes(here, server.customer_id, "void")
+    bills.settle(server.customer_id)
+    db.session.commit()
+    assert assert_balanced(server.customer_id) == 40
+    query = select(CreditEntry.amount).filter_by(reason="reinstatement")
+    assert list(db.session.execute(query).scalars()) == [40]

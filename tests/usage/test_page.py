@@ -182,3 +182,14 @@ def test_the_page_asks_no_more_when_there_is_more_to_show(here: World, app: Flas
 def test_a_visitor_is_led_to_sign_in(here: World) -> None:
     for path in ("/usage", "/usage.csv", "/usage/started"):
         assert "/login" in requests.get(here.base + path, allow_redirects=False, timeout=10).headers["Location"]
+
+
+def test_usage_that_was_taken_is_answered_as_before_under_a_lower_limit(
+    here: World, alice: Person, server: Reporter
+) -> None:
+    taken = [event("a", 90, "cpu_hour"), event("b", 5, "cpu_hour")]
+    assert server.send(*taken).json() == {"accepted": 2, "duplicates": 0}
+    alice.browser.open("/usage")
+    alice.browser.press("Save limit", amount="$1.00", hard_stop="y")
+    assert server.send(*taken).json() == {"accepted": 0, "duplicates": 2}
+    assert server.send(*taken, event("c", 1, "cpu_hour")).status_code == 402

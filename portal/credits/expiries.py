@@ -1,0 +1,55 @@
+"""Paid credits that expired all the same, in books from before expiries were capped: put back, once."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import select
+
+from portal.credits import grants, ledger
+from portal.customers import locks
+from portal.extensions import db
+from portal.models import CreditEntry, CreditGrant
+
+PREFIX = "expired-paid:"
+
+
+def wrong(customer_id: int) -> Iterator[tuple[CreditEntry, int]]:
+    """Each expiry of a ledger that took more than could expire, and how many credits too many, unless put back.
+
+    Replays the ledger: what is spent or taken back lowers what may expire, to the balance and no further.
+    """
+    query = select(CreditGrant).filter_by(customer_id=customer_id).order_by(CreditGrant.expires_at, CreditGrant.id)
+    given = db.session.execute(query).scalars().all()
+    by_entry = {grant.entry_id: grant.id for grant in given}
+    left: dict[int, int] = {grant.id: 0 for grant in given}  # in the order in which they expire
+    entries = select(CreditEntry).filter_by(customer_id=customer_id).order_by(CreditEntry.id)
+    ledger_lines = db.session.execute(entries).scalars().all()
+    put_back = {one.reference for one in ledger_lines if one.reason == "adjustment"}
+    for entry in ledger_lines:
+        if entry.reason == "expiry":
+            number = int(entry.reference.removeprefix("grant:"))
+            too_many = -entry.amount - left.get(number, 0)
+            left[number] = 0
+            if too_many > 0 and f"{PREFIX}{entry.id}" not in put_back:
+                yield entry, too_many
+        elif entry.id in by_entry:
+            left[by_entry[entry.id]] = min(entry.amount, max(entry.balance_after, 0))
+        elif entry.amount < 0:
+            used = -entry.amount if entry.reason in ("spend", "usage") else 0
+            _use(left, max(used, sum(left.values()) - max(entry.balance_after, 0)))
+
+
+def _use(left: dict[int, int], credits: int) -> None:
+    for number, remaining in left.items():
+        taken = min(remaining, max(credits, 0))
+        left[number] = remaining - taken
+        credits -= taken
+
+
+def settle(customer_id: int) -> None:
+    """Put back what expired though it was paid for, and cap what may still expire. Commits."""
+    locks.lock(customer_id)
+    for entry, credits in list(wrong(customer_id)):
+        words = "Paid credits that had expired"
+        ledger.post(customer_id, credits, "adjustment", f"{PREFIX}{entry.id}", description=words)
+    grants.cap(customer_id)
+    db.session.commit()

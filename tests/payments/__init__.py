@@ -1,0 +1,1 @@
+"""Payments, what takes them back, and what follows."""
