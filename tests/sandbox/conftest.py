@@ -20,12 +20,27 @@ import requests
 import stripe
 
 from tests.conformance import judging
+from tests.sandbox import sending
 from tests.support.servers import ROOT, free_port, wait_until_up
 
 LIVE_KEY = "sk_live_forTheSandboxsTests01"
 TEST_KEY = "sk_test_forTheSandboxsTests01"
 SECRET = "whsec_forTheSandboxsTests01"
 CARD = {"email": "buyer@example.com", "expiration": "12 / 34", "cvc": "123", "name": "Bea Buyer"}
+
+
+class RecordingClient(judging.JudgedClient):
+    """Keeps which parameters were sent in calls that were accepted."""
+
+    def __init__(self, problems: list[str], sent: set[sending.Sent]) -> None:
+        super().__init__(problems)
+        self.sent = sent
+
+    def request(self, method: str, url: str, headers: Any, post_data: Any = None) -> Any:
+        body, status, more = super().request(method, url, headers, post_data)
+        if status < 400:
+            self.sent |= sending.sent(method.upper(), url, str(post_data or ""))
+        return body, status, more
 
 
 class Hook(http.server.ThreadingHTTPServer):
@@ -76,6 +91,7 @@ class Sandbox:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     problems: list[str] = field(default_factory=list)
+    sent: set[sending.Sent] = field(default_factory=set)
     seen: str = ""
 
     @property
@@ -115,14 +131,17 @@ class Sandbox:
             base_addresses={"api": self.base},
             max_network_retries=0,
             stripe_version=version,
-            http_client=judging.JudgedClient(self.problems),
+            http_client=RecordingClient(self.problems, self.sent),
         )
         return client.v1
 
     def post(self, path: str, data: dict[str, str] | None = None, **headers: str) -> requests.Response:
         """A call without the SDK, and without Stripe-Version unless given."""
         sent = {"Authorization": f"Bearer {TEST_KEY}"} | {k.replace("_", "-"): v for k, v in headers.items()}
-        return requests.post(self.base + path, data=data or {}, headers=sent, timeout=30)
+        answer = requests.post(self.base + path, data=data or {}, headers=sent, timeout=30)
+        if answer.ok:
+            self.sent |= sending.sent("POST", path, answer.request.body or "")
+        return answer
 
     def newest_events(self) -> list[dict[str, Any]]:
         """The events since the last look, at most a hundred."""
@@ -215,6 +234,9 @@ def calm(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     running = request.getfixturevalue("sandbox")
     running.config("reset")
+    sent = set(running.sent)
+    running.sent.clear()
+    assert sending.unsent(request.node, sent) == set(), "in supported.toml, but not sent with success"
     heard = [problem for event in running.newest_events() for problem in judging.wrong_with_event(event)]
     problems = running.problems + heard
     running.problems.clear()

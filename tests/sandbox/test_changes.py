@@ -250,3 +250,18 @@ def test_a_phase_has_the_discounts_that_it_names(
     after = api.subscriptions.retrieve(running.id, {"expand": ["latest_invoice"]})
     assert after.discounts == ([own] if carried else [])
     assert after.latest_invoice.total == (cheap.unit_amount // 2 if carried else cheap.unit_amount)
+
+
+def test_a_phase_begins_new_discounts(api: Any, running: Any) -> None:
+    half = api.coupons.create({"percent_off": 50, "duration": "forever"})
+    tenth = api.coupons.create({"percent_off": 10, "duration": "forever"})
+    code = api.promotion_codes.create({"promotion": {"type": "coupon", "coupon": tenth.id}})
+    made = api.subscription_schedules.create({"from_subscription": running.id})
+    now = made.phases[0]
+    same = {"items": [{"price": now["items"][0].price, "quantity": 1}], "start_date": now.start_date}
+    wanted = [{"coupon": half.id}, {"promotion_code": code.id}]
+    api.subscription_schedules.update(
+        made.id, {"phases": [{**same, "end_date": now.end_date, "discounts": wanted}]}
+    )
+    found = api.subscriptions.retrieve(running.id, {"expand": ["discounts"]})
+    assert [one.source.coupon for one in found.discounts] == [half.id, tenth.id]

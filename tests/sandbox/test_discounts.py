@@ -162,3 +162,33 @@ def test_tax_ids_are_printed_on_later_invoices(api: Any, alice: Any) -> None:
     assert api.customers.tax_ids.list(alice.id).data == []
     with pytest.raises(stripe.InvalidRequestError):
         api.customers.tax_ids.retrieve(alice.id, made.id)
+
+
+def test_a_fixed_sum_may_differ_by_currency(api: Any, alice: Any) -> None:
+    both = {"amount_off": 500, "currency": "usd", "currency_options": {"eur": {"amount_off": 400}}}
+    coupon = api.coupons.create(both)
+    for currency, left in (("usd", 500), ("eur", 600)):
+        asked = {"customer": alice.id, "currency": currency, "discounts": [{"coupon": coupon.id}]}
+        invoice = api.invoices.create(asked)
+        item = {"customer": alice.id, "invoice": invoice.id, "amount": 1000, "currency": currency}
+        api.invoice_items.create(item)
+        assert api.invoices.retrieve(invoice.id).total == left
+    with pytest.raises(stripe.InvalidRequestError, match="cannot be used with gbp"):
+        api.invoices.create({"customer": alice.id, "currency": "gbp", "discounts": [{"coupon": coupon.id}]})
+
+
+def test_tax_waits_for_an_address(api: Any, bob: Any, monthly: Any) -> None:
+    taxed = {"customer": bob.id, "automatic_tax": {"enabled": True}}
+    for call in (
+        lambda: api.subscriptions.create({**taxed, "items": [{"price": monthly.id}]}),
+        lambda: api.invoices.create(taxed),
+    ):
+        with pytest.raises(stripe.InvalidRequestError) as refused:
+            call()
+        assert refused.value.code == "customer_tax_location_invalid"
+    api.customers.update(bob.id, {"address": {"country": "DE", "postal_code": "10115"}})
+    made = api.subscriptions.create({**taxed, "items": [{"price": monthly.id}], "expand": ["latest_invoice"]})
+    assert made.latest_invoice.automatic_tax.status == "complete"
+    assert api.invoices.create(taxed).automatic_tax.status == "complete"
+    off = api.subscriptions.update(made.id, {"automatic_tax": {"enabled": False}})
+    assert not off.automatic_tax.enabled

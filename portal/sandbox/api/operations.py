@@ -12,7 +12,7 @@ from flask import Blueprint, Response, current_app, request
 
 from portal.sandbox import spec
 from portal.sandbox.account import Account
-from portal.sandbox.api import idempotency, unsupported
+from portal.sandbox.api import idempotency, parameters
 from portal.sandbox.api.controls import Controls
 from portal.sandbox.api.errors import ApiError, StripeError
 from portal.sandbox.api.expand import expanded
@@ -30,10 +30,9 @@ api = Blueprint("api", __name__)
 
 @dataclass(frozen=True)
 class Operation:
-    """One of Stripe's operations: its address, what it takes and what does it."""
+    """One of Stripe's operations: its name, such as POST /v1/customers, what it takes, and what does it."""
 
-    method: str
-    path: str
+    name: str
     takes: Json
     do: Callable[..., Json]
 
@@ -45,7 +44,7 @@ def operation(
 
     def register(do: Callable[..., Json]) -> Callable[..., Json]:
         name = f"{method} {path}"
-        served = Operation(method, path, spec.parameters(name) if takes is None else takes, do)
+        served = Operation(name, spec.parameters(name) if takes is None else takes, do)
         rule = re.sub(r"\{(\w+)\}", r"<\1>", path)
 
         def view(**ids: str) -> Response:
@@ -97,7 +96,7 @@ def answer(operation: Operation, ids: dict[str, str], account: Account) -> idemp
     """Do the operation, or repeat what was answered to the same idempotency key."""
     tree = nest(_pairs())
     params = Reader(_version()).fields(tree, operation.takes)
-    unsupported.refuse(f"{operation.method} {operation.path}", params)
+    parameters.refuse_others(operation.name, tree, operation.takes)
     expand = params.pop("expand", None) or []
 
     def do() -> Json:

@@ -9,6 +9,7 @@ from portal.sandbox.api.errors import StripeError
 from portal.sandbox.api.expand import on_request
 from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
+from portal.sandbox.domain.pricing import discounts
 from portal.sandbox.resources.common import changed, given
 
 Json = dict[str, Any]
@@ -23,9 +24,17 @@ def create(account: Account, params: Json) -> Json:
     if account.store.mode_of(id_):
         raise StripeError("Coupon already exists.", code="resource_already_exists", param="id")
     products = (params.pop("applies_to", None) or {}).get("products")
+    for product in products or []:
+        account.find("product", product, "applies_to[products]")
+    others = params.pop("currency_options", None)
     if "percent_off" in params:
         params["percent_off"] = float(params["percent_off"])
-    defaults = {"duration": "once", "metadata": {}, "valid": True, "_": {"products": products}}
+    defaults = {
+        "duration": "once",
+        "metadata": {},
+        "valid": True,
+        "_": {"products": products, "currency_options": others},
+    }
     return account.add("coupon", defaults | params | {"id": id_}, "coupon.created")
 
 
@@ -77,6 +86,13 @@ def applies_to(account: Account, coupon: Json) -> Json:
     return {"products": coupon["_"].get("products") or []}
 
 
+@on_request("coupon", "currency_options")
+def currency_options(account: Account, coupon: Json) -> Json:
+    if coupon["amount_off"] is None:
+        return {}
+    return {name: {"amount_off": off} for name, off in discounts.amounts_off(coupon).items()}
+
+
 @operation("POST", "/v1/promotion_codes")
 def create_code(account: Account, params: Json) -> Json:
     params = given(params)
@@ -89,9 +105,9 @@ def create_code(account: Account, params: Json) -> Json:
     if account.store.select(account.mode, "promotion_code", taken, code.lower(), limit=1):
         raise StripeError(f"An active promotion code with `code: {code}` already exists.", param="code")
     rules = {"first_time_transaction": False, "minimum_amount": None, "minimum_amount_currency": None}
-    fields = {"active": True, "code": code, "metadata": {}, "promotion": promotion}
-    fields["restrictions"] = rules | given(params.pop("restrictions", {}))
-    return account.add("promotion_code", params | fields, "promotion_code.created")
+    fields = {"active": True, "metadata": {}} | params | {"code": code, "promotion": promotion}
+    fields["restrictions"] = rules | given(params.get("restrictions", {}))
+    return account.add("promotion_code", fields, "promotion_code.created")
 
 
 @operation("GET", "/v1/promotion_codes/{promotion_code}")

@@ -28,7 +28,7 @@ def create(account: Account, params: Json) -> Json:
     fields = {name: params[name] for name in AS_GIVEN if name in params}
     if params.get("subscription"):
         subscription = account.find("subscription", params["subscription"], "subscription")
-        named = {"subscription": subscription["id"], "subscription_item": None}
+        named = {"subscription": subscription["id"]}
         fields["parent"] = {"type": "subscription_details", "subscription_details": named}
     price = price_of(account, params)
     if "amount" in params:

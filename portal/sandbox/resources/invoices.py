@@ -11,7 +11,6 @@ from portal.sandbox.api.wire import missing_parameter
 from portal.sandbox.domain.invoices import drafts, finalization, invoice_items, invoice_payments, previews
 from portal.sandbox.domain.payments import payment_methods
 from portal.sandbox.domain.pricing import discounts, taxes
-from portal.sandbox.domain.subscriptions import billing
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.subscriptions import update_item
 
@@ -44,9 +43,13 @@ def create(account: Account, params: Json) -> Json:
         fields["due_date"] = account.now() + params["days_until_due"] * 86400
     exclude = params.get("pending_invoice_items_behavior", "exclude") == "exclude"
     lines = [] if exclude else invoice_items.take(account, customer["id"], currency, params.get("subscription"))
-    fields["discounts"] = discounts.redeem(account, params.get("discounts") or [], {"customer": customer["id"]})
+    fields["discounts"] = discounts.redeem(
+        account, params.get("discounts") or [], {"customer": customer["id"]}, currency
+    )
     wanted = taxes.free(params.get("automatic_tax"))
-    fields["automatic_tax"] = billing.taxed({"automatic_tax": {"disabled_reason": None} | wanted})
+    if wanted["enabled"]:
+        taxes.require_location(customer)
+    fields["automatic_tax"] = taxes.calculated({"disabled_reason": None} | wanted, customer)
     return advancing(account, drafts.draft(account, customer, currency, lines, fields))
 
 

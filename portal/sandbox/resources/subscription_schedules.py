@@ -14,10 +14,6 @@ from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.subscriptions import priced
 
 Json = dict[str, Any]
-SUPPORTED = frozenset(("currency", "description", "discounts", "duration", "end_date", "items", "metadata")) | {
-    "proration_behavior",
-    "start_date",
-}
 
 
 @operation("POST", "/v1/subscription_schedules")
@@ -47,7 +43,7 @@ def update(account: Account, params: Json, schedule: str) -> Json:
     before = schedules.current(found)
     written = schedules.write(account, found, changes)
     phase = schedules.current(written)
-    if any(phase[name] != before[name] for name in ("items", "discounts")):
+    if any(phase[name] != before[name] for name in ("items", "discounts", "metadata", "description")):
         behavior = params.get("proration_behavior") or phase["proration_behavior"]
         subscription = account.find("subscription", found["subscription"])
         renewals.enter(account, subscription, phase | {"proration_behavior": behavior})
@@ -72,9 +68,6 @@ def phases(account: Account, schedule: Json, asked: list[Json]) -> list[Json]:
 
 def phase(account: Account, wanted: Json, at: str, start: int) -> Json:
     """One phase; without an end it lasts one billing period. Raises StripeError."""
-    unknown = wanted.keys() - SUPPORTED
-    if unknown:
-        raise StripeError(f"The sandbox doesn't support {at}[{min(unknown)}].", param=f"{at}[{min(unknown)}]")
     items = []
     for number, item in enumerate(wanted["items"]):
         price = priced(account, item, f"{at}[items][{number}]")["price"]

@@ -39,6 +39,8 @@ def create(account: Account, params: Json) -> Json:
         raise StripeError(words, param="items[0][price]")
     fields = fields_of(account, params)
     require_method(account, customer, params, fields)
+    if fields["automatic_tax"]["enabled"]:
+        taxes.require_location(customer)
     started = creation.start(account, customer, items, fields, bool(params.get("off_session")))
     if params.get("payment_behavior") == "error_if_incomplete" and started["status"] == "incomplete":
         raise updates.undone()
@@ -111,8 +113,12 @@ def update(account: Account, params: Json, subscription_exposed_id: str) -> Json
         changes |= cancellation.scheduled(account, subscription, *ends)
     if "discounts" in params:
         owner = {"customer": subscription["customer"], "subscription": subscription["id"]}
-        changes["discounts"] = discounts.redeem(account, params["discounts"] or [], owner)
+        changes["discounts"] = discounts.redeem(
+            account, params["discounts"] or [], owner, subscription["currency"]
+        )
     if params.get("automatic_tax"):
+        if params["automatic_tax"].get("enabled"):
+            taxes.require_location(account.find("customer", subscription["customer"]))
         changes["automatic_tax"] = {"disabled_reason": None} | taxes.free(params["automatic_tax"])
     if params.get("cancellation_details"):
         before = changes.get("cancellation_details", subscription["cancellation_details"])

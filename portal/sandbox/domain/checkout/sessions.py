@@ -188,7 +188,7 @@ def complete(account: Account, session: Json, buyer: Json, payment_status: str) 
     """Close the session and say so."""
     if session["mode"] == "payment" and session["discounts"]:
         owner = {"checkout_session": session["id"], "customer": session["customer"]}
-        discounts.redeem(account, totals.asked_discounts(session), owner)
+        discounts.redeem(account, totals.asked_discounts(session), owner, session["currency"])
     tax_ids = [buyer["tax_id"]] if buyer.get("tax_id") else []
     changes = {
         "customer_details": details(buyer, tax_ids),

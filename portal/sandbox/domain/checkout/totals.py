@@ -19,7 +19,9 @@ def line_items(account: Account, session: Json) -> list[Json]:
         0 if trial and price["recurring"] else amounts.amount_of(price, line["quantity"]) for line, price in kept
     ]
     coupons = [account.find("coupon", one["coupon"]) for one in session.get("discounts") or []]
-    table = discounts.taken(account, coupons, [(a, p["product"]) for a, p in zip(full, prices, strict=True)])
+    table = discounts.taken(
+        account, coupons, [(a, p["product"]) for a, p in zip(full, prices, strict=True)], session["currency"]
+    )
     off = [sum(parts) for parts in zip(*table, strict=True)] if table else [0] * len(full)
     return [_item(account, *line, *sums) for line, *sums in zip(kept, full, off, strict=True)]
 

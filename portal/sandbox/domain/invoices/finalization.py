@@ -39,7 +39,7 @@ def _open(account: Account, invoice: Json, number: str, ending: int) -> None:
         status_transitions=when,
     )
     if invoice["collection_method"] == "send_invoice" and not invoice["due_date"]:
-        invoice["due_date"] = account.now() + 30 * 86400
+        invoice["due_date"] = account.now() + (invoice["_"].get("days_until_due") or 30) * 86400
     account.save(invoice)
     account.emit("invoice.finalized", invoice)
     if invoice["amount_due"]:

@@ -45,7 +45,7 @@ def after_change(account: Account, subscription: Json, items: list[Json], terms:
     """What a change costs today where it is billed at once, otherwise the next renewal with its prorations."""
     if "discounts" in terms:
         owner = {"customer": subscription["customer"], "subscription": subscription["id"]}
-        redeemed = discounts.redeem(account, terms["discounts"], owner)
+        redeemed = discounts.redeem(account, terms["discounts"], owner, subscription["currency"])
         account.change(subscription, {"discounts": redeemed})
     if terms.get("cancel_now"):
         cancellation.settle(account, subscription, terms.get("proration_behavior") != "none")

@@ -11,18 +11,42 @@ Json = dict[str, Any]
 UNUSABLE = "This promotion code cannot be redeemed because it is {}."
 
 
-def redeem(account: Account, asked: list[Json], owner: Json) -> list[str]:
+def redeem(
+    account: Account, asked: list[Json], owner: Json, currency: str | None, amount: int | None = None
+) -> list[str]:
     """Discounts for what was asked (coupons, promotion codes, or discounts that run); gives their ids.
 
-    owner holds the discount's own fields: customer, subscription, invoice, checkout_session. Raises StripeError.
+    owner holds the discount's own fields: customer, subscription, invoice, checkout_session. currency and amount
+    (in minor units) are what the discounts are for; None is not known yet. Raises StripeError.
     """
-    return [_redeem(account, one, owner, f"discounts[{n}]") for n, one in enumerate(asked)]
+    made = []
+    for number, one in enumerate(asked):
+        at = f"discounts[{number}]"
+        if one.get("discount"):
+            made.append(str(account.find("discount", one["discount"], f"{at}[discount]")["id"]))
+            continue
+        coupon, code = named(account, one, at)
+        require_currency(coupon, currency, at)
+        if code:
+            require_fit(account, code, account.get(owner.get("customer")), amount)
+        made.append(_redeem(account, coupon, code, owner))
+    return made
 
 
-def _redeem(account: Account, asked: Json, owner: Json, at: str) -> str:
-    if asked.get("discount"):
-        return str(account.find("discount", asked["discount"], f"{at}[discount]")["id"])
-    coupon, code = named(account, asked, at)
+def require_currency(coupon: Json, currency: str | None, at: str) -> None:
+    """Raises StripeError for a coupon that takes off an amount in another currency."""
+    if coupon["amount_off"] and currency and currency not in amounts_off(coupon):
+        words = f"The coupon `{coupon['id']}` takes off {coupon['currency']} and cannot be used with {currency}."
+        raise StripeError(words, param=f"{at}[coupon]")
+
+
+def amounts_off(coupon: Json) -> dict[str, int]:
+    """What a coupon of a fixed amount takes off, by currency."""
+    others = {name: one["amount_off"] for name, one in (coupon["_"].get("currency_options") or {}).items()}
+    return {coupon["currency"]: coupon["amount_off"]} | others
+
+
+def _redeem(account: Account, coupon: Json, code: Json | None, owner: Json) -> str:
     start = account.now()
     months = coupon["duration_in_months"] if coupon["duration"] == "repeating" else None
     fields = {
@@ -76,13 +100,13 @@ def typed(account: Account, text: str) -> Json | None:
     return next(iter(account.store.select(account.mode, "promotion_code", same, text.strip().lower())), None)
 
 
-def require_fit(account: Account, code: Json, customer: Json | None, amount: int) -> None:
+def require_fit(account: Account, code: Json, customer: Json | None, amount: int | None) -> None:
     """Raises StripeError where a code is meant for somebody else, for newcomers, or for larger purchases."""
     rules = code["restrictions"]
     owner = customer["id"] if customer else None
     if code["customer"] not in (None, owner):
         raise StripeError(UNUSABLE.format("for another customer"), param="promotion_code")
-    if rules["minimum_amount"] and amount < rules["minimum_amount"]:
+    if rules["minimum_amount"] and amount is not None and amount < rules["minimum_amount"]:
         raise StripeError(UNUSABLE.format("for larger purchases"), param="promotion_code")
     paid = "json_extract(json, '$.customer') = ? AND json_extract(json, '$.status') = 'succeeded'"
     if rules["first_time_transaction"] and account.store.select(account.mode, "charge", paid, owner, limit=1):
@@ -95,25 +119,28 @@ def running(account: Account, ids: list[str]) -> list[Json]:
     return [one for one in found if one["end"] is None or one["end"] > account.now()]
 
 
-def taken(account: Account, coupons: list[Json], amounts: list[tuple[int, str | None]]) -> list[list[int]]:
+def taken(
+    account: Account, coupons: list[Json], amounts: list[tuple[int, str | None]], currency: str
+) -> list[list[int]]:
     """What each coupon, one after the other, takes off each amount (minor units, with its product)."""
     left = [amount for amount, _ in amounts]
     table = []
     for coupon in coupons:
         products = coupon["_"].get("products")
         fits = [a > 0 and (not products or p in products) for a, (_, p) in zip(left, amounts, strict=True)]
-        off = spread(coupon, [a if fit else 0 for a, fit in zip(left, fits, strict=True)])
+        off = spread(coupon, currency, [a if fit else 0 for a, fit in zip(left, fits, strict=True)])
         left = [amount - part for amount, part in zip(left, off, strict=True)]
         table.append(off)
     return table
 
 
-def spread(coupon: Json, amounts: list[int]) -> list[int]:
+def spread(coupon: Json, currency: str, amounts: list[int]) -> list[int]:
     """One coupon's share of each amount; a fixed sum is divided in proportion, to the last cent."""
     if coupon["percent_off"] is not None:
         rate = Decimal(str(coupon["percent_off"])) / 100
         return [half_up(amount * rate) for amount in amounts]
-    total, rest = sum(amounts), min(coupon["amount_off"], sum(amounts))
+    total = sum(amounts)
+    rest = min(amounts_off(coupon).get(currency, 0), total)
     shares = []
     for amount in amounts:
         share = half_up(Decimal(rest) * amount / total) if total else 0
@@ -133,7 +160,7 @@ def on_invoice(account: Account, invoice: Json) -> int:
     coupons = [account.find("coupon", one["source"]["coupon"]) for one in discounts]
     lines = invoice["lines"]["data"]
     amounts = [(line["amount"] if line["discountable"] else 0, product_of(line)) for line in lines]
-    table = taken(account, coupons, amounts)
+    table = taken(account, coupons, amounts, invoice["currency"])
     for place, line in enumerate(lines):
         parts = [(one["id"], off[place]) for one, off in zip(discounts, table, strict=True)]
         line["discount_amounts"] = [{"amount": amount, "discount": id_} for id_, amount in parts if amount]
@@ -153,7 +180,7 @@ def net(account: Account, subscription: Json, item: Json, amount: int) -> int:
     """What a full period of an item costs with the discounts that hold now."""
     discounts = running(account, subscription["discounts"])
     coupons = [account.find("coupon", one["source"]["coupon"]) for one in discounts]
-    table = taken(account, coupons, [(amount, item["price"]["product"])])
+    table = taken(account, coupons, [(amount, item["price"]["product"])], subscription["currency"])
     return amount - sum(off[0] for off in table)
 
 

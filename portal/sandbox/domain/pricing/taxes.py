@@ -37,6 +37,21 @@ def shown(account: Account, customer: str) -> list[Json]:
     return [{"type": one["type"], "value": one["value"]} for one in of(account, customer)]
 
 
+def require_location(customer: Json, param: str = "automatic_tax[enabled]") -> None:
+    """Raises StripeError for a customer whose tax can't be known, for want of an address."""
+    if not (customer["address"] or {}).get("country"):
+        words = "The customer's location isn't recognized. Set a valid customer address in order to automatically "
+        raise StripeError(words + "calculate tax.", code="customer_tax_location_invalid", param=param)
+
+
+def calculated(asked: Json, customer: Json) -> Json:
+    """automatic_tax of an invoice: nothing is complete without an address."""
+    if not asked["enabled"]:
+        return asked | {"provider": None, "status": None}
+    known = (customer["address"] or {}).get("country")
+    return asked | {"provider": "stripe", "status": "complete" if known else "requires_location_inputs"}
+
+
 def free(asked: Json | None) -> Json:
     """automatic_tax as it was asked for."""
     enabled = bool(asked and asked.get("enabled"))

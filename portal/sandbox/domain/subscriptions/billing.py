@@ -4,7 +4,7 @@ from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.domain.invoices import drafts, invoice_items
-from portal.sandbox.domain.pricing import amounts, discounts, meters
+from portal.sandbox.domain.pricing import amounts, discounts, meters, taxes
 from portal.sandbox.domain.subscriptions import subscription_items
 
 Json = dict[str, Any]
@@ -22,11 +22,12 @@ def bill(account: Account, subscription: Json, reason: str, items: list[Json]) -
     lines = [period_line(account, subscription, item) for item in items]
     fields = {
         "id": subscription["latest_invoice"],
-        "automatic_tax": taxed(subscription),
+        "automatic_tax": taxes.calculated(subscription["automatic_tax"], customer),
         "billing_reason": reason,
         "discounts": [one["id"] for one in discounts.running(account, subscription["discounts"])],
         "collection_method": subscription["collection_method"],
         "parent": parent(subscription),
+        "_": {"days_until_due": subscription["days_until_due"]},
         "period_start": subscription["items"]["data"][0]["current_period_start"],
     }
     extra = invoice_items.take(account, customer["id"], subscription["currency"], subscription["id"])
@@ -36,15 +37,6 @@ def bill(account: Account, subscription: Json, reason: str, items: list[Json]) -
         discounts.used(account, subscription)
         account.save(subscription)
     return invoice
-
-
-def taxed(subscription: Json) -> Json:
-    """automatic_tax of an invoice: tax is always nought, and always complete."""
-    wanted: Json = subscription["automatic_tax"]
-    more = (
-        {"provider": "stripe", "status": "complete"} if wanted["enabled"] else {"provider": None, "status": None}
-    )
-    return wanted | more
 
 
 def remember_prices(items: list[Json], invoice: Json) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.lists import of
-from portal.sandbox.domain.invoices import finalization
-from portal.sandbox.domain.pricing import discounts
+from portal.sandbox.domain.invoices import drafts, finalization
+from portal.sandbox.domain.pricing import amounts, discounts
 from portal.sandbox.domain.subscriptions import billing, subscription_items, trials
 
 Json = dict[str, Any]
@@ -50,8 +50,17 @@ def start(account: Account, customer: Json, items: list[Json], fields: Json, off
     asked = fields.pop("discounts", None) or []
     subscription = account.add("subscription", defaults | fields)
     owner = {"customer": customer["id"], "subscription": id_}
-    subscription["discounts"] = discounts.redeem(account, asked, owner)
+    subscription["discounts"] = discounts.redeem(
+        account, asked, owner, subscription["currency"], sum(full_amount(item) for item in made)
+    )
     return first_invoice(account, subscription, customer, off_session)
+
+
+def full_amount(item: Json) -> int:
+    """What an item costs for a whole period, before discounts; what is metered is not known yet."""
+    if item["price"]["recurring"]["usage_type"] == "metered":
+        return 0
+    return amounts.amount_of(item["price"], item["quantity"])
 
 
 def first_invoice(account: Account, subscription: Json, customer: Json, off_session: bool) -> Json:
@@ -62,6 +71,8 @@ def first_invoice(account: Account, subscription: Json, customer: Json, off_sess
     invoice = billing.bill(account, subscription, "subscription_create", subscription["items"]["data"])
     if subscription["_"].get("behavior") == "default_incomplete":
         finalization.finalize(account, invoice)
+    elif subscription["collection_method"] == "send_invoice":
+        account.at(account.now() + drafts.DRAFT_FOR, "collect", invoice["id"])
     else:
         finalization.collect(account, invoice, off_session)
     subscription = account.find("subscription", subscription["id"])

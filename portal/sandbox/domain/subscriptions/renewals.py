@@ -94,10 +94,11 @@ def scheduled_changes(account: Account, subscription: Json) -> Json:
     account.change(subscription, {"discounts": schedules.own_discounts(account, subscription, phase)})
     before = subscription["items"]["data"]
     after = updates.items_after(account, subscription, schedules.wanted(account, subscription, phase))
+    terms = schedules.terms(subscription, phase)
     if not updates.restarts(before, after):
-        return {"data": after}
+        return terms | {"data": after}
     began = [updates.beginning(account, item) for item in after]
-    return {"data": began, "billing_cycle_anchor": account.now()}
+    return terms | {"data": began, "billing_cycle_anchor": account.now()}
 
 
 def next_phase(account: Account, schedule: Json) -> None:
@@ -119,8 +120,9 @@ def next_phase(account: Account, schedule: Json) -> None:
 def enter(account: Account, subscription: Json, phase: Json) -> None:
     """Bring a subscription to what a phase says, prorated as the phase says."""
     items = schedules.wanted(account, subscription, phase)
-    discounts = {"discounts": schedules.own_discounts(account, subscription, phase)}
-    updates.change(account, subscription, items, discounts, {"proration_behavior": phase["proration_behavior"]})
+    terms = schedules.terms(subscription, phase)
+    terms["discounts"] = schedules.own_discounts(account, subscription, phase)
+    updates.change(account, subscription, items, terms, {"proration_behavior": phase["proration_behavior"]})
 
 
 def finish(account: Account, schedule: Json, subscription: Json) -> None:

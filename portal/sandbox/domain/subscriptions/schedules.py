@@ -123,7 +123,13 @@ def wanted(account: Account, subscription: Json, phase: Json) -> list[Json]:
 def own_discounts(account: Account, subscription: Json, phase: Json) -> list[str]:
     """The ids of a phase's discounts: one that runs goes on, a coupon begins a new one. Raises StripeError."""
     owner = {"customer": subscription["customer"], "subscription": subscription["id"]}
-    return discounts.redeem(account, phase["discounts"], owner)
+    return discounts.redeem(account, phase["discounts"], owner, subscription["currency"])
+
+
+def terms(subscription: Json, phase: Json) -> Json:
+    """What else a subscription takes over from a phase that begins; metadata is added to its own."""
+    changes: Json = {"metadata": subscription["metadata"] | phase["metadata"]}
+    return changes | ({"description": phase["description"]} if phase["description"] else {})
 
 
 def default_end(account: Account, start: int, items: list[Json]) -> int:

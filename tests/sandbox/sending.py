@@ -1,0 +1,68 @@
+"""Which parameters a call sends, by operation, in the notation of the sandbox's list of supported parameters."""
+
+import functools
+import re
+import urllib.parse
+from typing import Any
+
+import pytest
+
+from portal.sandbox import spec
+from portal.sandbox.api import parameters
+from portal.sandbox.api.wire import nest
+
+Sent = tuple[str, str]  # an operation and a parameter
+
+
+@functools.cache
+def addresses() -> list[tuple[str, re.Pattern[str], dict[str, Any]]]:
+    """The operations with their addresses as patterns, those without ids first."""
+    known = {name: spec.parameters(name) for name in (*spec.operations(), *spec.acted_on()) if " " in name}
+    rows = [(name, re.sub(r"\{\w+\}", r"[^/]+", name.split(" ")[1]), takes) for name, takes in known.items()]
+    return [
+        (name, re.compile(path), takes) for name, path, takes in sorted(rows, key=lambda row: row[0].count("{"))
+    ]
+
+
+def operation_of(method: str, path: str) -> tuple[str, dict[str, Any]]:
+    """The operation that serves an address, and what Stripe's takes."""
+    return next(
+        (name, takes)
+        for name, pattern, takes in addresses()
+        if name.startswith(f"{method} ") and pattern.fullmatch(path)
+    )
+
+
+def sent(method: str, url: str, form: str) -> set[Sent]:
+    """The parameters of one call."""
+    parts = urllib.parse.urlsplit(url)
+    pairs = [pair for text in (parts.query, form) for pair in urllib.parse.parse_qsl(text, keep_blank_values=True)]
+    name, takes = operation_of(method, parts.path)
+    return {(name, entry) for one in parameters.values(nest(pairs), takes) if (entry := entry_of(name, one))}
+
+
+def entry_of(operation: str, one: parameters.Given) -> str:
+    """The entry of the list that lets a value pass; "" for none."""
+    known = parameters.supported(operation)
+    return next((entry for entry in parameters.entries(one.pattern) if entry in known), "")
+
+
+def name_of(test: pytest.Item) -> str:
+    """A test as the list of supported parameters names it."""
+    return f"{test.path.stem}.{getattr(test, 'originalname', test.name)}"
+
+
+@functools.cache
+def claims() -> dict[str, set[Sent]]:
+    """What each test is named for."""
+    found: dict[str, set[Sent]] = {}
+    for operation, entries in spec.acted_on().items():
+        for entry, test in entries.items():
+            found.setdefault(test, set()).add((operation, entry.partition("=")[0]))
+    return found
+
+
+def unsent(test: pytest.Item, seen: set[Sent]) -> set[Sent]:
+    """What a test is named for and did not send."""
+    anywhere = {("everywhere", entry) for _, entry in seen}
+    return claims().get(name_of(test), set()) - seen - anywhere
