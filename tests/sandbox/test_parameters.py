@@ -7,6 +7,7 @@ import pytest
 
 from portal.sandbox import spec
 from portal.sandbox.api import parameters
+from portal.sandbox.spec import table
 
 HERE = Path(__file__).parent
 
@@ -35,3 +36,8 @@ def test_every_supported_parameter_is_stripes(operation: str) -> None:
     known = set(parameters.patterns(spec.parameters(operation)))
     names = {entry.partition("=")[0] for entry in spec.acted_on()[operation]}
     assert {name for name in names if name.removesuffix("[*]") not in known} == set()
+
+
+def test_the_page_about_the_sandbox_lists_what_is_modelled() -> None:
+    page = table.PAGE.read_text()
+    assert page == table.written(page), "run: python -m portal.sandbox.spec.table"

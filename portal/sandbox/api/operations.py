@@ -26,6 +26,7 @@ DEFAULT_VERSION = "2026-08-26.dahlia"  # what a request without Stripe-Version i
 ALPHABET = string.ascii_letters + string.digits
 
 api = Blueprint("api", __name__)
+SERVED: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,22 @@ def operation(
 
     def register(do: Callable[..., Json]) -> Callable[..., Json]:
         name = f"{method} {path}"
-        served = Operation(name, spec.parameters(name) if takes is None else takes, do)
+        SERVED.add(name)
+        made = Operation(name, spec.parameters(name) if takes is None else takes, do)
         rule = re.sub(r"\{(\w+)\}", r"<\1>", path)
 
         def view(**ids: str) -> Response:
-            return serve(served, ids)
+            return serve(made, ids)
 
         api.add_url_rule(rule, name.replace(".", "-"), view, methods=[method])
         return do
 
     return register
+
+
+def served() -> frozenset[str]:
+    """The names of the operations that are served."""
+    return frozenset(SERVED)
 
 
 def store() -> Store:
