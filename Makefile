@@ -3,13 +3,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test check check-fast bench install install-dev lock clean
+.PHONY: run test test-long test-fast check check-fast bench install install-dev lock clean
 
 run: .venv/installed
 	@args=$$($(BIN)/python -m portal.instance) && PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/honcho start --no-prefix --no-colour -e /dev/null $$args
 
+# Work is shared out in whole files as far as possible, so that a file's server is started once.
+PYTEST = $(BIN)/python -m pytest -n $${WORKERS:-2} --dist worksteal
+
 test: .venv/installed-dev
-	@$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadgroup $(ARGS)
+	@$(PYTEST) -m "not long" $(ARGS)
+
+# What `make test` leaves to this: other programs that judge ours, long runs, and all the rest on PostgreSQL.
+test-long: .venv/installed-dev
+	@$(PYTEST) -m long $(ARGS)
+
+# For work in between: no browser, and SQLite only.
+test-fast: .venv/installed-dev
+	@$(PYTEST) -m "not long and not browser and not postgresql" $(ARGS)
 
 check: check-fast
 	@$(BIN)/mypy

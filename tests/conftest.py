@@ -1,5 +1,15 @@
 """Fixtures: a world on each database, and a permanent cast: alice buys, bob has bought, charlie is a stranger,
-ada is the admin."""
+ada is the admin.
+
+A test that uses the world runs on SQLite. These markers change where and when a test runs:
+
+- `both_databases`: also on PostgreSQL. For tests of locks, races, migrations and SQL that we write ourselves.
+- `long`: only in `make test-long`. For other programs that judge ours, and for long runs of hypothesis.
+- `browser` and `postgresql` are added here, to tests that use Chromium or PostgreSQL; `make test-fast` leaves
+  both out. Do not write them yourself.
+
+A test without `both_databases` has its run on PostgreSQL in `make test-long`.
+"""
 
 import os
 from collections.abc import Iterator
@@ -35,16 +45,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "sqlite_only: what does not depend on the database; run once")
+    for marker in ("both_databases", "long", "browser", "postgresql"):
+        config.addinivalue_line("markers", f"{marker}: see tests/conftest.py")
+    config.addinivalue_line("markers", "sqlite_only: the default now; write nothing instead")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the second run of what does not depend on the database."""
-    again = [item for item in items if item.get_closest_marker("sqlite_only") and "[postgresql" in item.name]
-    config.hook.pytest_deselected(items=again)
-    items[:] = [item for item in items if item not in again]
+    """Add the markers that follow from what a test uses."""
     # The cast signs in a thousand times, and no stranger can guess at it: test_passwords holds the real cost.
     passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    for item in items:
+        values = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+        if "postgresql" in (values.get("the_world"), values.get("bare")):
+            item.add_marker("postgresql")
+            if item.get_closest_marker("both_databases") is None:
+                item.add_marker("long")
 
 
 def worker() -> str:

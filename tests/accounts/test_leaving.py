@@ -94,6 +94,7 @@ def test_the_export_holds_everything_and_nothing_that_opens_anything(
     assert json.loads(export(alice)["account.json"])["users"][0]["email"] == "alice@example.com"
 
 
+@pytest.mark.both_databases
 def test_a_large_ledger_goes_out_in_pieces_and_holds_no_lock(here: World, bob: Person) -> None:
     with here.app.app_context():
         customer = db.session.execute(select(Customer)).scalar_one()

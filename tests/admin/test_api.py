@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from flask.testing import FlaskClient
 
 from portal.extensions import db
@@ -12,7 +11,6 @@ from tests.conftest import PASSWORD, Person
 from tests.support.browsing import Browser
 from tests.support.world import World
 
-pytestmark = pytest.mark.sqlite_only
 PATH = "/api/admin/billing-test"
 
 

@@ -20,6 +20,8 @@ from tests.support.browsing import Browser
 from tests.support.credits import buy
 from tests.support.world import World, changes_allowed
 
+pytestmark = pytest.mark.both_databases
+
 NOW = timedelta(0)
 
 
@@ -174,7 +176,6 @@ def test_the_page_is_narrowed_by_everything_that_an_entry_has(here: World, admin
     assert all(line["at"].endswith("Z") for line in lines)
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("value", "words"),
     [

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import select
 
 from portal import clock
@@ -12,7 +11,6 @@ from tests.conftest import Person
 from tests.support.browsing import Browser
 from tests.support.world import World
 
-pytestmark = pytest.mark.sqlite_only
 BEYOND = 10**25  # no row's id
 
 

@@ -29,7 +29,6 @@ from tests.support.browsing import Browser
 from tests.support.looking import counted
 from tests.support.world import World
 
-once = pytest.mark.sqlite_only  # what does not depend on the database
 SOON = f"{clock.now() + timedelta(days=30):%Y-%m-%d}"
 
 
@@ -106,6 +105,7 @@ def test_one_page_tells_everything_and_why(here: World, admin: Browser, page: st
     assert "No subscription gives access now" in admin.text
 
 
+@pytest.mark.both_databases
 def test_credits_are_given_once_whoever_presses_twice(here: World, admin: Browser, page: str) -> None:
     form = admin.form("Give credits")
     data = form.fields | {"credits": "500", "expires": SOON, "note": "Sorry", "mode": "live"}
@@ -120,7 +120,6 @@ def test_credits_are_given_once_whoever_presses_twice(here: World, admin: Browse
     assert bobs(here).credit_balance == 500
 
 
-@once
 def test_grace_is_extended_and_the_customer_reads_so(here: World, admin: Browser, page: str, bob: Person) -> None:
     with here.app.app_context():
         past = {"status": "past_due", "past_due_since": clock.now() - timedelta(days=20)}
@@ -135,7 +134,6 @@ def test_grace_is_extended_and_the_customer_reads_so(here: World, admin: Browser
     assert "grace.extended" in actions(here)
 
 
-@once
 def test_a_suspended_key_answers_402_until_an_admin_lifts_it(
     here: World, admin: Browser, page: str, bob: Person
 ) -> None:
@@ -151,7 +149,6 @@ def test_a_suspended_key_answers_402_until_an_admin_lifts_it(
     assert bob.browser.receipt(key).status_code == 200
 
 
-@once
 def test_a_key_is_revoked_and_another_user_s_is_not_found(
     here: World, admin: Browser, page: str, bob: Person, alice: Person
 ) -> None:
@@ -165,7 +162,6 @@ def test_a_key_is_revoked_and_another_user_s_is_not_found(
     assert bob.browser.receipt(key).status_code == 401
 
 
-@once
 def test_a_resync_brings_back_what_was_lost(here: World, admin: Browser, page: str) -> None:
     with here.app.app_context():
         for table in (Subscription.__table__, Invoice.__table__):
@@ -188,6 +184,7 @@ def bought_credits(here: World, bob: Person) -> None:
     here.flush()
 
 
+@pytest.mark.both_databases
 def test_two_admins_who_refund_at_once_refund_once(here: World, admin: Browser, page: str, bob: Person) -> None:
     bought_credits(here, bob)
     forms = []
@@ -215,7 +212,6 @@ def test_two_admins_who_refund_at_once_refund_once(here: World, admin: Browser, 
     assert "since the page was opened" in late.text
 
 
-@once
 @pytest.mark.parametrize("known", [True, False], ids=["its payment known", "its payment asked for"])
 def test_an_invoice_is_refunded_and_more_than_was_paid_is_not(
     here: World, admin: Browser, page: str, known: bool
@@ -235,7 +231,6 @@ def test_an_invoice_is_refunded_and_more_than_was_paid_is_not(
     assert admin.open(f"{page}/refund?payment=99999").status_code == 404
 
 
-@once
 def test_without_a_recent_password_nothing_moves(here: World, admin: Browser, page: str) -> None:
     let_the_password_be_old(here)
     fields = admin.form("Suspend").fields
@@ -250,7 +245,6 @@ def test_without_a_recent_password_nothing_moves(here: World, admin: Browser, pa
     assert "Give credits" in admin.text
 
 
-@once
 def test_support_sees_and_moves_nothing(here: World, support: Browser, page: str, bob: Person) -> None:
     support.open(page)
     assert "Suspend" not in {button for form in support.forms() for button in form.buttons}
@@ -260,7 +254,6 @@ def test_support_sees_and_moves_nothing(here: World, support: Browser, page: str
     assert support.press("Resync from Stripe").status_code == 200
 
 
-@once
 def test_a_user_who_vanished_meanwhile_is_said_so(here: World, admin: Browser, page: str) -> None:
     fields = admin.form("Suspend").fields
     for path in ("suspend", "credits", "resync"):

@@ -19,7 +19,6 @@ def stored(here: World, kind: str) -> StripeEvent:
         return db.session.execute(select(StripeEvent).filter_by(type=kind).limit(1)).scalar_one()
 
 
-@pytest.mark.sqlite_only
 def test_a_handler_s_own_fault_is_shown_as_a_replay_would_record_it(
     here: World, admin: Browser, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,7 +33,6 @@ def test_a_handler_s_own_fault_is_shown_as_a_replay_would_record_it(
     assert "KeyError: 'lines of b…@example.com'" in admin.text.replace("&#34;", '"')
 
 
-@pytest.mark.sqlite_only
 def test_what_stripe_does_not_know_would_be_parked(here: World, admin: Browser, bob: Person) -> None:
     event = stored(here, "invoice.paid")
     with here.app.app_context():
@@ -45,6 +43,7 @@ def test_what_stripe_does_not_know_would_be_parked(here: World, admin: Browser, 
     assert "Dry run: it would be parked" in admin.text
 
 
+@pytest.mark.both_databases
 def test_what_others_do_meanwhile_is_no_change_of_the_event(
     here: World, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

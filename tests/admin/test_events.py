@@ -18,8 +18,6 @@ from tests.support.browsing import Browser
 from tests.support.events import Json
 from tests.support.world import World
 
-once = pytest.mark.sqlite_only  # what does not depend on the database
-
 
 @pytest.fixture
 def raised(here: World, alice: Person) -> dict[str, Json]:
@@ -100,7 +98,6 @@ def test_pages_follow_each_other_without_a_gap(app: object) -> None:
     assert [one.event_id for one in found] == ["evt_4", "evt_3"]
 
 
-@once
 def test_a_payload_is_masked_until_somebody_asks_and_that_is_written_down(
     here: World, admin: Browser, raised: dict[str, Json]
 ) -> None:
@@ -166,7 +163,6 @@ def test_a_dry_run_of_what_never_was_handled_leaves_every_table_as_it_was(
         assert rehearsed.outcome == "ignored"
 
 
-@once
 def test_a_dry_run_ends_with_words_where_stripe_does_not_answer(
     here: World, admin: Browser, raised: dict[str, Json]
 ) -> None:
@@ -183,7 +179,6 @@ def test_a_dry_run_ends_with_words_where_stripe_does_not_answer(
     assert row(here, event).state == "failed"
 
 
-@once
 def test_a_parked_event_asks_again_whether_its_object_is_ours(
     here: World, admin: Browser, raised: dict[str, Json]
 ) -> None:
@@ -197,7 +192,6 @@ def test_a_parked_event_asks_again_whether_its_object_is_ours(
     assert row(here, thing).attempts == 2
 
 
-@once
 def test_what_was_missed_is_fetched_once(here: World, admin: Browser, raised: dict[str, Json]) -> None:
     events.deliver(here, raised["invoice.paid"])
     began = clock.now() - timedelta(seconds=30)
@@ -216,7 +210,6 @@ def test_what_was_missed_is_fetched_once(here: World, admin: Browser, raised: di
     assert actions(here).count("events.backfilled") == 1
 
 
-@once
 def test_many_missed_events_are_fetched_in_several_presses(
     here: World, admin: Browser, raised: dict[str, Json], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +242,6 @@ def test_health_counts_failures_and_repeated_deliveries(
     assert "75.0 % of the deliveries succeeded" in admin.text
 
 
-@once
 def test_the_command_line_shows_the_difference_too(here: World, raised: dict[str, Json]) -> None:
     event = raised["customer.subscription.created"]
 

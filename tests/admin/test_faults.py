@@ -9,8 +9,6 @@ from tests.conftest import Person
 from tests.support.browsing import Browser
 from tests.support.world import World
 
-pytestmark = pytest.mark.sqlite_only
-
 STEPS = (
     "/v1/test_helpers/test_clocks",
     "/v1/customers",

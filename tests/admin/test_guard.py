@@ -1,6 +1,5 @@
 """To anyone but admins and support nothing is under ADMIN_PATH, by any method, read off the map of addresses."""
 
-import pytest
 import requests
 from sqlalchemy import func, select
 from werkzeug.routing import Rule
@@ -12,7 +11,6 @@ from tests.support.addresses import address, is_admin_s, rules, token
 from tests.support.browsing import Browser
 from tests.support.world import World
 
-pytestmark = pytest.mark.sqlite_only
 METHODS = ("GET", "POST", "PUT", "DELETE")
 
 

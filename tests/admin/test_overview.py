@@ -1,5 +1,7 @@
 """The overview's numbers, in each mode."""
 
+import pytest
+
 from portal import clock
 from portal.admin import overview
 from portal.credits import ledger
@@ -10,6 +12,8 @@ from tests.support.books import a_customer
 from tests.support.browsing import Browser
 from tests.support.looking import counted
 from tests.support.world import World
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_it_counts_each_mode_apart(here: World, admin: Browser, bob: Person) -> None:

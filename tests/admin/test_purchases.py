@@ -12,8 +12,6 @@ from tests.support import looking
 from tests.support.browsing import Browser
 from tests.support.world import World
 
-once = pytest.mark.sqlite_only  # what does not depend on the database
-
 
 def buy(admin: Browser, user_id: int, item: str, card: str = "success", **more: str) -> str:
     """A test purchase by the page; gives the order's number."""
@@ -45,7 +43,6 @@ PLANS = {
 }
 
 
-@once
 @pytest.mark.parametrize("card", PLANS)
 def test_a_plan_is_bought_for_anybody_with_a_card_of_each_kind(
     here: World, admin: Browser, bob: Person, card: str
@@ -68,7 +65,6 @@ def test_a_plan_is_bought_for_anybody_with_a_card_of_each_kind(
     assert "TEST MODE: no real charges" in admin.text
 
 
-@once
 @pytest.mark.parametrize("card", ["success", "decline", "requires_auth", "fails_later"])
 def test_credits_are_bought_for_anybody_with_a_card_of_each_kind(
     here: World, admin: Browser, bob: Person, card: str
@@ -86,6 +82,7 @@ def test_credits_are_bought_for_anybody_with_a_card_of_each_kind(
     assert looking.live(here) == before
 
 
+@pytest.mark.both_databases
 def test_the_same_form_sent_twice_buys_once(here: World, admin: Browser, bob: Person) -> None:
     admin.open(f"/admin/test-billing/{bob.user_id}")
     form = admin.form("Create test purchase")
@@ -96,7 +93,6 @@ def test_the_same_form_sent_twice_buys_once(here: World, admin: Browser, bob: Pe
     assert the_customer(here).credit_balance == 5500
 
 
-@once
 def test_as_the_customer_would_by_checkout(here: World, admin: Browser, bob: Person) -> None:
     admin.open(f"/admin/test-billing/{bob.user_id}")
     form = admin.form("Create test purchase")
@@ -109,7 +105,6 @@ def test_as_the_customer_would_by_checkout(here: World, admin: Browser, bob: Per
     assert the_customer(here).credit_balance == 1000
 
 
-@once
 def test_refund_dispute_cancel_and_reset(here: World, admin: Browser, bob: Person) -> None:
     here.flush()  # what Bob's own purchase brought about in turn
     before = looking.live(here)
@@ -152,7 +147,6 @@ def test_refund_dispute_cancel_and_reset(here: World, admin: Browser, bob: Perso
     assert looking.live(here) == before
 
 
-@once
 def test_a_plan_s_first_payment_is_disputed(here: World, admin: Browser, bob: Person) -> None:
     number = buy(admin, bob.user_id, "plan:pro-monthly")
     here.flush()
@@ -162,7 +156,6 @@ def test_a_plan_s_first_payment_is_disputed(here: World, admin: Browser, bob: Pe
     assert "charge.dispute.created" in admin.open(f"/admin/test-billing/purchases/{number}").text
 
 
-@once
 def test_at_stripe_itself_no_payment_is_disputed_on_demand(
     here: World, admin: Browser, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +170,7 @@ def test_at_stripe_itself_no_payment_is_disputed_on_demand(
     assert admin.http.post(form.action, data=form.fields, timeout=30).status_code == 409
 
 
+@pytest.mark.both_databases
 def test_two_refunds_of_one_payment_at_once_give_back_once(here: World, admin: Browser, bob: Person) -> None:
     buy(admin, bob.user_id, "credits:basic")
     here.flush()
@@ -195,7 +189,6 @@ def test_two_refunds_of_one_payment_at_once_give_back_once(here: World, admin: B
         assert list(db.session.execute(refunds).scalars()) == [-5500]
 
 
-@once
 def test_a_test_event_is_answered_by_our_own_endpoint(here: World, admin: Browser, bob: Person) -> None:
     buy(admin, bob.user_id, "plan:pro-monthly")
     here.flush()
@@ -209,7 +202,6 @@ def test_a_test_event_is_answered_by_our_own_endpoint(here: World, admin: Browse
     assert admin.page.status_code == 400
 
 
-@once
 def test_a_live_key_in_the_test_lane_is_refused_by_name(
     here: World, admin: Browser, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,7 +212,6 @@ def test_a_live_key_in_the_test_lane_is_refused_by_name(
     assert "STRIPE_TEST_SECRET_KEY is a live key" in admin.text
 
 
-@once
 def test_support_looks_and_buys_nothing(here: World, support: Browser, bob: Person) -> None:
     support.open(f"/admin/test-billing/{bob.user_id}")
     assert (
@@ -228,7 +219,6 @@ def test_support_looks_and_buys_nothing(here: World, support: Browser, bob: Pers
     )
 
 
-@once
 def test_a_user_who_is_gone_and_bad_choices_are_refused(here: World, admin: Browser, bob: Person) -> None:
     assert admin.open("/admin/test-billing/999999").status_code == 404
     admin.open(f"/admin/test-billing/{bob.user_id}")
@@ -237,7 +227,6 @@ def test_a_user_who_is_gone_and_bad_choices_are_refused(here: World, admin: Brow
     assert admin.open("/admin/test-billing/purchases/PO-NOTHING").status_code == 404
 
 
-@once
 def test_an_order_without_an_answer_is_paid_once(here: World, admin: Browser, bob: Person) -> None:
     admin.open(f"/admin/test-billing/{bob.user_id}")
     here.fail(next=2, path="/v1/payment_intents", after=True, status=200)
@@ -257,7 +246,6 @@ def order_number(here: World) -> str:
         return db.session.execute(select(Purchase.number).filter_by(mode="test")).scalar_one()
 
 
-@once
 def test_a_reset_ends_the_checkout_page_of_before(here: World, admin: Browser, bob: Person) -> None:
     buy(admin, bob.user_id, "credits:basic", way="checkout")
     with here.app.app_context():

@@ -14,8 +14,6 @@ from tests.conftest import Person
 from tests.support.browsing import Browser, Form
 from tests.support.world import World
 
-pytestmark = pytest.mark.sqlite_only
-
 
 @pytest.fixture
 def form(here: World, admin: Browser, bob: Person) -> Form:

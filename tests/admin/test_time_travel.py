@@ -12,8 +12,6 @@ from tests.support import looking
 from tests.support.browsing import Browser
 from tests.support.world import World
 
-pytestmark = pytest.mark.sqlite_only
-
 
 def on_the_clock(here: World) -> Customer:
     with here.app.app_context():

@@ -11,8 +11,6 @@ from tests.conftest import Person
 from tests.support.browsing import Browser
 from tests.support.world import World
 
-pytestmark = pytest.mark.sqlite_only
-
 
 def entries(here: World, action: str) -> list[AuditEntry]:
     with here.app.app_context():

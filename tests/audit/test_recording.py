@@ -9,6 +9,8 @@ from portal import audit, jobs
 from portal.extensions import db
 from portal.models import AuditEntry
 
+pytestmark = pytest.mark.both_databases
+
 
 def entries() -> list[AuditEntry]:
     return list(db.session.execute(select(AuditEntry).order_by(AuditEntry.id)).scalars())

@@ -126,6 +126,7 @@ def test_what_cannot_be_a_reason_is_refused_by_name(here: World, bob: Person, fi
     assert count(here, SubscriptionChange) == 0
 
 
+@pytest.mark.both_databases
 def test_of_two_tabs_at_once_one_wins_and_the_other_is_told(here: World, bob: Person) -> None:
     bob.browser.open("/billing/cancel")
     form = bob.browser.form("Cancel at period end")

@@ -221,6 +221,7 @@ def test_whoever_has_no_plan_is_led_to_the_prices(here: World, alice: Person) ->
     assert alice.browser.link("Choose a plan") == "/pricing"
 
 
+@pytest.mark.both_databases
 def test_of_two_tabs_at_once_one_wins_and_nobody_pays_twice(here: World) -> None:
     bob = starter(here)
     bob.browser.open("/billing/change?price=pro-monthly")

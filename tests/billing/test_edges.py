@@ -65,6 +65,7 @@ def test_no_second_subscription_beside_one_that_may_be_charged_again(
     assert bob.browser.http.post(f"{here.base}/billing/checkout", data=data).status_code == 409
 
 
+@pytest.mark.both_databases
 def test_the_free_plan_is_ordered_once_by_many_clicks(here: World, alice: Person) -> None:
     data = {"price": "free-monthly", "csrf_token": token(alice.browser)}
     cookies = alice.browser.http.cookies

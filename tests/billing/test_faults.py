@@ -19,6 +19,8 @@ from tests.support.looking import count, one, tier
 from tests.support.servers import free_port
 from tests.support.world import World, eventually
 
+pytestmark = pytest.mark.both_databases
+
 SESSIONS = "/v1/checkout/sessions"
 THREADS = 8
 TRIES = 2  # the SDK asks once more by itself

@@ -12,6 +12,8 @@ from portal.purchases import customers, fulfilment, tickets
 from tests.conftest import Person
 from tests.support.world import World
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def bought(bob: Person, app: Flask) -> Subscription:

@@ -73,7 +73,6 @@ def test_a_plan_is_bought_seen_and_cancelled(here: World, alice: Person, bearer:
     assert problem(call(here, secret, f"{PREFIX}/cancel"), 409)["code"] == "nothing_to_cancel"
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -9,8 +9,6 @@ from tests.conftest import Person
 from tests.support import looking
 from tests.support.world import World
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 # By the card: where the order stands, what it brought, and an event of its chain.
 Outcome = tuple[str, str, str]
 PURCHASES: dict[str, dict[str, Outcome]] = {

@@ -16,8 +16,6 @@ from tests.conftest import PASSWORD, Person
 from tests.support import events, looking
 from tests.support.world import World
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @pytest.fixture
 def at(here: World, browse: Browse, ada: Person) -> Desk:

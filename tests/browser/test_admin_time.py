@@ -9,8 +9,6 @@ from tests.conftest import Person
 from tests.support import looking
 from tests.support.world import World
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @pytest.fixture
 def at(here: World, browse: Browse, ada: Person) -> Desk:

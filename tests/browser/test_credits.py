@@ -16,7 +16,6 @@ from tests.conftest import Person
 from tests.support.browsing import DECLINED
 from tests.support.world import World, eventually
 
-pytestmark = pytest.mark.xdist_group("browser")
 SUCCESS = re.compile(r"/credits/success\?session_id=cs_live_")
 both_ways = pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
 

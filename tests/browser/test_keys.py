@@ -12,8 +12,6 @@ from tests.browser.scene import cookies
 from tests.conftest import Person
 from tests.support.world import World
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
 def test_a_key_is_made_rotated_and_revoked(here: World, browse: Browse, alice: Person, javascript: bool) -> None:

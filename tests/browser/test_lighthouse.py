@@ -11,6 +11,8 @@ from tests.browser import chromium
 from tests.conftest import Person, leave_out
 from tests.support import npm
 
+pytestmark = pytest.mark.long
+
 PACKAGE = "lighthouse@12.8.2"
 PAGES = ("/pricing", "/billing", "/credits", "/history")
 LEAST = 0.95

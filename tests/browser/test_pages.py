@@ -11,8 +11,6 @@ from tests.browser.places import Place
 from tests.browser.scene import Scene
 from tests.support.world import World
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @pytest.fixture(scope="module")
 def cast(the_world: World) -> Scene:

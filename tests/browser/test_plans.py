@@ -10,7 +10,6 @@ from tests.conftest import Person
 from tests.support.looking import tier
 from tests.support.world import World
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.sqlite_only]
 both_ways = pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
 
 

@@ -16,7 +16,6 @@ from tests.conftest import Person
 from tests.support.browsing import AUTHENTICATE, DECLINED
 from tests.support.world import World
 
-pytestmark = pytest.mark.xdist_group("browser")
 SUCCESS = re.compile("/billing/success")
 both_ways = pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
 

@@ -13,8 +13,6 @@ from tests.browser.scene import cookies
 from tests.conftest import PASSWORD, Person
 from tests.support.world import World
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 def sign_in(here: World, page: Page) -> None:
     """Sign out, and in again up to the code."""

@@ -20,6 +20,8 @@ from tests.conftest import Person
 from tests.support import servers
 from tests.support.world import World
 
+pytestmark = pytest.mark.long
+
 SCENARIOS = importlib.resources.files(billing_e2e) / "scenarios"
 GRANTING = (
     "trialing",
@@ -75,7 +77,6 @@ def moment(seconds: int | None) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     "name", sorted(entry.name for entry in SCENARIOS.iterdir() if entry.name.endswith(".yml"))
 )

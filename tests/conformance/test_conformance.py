@@ -18,6 +18,8 @@ from tests.conftest import leave_out, person
 from tests.support import browsing, servers
 from tests.support.world import World, world
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
+
 
 @contextlib.contextmanager
 def judge(port: int, upstream_port: int) -> Iterator[None]:
@@ -111,6 +113,3 @@ def crawl(here: World, key: str) -> None:
     command = [sys.executable, str(CHECKER), "crawl", "--base", here.sandbox, "--key", key]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
-
-
-pytestmark = pytest.mark.timeout(120)

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
+import pytest
 import requests
 from sqlalchemy import select
 
@@ -14,6 +15,8 @@ from tests.conftest import Person
 from tests.support import browsing, events
 from tests.support.credits import BASIC, balance, begin, entries, session_id
 from tests.support.world import World
+
+pytestmark = pytest.mark.both_databases
 
 DEBIT = "DE89370400440532013000"
 

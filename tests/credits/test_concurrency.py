@@ -13,6 +13,8 @@ from portal.credits import grants, ledger
 from portal.extensions import db
 from tests.support.books import a_customer, a_grant, assert_balanced, entries_of
 
+pytestmark = pytest.mark.both_databases
+
 THREADS, TURNS = 8, 15
 
 

@@ -10,6 +10,8 @@ from portal.credits.history import Filter
 from portal.models import Customer
 from tests.support.transactions import NOON, add, bought, entry, invoice, refunded, told_of
 
+pytestmark = pytest.mark.both_databases
+
 
 def walk(customer: Customer, wanted: Filter, size: int) -> Iterator[history.Row]:
     before = None

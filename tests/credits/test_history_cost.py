@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import Select, event, insert, text
 
@@ -13,6 +14,8 @@ from portal.models import CreditEntry, Customer
 from tests.conftest import Person
 from tests.support.transactions import NOON, add, entry
 from tests.support.world import World
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_the_page_costs_the_same_queries_however_long_it_is(here: World, alice: Person, mine: Customer) -> None:

@@ -98,7 +98,6 @@ def test_a_declined_card_stands_as_declined_until_another_one_pays(here: World, 
     assert "Credits bought 5,500 credits" in alice.browser.text
 
 
-@pytest.mark.sqlite_only
 def test_a_long_search_says_how_far_it_came_and_goes_on(
     alice: Person, mine: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

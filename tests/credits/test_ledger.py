@@ -16,6 +16,8 @@ from portal.extensions import db
 from portal.models import CreditGrant
 from tests.support.books import a_customer, a_grant, assert_balanced, entries_of
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def dora(app: Flask) -> int:

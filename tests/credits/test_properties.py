@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from portal.models.purchase import new_number
 from portal.payments import sync
 from portal.purchases import tickets
 from tests.support.books import a_customer, a_grant, assert_balanced, entries_of
+
+pytestmark = pytest.mark.both_databases
 
 # Odd on purpose: 1000 credits for 7.77, so that proportions never come out even.
 CREDITS, AMOUNT = 1000, 777

@@ -17,6 +17,8 @@ from tests.conftest import Person
 from tests.support.books import a_customer
 from tests.support.world import World, changes_allowed
 
+pytestmark = pytest.mark.both_databases
+
 
 @dataclass(frozen=True)
 class Books:

@@ -114,6 +114,7 @@ def seen(here: World, paid: str, *found: gateway.Reversal) -> None:
         db.session.commit()
 
 
+@pytest.mark.both_databases
 def test_a_refund_and_a_dispute_of_the_whole_take_it_once(here: World, paid: str) -> None:
     part, whole = facts("refund", "re_1", 900, "succeeded"), facts("dispute", "dp_1", 4500, "needs_response")
     seen(here, paid, part, whole)

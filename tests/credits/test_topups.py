@@ -117,6 +117,7 @@ def test_it_buys_once_when_credits_run_low(here: World, keen: Person) -> None:
     assert "$45.00 of $100.00 were charged this month" in keen.browser.text
 
 
+@pytest.mark.both_databases
 def test_two_tickers_at_once_charge_once(here: World, keen: Person) -> None:
     start = Barrier(4)
 

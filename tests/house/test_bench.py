@@ -9,8 +9,6 @@ from bench.contestant import Contestant
 from bench.race import Entry
 from bench.table import Line
 
-pytestmark = pytest.mark.sqlite_only
-
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,8 @@ from tests.support.browsing import Browser
 from tests.support.looking import counted
 from tests.support.world import World
 
+pytestmark = pytest.mark.both_databases
+
 MOST_BYTES = 40 * 1024  # gzipped
 MOST_QUERIES = 6
 MANY = 50

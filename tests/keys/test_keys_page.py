@@ -71,7 +71,6 @@ def test_a_key_does_what_it_was_made_for_and_nothing_else(here: World, alice: Pe
     assert scope in alice.browser.text
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize("path", ["/api/v1/billing/portal", "/api/v1/billing/checkout", "/api/credits/purchase"])
 def test_a_key_for_reading_begins_no_payment(here: World, alice: Person, path: str) -> None:
     answer = call(here, created(alice, scopes=["read"]), path, {})
@@ -84,7 +83,6 @@ def test_a_key_made_without_choosing_may_do_everything_and_never_ends(here: Worl
     assert rows(here, ApiKey)[0].scopes == ["read", "spend", "usage"]
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize(("lifetime", "days"), [("30", 30), ("90", 90)])
 def test_a_key_ends_when_it_was_to(here: World, alice: Person, lifetime: str, days: int) -> None:
     key = created(alice, lifetime=lifetime)
@@ -94,7 +92,6 @@ def test_a_key_ends_when_it_was_to(here: World, alice: Person, lifetime: str, da
         assert not works(here, key)
 
 
-@pytest.mark.sqlite_only
 def test_a_key_s_last_day_is_a_whole_day(here: World, alice: Person) -> None:
     last = (clock.now() + timedelta(days=10)).date()
     key = created(alice, lifetime="date", last_day=last.isoformat())
@@ -102,7 +99,6 @@ def test_a_key_s_last_day_is_a_whole_day(here: World, alice: Person) -> None:
     assert ends == datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     "values",
     [
@@ -144,7 +140,6 @@ def test_a_key_can_be_rotated_away_at_once(here: World, alice: Person) -> None:
     assert (works(here, old), works(here, new)) == (False, True)
 
 
-@pytest.mark.sqlite_only
 def test_an_overlap_never_makes_a_key_live_longer(here: World, alice: Person) -> None:
     old = created(alice, lifetime="30")
     with time_machine.travel(clock.now() + timedelta(days=29, hours=23)):
@@ -154,6 +149,7 @@ def test_an_overlap_never_makes_a_key_live_longer(here: World, alice: Person) ->
         assert not works(here, old)
 
 
+@pytest.mark.both_databases
 def test_of_two_clicks_on_rotate_one_makes_a_key(here: World, alice: Person) -> None:
     created(alice)
     alice.browser.open("/keys")
@@ -164,7 +160,6 @@ def test_of_two_clicks_on_rotate_one_makes_a_key(here: World, alice: Person) -> 
     assert len(rows(here, ApiKey)) == 2
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize("overlap", ["-1", "1000", "x"])
 def test_an_odd_overlap_is_refused(here: World, alice: Person, overlap: str) -> None:
     created(alice)

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -10,6 +11,8 @@ from portal.extensions import db
 from portal.models import Customer
 from portal.purchases import customers, tickets
 from tests.conftest import Person
+
+pytestmark = pytest.mark.both_databases
 
 THREADS, TURNS = 4, 50
 

@@ -15,6 +15,8 @@ from portal.extensions import db
 from tests.conftest import worker
 from tests.support.world import environ, fresh_database
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Flask:

@@ -26,7 +26,8 @@ from tests.conftest import PASSWORD, Person
 from tests.support.operators import operator_key
 from tests.support.world import World
 
-pytestmark = pytest.mark.sqlite_only
+pytestmark = pytest.mark.long
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
 from sqlalchemy import select
 
 from portal.extensions import db
@@ -25,6 +26,7 @@ def choose(alice: Person, price: str = "pro-monthly") -> int:
     return alice.browser.choose(price, follow=False).status_code
 
 
+@pytest.mark.both_databases
 def test_eight_requests_at_once_make_one_customer(here: World, alice: Person) -> None:
     mark, start = events.newest(here), Barrier(THREADS)
 

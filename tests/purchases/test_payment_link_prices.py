@@ -11,8 +11,6 @@ from portal.extensions import db
 from portal.models import PaymentLink
 from tests.support.world import World
 
-pytestmark = pytest.mark.sqlite_only
-
 Mapped = Callable[..., None]
 
 

@@ -138,6 +138,7 @@ def test_a_second_start_is_refused_and_a_second_press_is_the_same(here: World, a
     assert answer.status_code == 409
 
 
+@pytest.mark.both_databases
 def test_the_least_loaded_cluster_is_assigned_once(here: World, alice: Person, monkeypatch: Any) -> None:
     given = here.app.extensions["settings"]
     monkeypatch.setitem(here.app.extensions, "settings", given.model_copy(update={"clusters": ("eu-1", "us-1")}))

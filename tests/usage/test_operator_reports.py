@@ -18,6 +18,8 @@ from tests.support.operators import ask, operator_key
 from tests.support.usage import Json, Reporter, event, summed, suspend
 from tests.support.world import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def send(here: World, key: str, *events: Json) -> requests.Response:
     return ask(here, "POST", "/api/v1/usage", key, json={"events": list(events)})
@@ -146,7 +148,6 @@ BAD: dict[str, tuple[Json, str]] = {
 }
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize("case", BAD)
 def test_malformed_input_alone_refuses_the_whole(here: World, gateway: str, server: Reporter, case: str) -> None:
     bad, field = BAD[case]
@@ -156,7 +157,6 @@ def test_malformed_input_alone_refuses_the_whole(here: World, gateway: str, serv
     assert count(here, UsageEvent) == 0
 
 
-@pytest.mark.sqlite_only
 def test_one_identifier_for_two_things_of_one_customer_is_a_conflict(
     here: World, gateway: str, server: Reporter, charlies: int
 ) -> None:
@@ -164,7 +164,6 @@ def test_one_identifier_for_two_things_of_one_customer_is_a_conflict(
     assert (answer.status_code, answer.json()["index"]) == (409, 2)
 
 
-@pytest.mark.sqlite_only
 def test_a_customer_s_key_names_no_customer(here: World, server: Reporter, charlies: int) -> None:
     for named in (charlies, server.customer_id):
         answer = server.send(event("a"), of(named, "b"))
@@ -172,7 +171,6 @@ def test_a_customer_s_key_names_no_customer(here: World, server: Reporter, charl
     assert count(here, UsageEvent) == 0
 
 
-@pytest.mark.sqlite_only
 def test_a_key_for_something_else_reports_nothing(here: World, server: Reporter) -> None:
     other = operator_key(here, "usage:void", "customers:read", "sign_in_links")
     answer = send(here, other, of(server.customer_id, "a"))
@@ -180,7 +178,6 @@ def test_a_key_for_something_else_reports_nothing(here: World, server: Reporter)
     assert ask(here, "GET", "/api/v1/usage", operator_key(here, "usage:report")).status_code == 401
 
 
-@pytest.mark.sqlite_only
 def test_the_operator_can_close_customers_own_reports(
     here: World, gateway: str, server: Reporter, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,6 @@ def test_the_page_shows_this_month_by_meter_and_day_with_its_forecast(
     assert alice.browser.page.text.count('<rect class="bar"') == 2 * today.day
 
 
-@pytest.mark.sqlite_only
 def test_a_forecast_goes_on_at_the_pace_so_far() -> None:
     assert Forecast(1240, 10, 30).amount == 3720
     assert Forecast(0, 1, 31).amount == 0
@@ -131,7 +130,6 @@ def test_a_limit_that_stops_lets_no_bill_pass_it(here: World, app: Flask, alice:
     assert server.send(event("e", "0.05", "cpu_hour")).status_code == 200
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize("amount", ["much", "-1", "10.001", "9" * 400, "1e3"])
 def test_a_limit_that_is_no_amount_is_refused_by_its_field(here: World, alice: Person, amount: str) -> None:
     alice.browser.open("/usage")

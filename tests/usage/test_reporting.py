@@ -19,6 +19,8 @@ from tests.support.looking import count
 from tests.support.usage import Reporter, event, reporter, summed, suspend
 from tests.support.world import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def used(here: World, server: Reporter) -> dict[str, Decimal]:
     """What stands in the books, the sums agreeing with the events."""
@@ -112,7 +114,6 @@ BAD: dict[str, tuple[list[Any], str]] = {
 }
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize("case", BAD)
 def test_what_does_not_fit_is_refused_whole(here: World, server: Reporter, case: str) -> None:
     events, place = BAD[case]
@@ -127,7 +128,6 @@ def test_what_does_not_fit_is_refused_whole(here: World, server: Reporter, case:
     assert count(here, UsageEvent) == count(here, UsageDay) == 0
 
 
-@pytest.mark.sqlite_only
 def test_nan_and_infinity_without_quotes_are_bad_quantities(here: World, server: Reporter) -> None:
     for word in ("NaN", "-Infinity", "1e400"):
         body = json.dumps({"events": [event("a", "?")]}).replace('"?"', word)

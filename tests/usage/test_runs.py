@@ -22,6 +22,8 @@ from tests.support.books import a_customer
 from tests.support.usage import LAST, bill_of, invoices, lines_of, record, run
 from tests.support.world import World
 
+pytestmark = pytest.mark.both_databases
+
 CALLS = ("customer", "draft", "first line", "second line", "final")  # that bring one bill to Stripe, in turn
 
 
@@ -163,7 +165,6 @@ def test_usage_that_is_reported_while_a_run_begins_is_on_one_bill(here: World, a
 MANY = 1000  # 20 s of two idle cores, most of it the sandbox's
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.timeout(300)
 def test_very_many_customers_with_four_meters_each(here: World, app: Flask) -> None:
     many = range(1, MANY + 1)

@@ -17,6 +17,8 @@ from tests.support import events
 from tests.support.events import Json
 from tests.support.world import World, eventually
 
+pytestmark = pytest.mark.both_databases
+
 THREADS = 8
 
 
