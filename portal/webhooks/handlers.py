@@ -15,7 +15,14 @@ from portal.usage import methods
 
 
 class Parked(Exception):
-    """The event is about an object that isn't ours, or not yet."""
+    """The event is about an object that isn't ours, or not yet.
+
+    `customer` is whose it is at Stripe, where the object does not say so: once they are ours, it is handled.
+    """
+
+    def __init__(self, reason: str, customer: str | None = None) -> None:
+        super().__init__(reason)
+        self.customer = customer
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,8 @@ def _payment(snapshot: payments.Snapshot) -> None:
 
 def _reversals(snapshot: sync.Snapshot | None) -> None:
     if snapshot is None or sync.apply(snapshot) is None:
-        raise Parked("the payment that it is about paid no order and no invoice of ours")
+        payer = snapshot.charge.customer if snapshot else None
+        raise Parked("the payment that it is about paid no order and no invoice of ours", payer)
 
 
 def _methods(snapshot: methods.Snapshot) -> None:

@@ -116,7 +116,9 @@ def _handle(mode: str, hint: Hint) -> str:
         tickets.hold(snapshots)
         apply(handlers, snapshots)
         db.session.commit()
-    except (Parked, Mismatch) as reason:
+    except Parked as reason:
+        return _park(mode, hint, str(reason), reason.customer)
+    except Mismatch as reason:
         return _park(mode, hint, str(reason))
     except StripeRefused as error:
         if error.stripe_code != "resource_missing":
@@ -182,10 +184,12 @@ def _finish(mode: str, hint: Hint, state: str) -> str:
     return state if moved else "duplicate"
 
 
-def _park(mode: str, hint: Hint, reason: str) -> str:
+def _park(mode: str, hint: Hint, reason: str, customer: str | None = None) -> str:
     """Not ours, or not to be trusted: kept, answered 200, handled again when its object becomes ours."""
     db.session.rollback()
-    _move(mode, hint, "parked", error=reason)
+    if _move(mode, hint, "parked", error=reason) and hint.customer is None and customer:
+        named = update(StripeEvent).filter_by(mode=mode, event_id=hint.event_id)
+        db.session.execute(named.values(customer_ref=customer))
     db.session.commit()
     log.info("stripe_webhook_parked", type=hint.type, reason=reason)
     return "parked"

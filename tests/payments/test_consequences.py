@@ -22,12 +22,15 @@ from portal.models import (
     RefundOrder,
     Reversal,
     StripeCustomer,
+    StripeEvent,
     Suspension,
     TopUpRule,
 )
 from portal.models.suspension import SuspensionReason
 from portal.payments import sync
+from portal.webhooks import replaying
 from tests.conftest import Person
+from tests.support import events
 from tests.support.books import a_customer, a_grant, assert_balanced
 from tests.support.browsing import Browser
 from tests.support.credits import balance, buy
@@ -302,3 +305,21 @@ def test_paid_credits_never_expire(app: Flask) -> None:
     grants.expire(customer, clock.now() + timedelta(days=2))
     db.session.commit()
     assert assert_balanced(customer) == 1000
+
+
+def test_a_dispute_that_comes_before_its_customer_is_ours_waits_for_them(here: World, visitor: Browser) -> None:
+    made = here.app.test_cli_runner().invoke(args=["payment-link", "create", "--tier", "pro"])
+    visitor.open(made.output.strip())
+    mark = events.newest(here)
+    visitor.pay(email="eve@example.com", follow=False)
+    [paid] = events.of_type(here, mark, "payment_intent.succeeded")
+    here.control(f"disputes/{paid['data']['object']['id']}")
+    [disputed] = events.of_type(here, mark, "charge.dispute.created")
+    assert events.deliver(here, disputed).json()["status"] == "parked"
+    [bought] = events.of_type(here, mark, "checkout.session.completed")
+    assert events.deliver(here, bought).json()["status"] == "processed"
+    with here.app.app_context():
+        assert replaying.sweep()
+    assert one(here, select(StripeEvent.state).filter_by(event_id=disputed["id"])) == "processed"
+    assert one(here, select(Reversal.status)) == "needs_response"
+    assert withdrawn(here) == 4999
