@@ -119,7 +119,7 @@ def test_an_account_is_acted_upon_from_its_page(here: World, at: Desk, bob: Pers
     expect(at.fact("Access")).to_contain_text("Suspended")
     assert bob.browser.receipt(key).status_code == 402
     at.page.get_by_role("button", name="Reactivate").click()
-    expect(at.page.get_by_text("The customer can go on.")).to_be_visible()
+    expect(at.page.get_by_text("The customer's API keys answer again.")).to_be_visible()
     assert bob.browser.receipt(key).json()["credits"] == 500
     at.page.get_by_role("button", name=re.compile("^Revoke")).click()
     expect(at.page.get_by_text("is revoked.")).to_be_visible()
