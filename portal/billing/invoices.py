@@ -74,6 +74,8 @@ def apply(snapshot: Snapshot, *, tell: bool = True) -> bool:
         return False
     if snapshot.subscription is not None:
         subscriptions.apply(snapshot.subscription)
+    if snapshot.facts.status == "draft" and snapshot.facts.finalization_error:
+        _note_stuck(snapshot.facts, customer.id)
     if snapshot.facts.status != "draft" and tickets.use(snapshot):
         locks.lock(customer.id)
         _write(snapshot, customer.id)
@@ -134,6 +136,14 @@ def _note_failure(facts: gateway.Invoice, customer_id: int) -> None:
     after = {"amount": facts.amount_due, "currency": facts.currency, "next_try": rfc3339(facts.next_attempt_at)}
     key = f"{facts.id}:not_paid:{after['next_try']}"
     audit.record("invoice.not_paid", customer_id=customer_id, subject=facts.id, after=after, key=key)
+
+
+def _note_stuck(facts: gateway.Invoice, customer_id: int) -> None:
+    """A draft that Stripe cannot finalize is charged to nobody until a person mends it: the audit log says so."""
+    code = facts.finalization_error
+    log.error("invoice_not_finalized", invoice=facts.id, code=code)
+    key = f"{facts.id}:not_finalized:{code}"
+    audit.record("invoice.not_finalized", customer_id=customer_id, subject=facts.id, after={"code": code}, key=key)
 
 
 def _mail_receipt(facts: gateway.Invoice, customer: Customer) -> None:

@@ -231,14 +231,14 @@ def of_customer(customer_id: int, *, ended: bool = False) -> list[Subscription]:
 
 
 def chosen(customer: Customer | None, plans: Sequence[Plan], stripe_id: str = "") -> Subscription | None:
-    """The subscription that is named, else the one that decides about access, else the newest that is not over.
+    """The subscription that is named, else the plan that decides about access, else the newest that is not over.
 
-    Raises NotFound for another customer's.
+    A pay-as-you-go agreement is given only where it is named. Raises NotFound for another customer's.
     """
     if stripe_id:
         named = by_stripe_id(customer.mode, stripe_id) if customer else None
         return access.own_or_404(named, customer)
     if customer is None:
         return None
-    running = of_customer(customer.id)
+    running = [one for one in of_customer(customer.id) if one.is_plan]
     return access.deciding(running, plans, customer) or next(iter(running), None)

@@ -97,7 +97,8 @@ def overview() -> ResponseReturnValue:
         for one in everything
         if customer
     ]
-    shown = next((one for one in described if one.row is mine.subscription), next(iter(described), None))
+    plans_first = sorted(described, key=lambda one: (one.row is not mine.subscription, not one.row.is_plan))
+    shown = next(iter(plans_first), None)
     return render_template(
         "billing/overview.html",
         plan_name=mine.plan_name,

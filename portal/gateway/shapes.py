@@ -162,6 +162,7 @@ class Invoice:
     livemode: bool
     payments: tuple[InvoicePayment, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    finalization_error: str | None = None  # Stripe's code for why a draft cannot be finalized
 
     @classmethod
     def read(cls, data: Json) -> Self:
@@ -192,4 +193,5 @@ class Invoice:
             livemode=data["livemode"],
             payments=payments,
             metadata=data.get("metadata") or {},
+            finalization_error=(data.get("last_finalization_error") or {}).get("code"),
         )

@@ -51,6 +51,11 @@ class Subscription(ShowsCard, Base):
     started_at: Mapped[datetime]
     synced_at: Mapped[datetime]
 
+    @property
+    def is_plan(self) -> bool:
+        """Whether it is a plan, also one whose price was never known; pay as you go has no amount of its own."""
+        return self.tier is not None or self.amount > 0
+
 
 class SyncTicket(Base):
     """The numbers of one object's syncs: a fetch is written only if no later one was written already."""

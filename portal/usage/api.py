@@ -13,8 +13,9 @@ from portal.extensions import db
 from portal.inputs import QueryString, asks, takes
 from portal.models import UsageSettings
 from portal.settings import current_settings
-from portal.usage import batches, limits, metering, operator_reports, quantities, reports
+from portal.usage import batches, coverage, limits, metering, operator_reports, quantities, reports
 from portal.usage.batches import Repeated, Report
+from portal.usage.coverage import NoAgreement
 from portal.usage.limits import SpendLimitReached
 from portal.usage.months import Month
 from portal.usage.reports import MeterUsage
@@ -101,7 +102,7 @@ class Used(Answer):
 @blueprint.post("")
 @caller_required("usage", limit=OFTEN, operator="usage:report")
 @takes(Report)
-@answers(Taken, Repeated, SpendLimitReached, SelfReportClosed)
+@answers(Taken, Repeated, SpendLimitReached, NoAgreement, SelfReportClosed)
 def report(body: Report) -> Taken:
     """Take 1 to 1000 events, or none of them. Each identifier counts once for ever.
 
@@ -113,6 +114,8 @@ def report(body: Report) -> Taken:
     if not current_settings().usage_self_report:
         raise SelfReportClosed
     batch = batches.read(body.events, clock.now())
+    if uncovered := coverage.uncovered(g.caller.customer_id, batch.rows):
+        raise NoAgreement(next(at for at, one in enumerate(body.events) if one.identifier in uncovered))
     limit = limits.hard_stop(g.caller.customer_id)
     recorded = metering.record(g.caller.customer_id, batch)
     try:

@@ -1,7 +1,7 @@
 """A report of usage: read whole, and refused whole, by the index of its first bad event."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
@@ -99,10 +99,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Share:
-    """One customer's part of an operator's report, and where its events stand in it."""
+    """One customer's part of an operator's report: where its events stand in it, and their stored identifiers."""
 
     batch: Batch
-    indexes: list[int]
+    places: list[tuple[int, str]]
+
+    def without(self, identifiers: set[str]) -> Batch:
+        """The batch but for these events."""
+        rows = [row for row in self.batch.rows if row.identifier not in identifiers]
+        return replace(self.batch, rows=rows, sent=sum(name not in identifiers for _, name in self.places))
 
 
 def read(events: Sequence[Event], now: datetime) -> Batch:
@@ -125,7 +130,7 @@ def read_for_operator(events: Sequence[Event], now: datetime) -> dict[int, Share
 
     Identifiers are stored with `op:` before them, once.
     """
-    rules, shares = _rules(now), dict[int, tuple[dict[str, Row], list[int]]]()
+    rules, shares = _rules(now), dict[int, tuple[dict[str, Row], list[tuple[int, str]]]]()
     for index, event in enumerate(events):
         if event.customer is None:
             raise _refused(index, "customer", "Name the customer, by the id that `/v1/receipt` gives.")
@@ -133,9 +138,9 @@ def read_for_operator(events: Sequence[Event], now: datetime) -> dict[int, Share
         if len(identifier) > MOST_IDENTIFIER:
             most = MOST_IDENTIFIER - len(OPERATOR_S)
             raise _refused(index, "identifier", f"Use at most {most} characters.")
-        once, indexes = shares.setdefault(int(event.customer), ({}, []))
+        once, places = shares.setdefault(int(event.customer), ({}, []))
         _add(once, index, _row(index, event, rules)._replace(identifier=identifier))
-        indexes.append(index)
+        places.append((index, identifier))
     return {one: Share(_batch(rows, len(at), rules), at) for one, (rows, at) in sorted(shares.items())}
 
 

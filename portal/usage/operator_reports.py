@@ -14,8 +14,9 @@ from sqlalchemy import Row, select
 from portal.errors import NotFound, PortalError, Suspended
 from portal.extensions import db
 from portal.models import Customer, User
-from portal.usage import batches, limits, metering
+from portal.usage import batches, coverage, limits, metering
 from portal.usage.batches import Event, Share
+from portal.usage.coverage import NoAgreement
 from portal.usage.limits import SpendLimitReached
 from portal.usage.metering import Recorded
 from portal.usage.months import Month
@@ -50,17 +51,21 @@ def record(events: Sequence[Event], now: datetime) -> Report:
     known = _customers(shares)
     accepted = duplicates = late = 0
     refused: dict[int, PortalError] = {}
+    listed: list[NotTaken] = []
     for customer_id, share in shares.items():
         try:
             with db.session.begin_nested():
-                recorded = _record(customer_id, share, known.get(customer_id))
+                recorded, uncovered = _record(customer_id, share, known.get(customer_id))
         except PortalError as why:
             refused[customer_id] = why
+            listed += [NotTaken(index, customer_id, why) for index, _ in share.places]
             continue
+        listed += [
+            NotTaken(index, customer_id, NoAgreement()) for index, name in share.places if name in uncovered
+        ]
         accepted, duplicates = accepted + recorded.accepted, duplicates + recorded.duplicates
         late += share.batch.late
     _tell(refused)
-    listed = [NotTaken(index, one, why) for one, why in refused.items() for index in shares[one].indexes]
     billed_with = next((share.batch.billed_with for share in shares.values()), None)
     return Report(accepted, duplicates, late, billed_with, sorted(listed, key=attrgetter("index")))
 
@@ -71,17 +76,24 @@ def _customers(ids: Iterable[int]) -> dict[int, Row[int, datetime | None]]:
     return {row[0]: row for row in found}
 
 
-def _record(customer_id: int, share: Share, customer: Row[int, datetime | None] | None) -> Recorded:
-    """Store one customer's events, all or none. Raises what this customer is refused with."""
+def _record(
+    customer_id: int, share: Share, customer: Row[int, datetime | None] | None
+) -> tuple[Recorded, set[str]]:
+    """Store one customer's events but for those that no agreement covers, whose identifiers are given too.
+
+    Raises what this customer is refused with: then none is stored.
+    """
     if customer is None:
         raise NotFound("There is no customer with this id.")
     if customer[1] is not None:
         raise Suspended("This customer is suspended.")
+    uncovered = coverage.uncovered(customer_id, share.batch.rows)
+    batch = share.without(uncovered)
     limit = limits.hard_stop(customer_id)
-    recorded = metering.record(customer_id, share.batch)
+    recorded = metering.record(customer_id, batch) if batch.rows else Recorded(0, 0)
     if recorded.accepted:
-        limits.enforce(customer_id, limit, (row.month for row in share.batch.rows))
-    return recorded
+        limits.enforce(customer_id, limit, (row.month for row in batch.rows))
+    return recorded, uncovered
 
 
 def _tell(refused: dict[int, PortalError]) -> None:

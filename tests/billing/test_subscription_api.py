@@ -1,6 +1,7 @@
 """The plan through the JSON API (seed 2): begun, seen, managed and cancelled, with a key and with a token."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from sqlalchemy import func, select, update
 from portal import clock
 from portal.extensions import db
 from portal.keys import minting
-from portal.models import Customer, Purchase
+from portal.models import Customer, Purchase, Subscription, UsageAgreement
 from portal.purchases import customers
 from tests.billing.test_api import call, problem
 from tests.conftest import PASSWORD, Person
+from tests.support.looking import one
+from tests.support.usage import start
 from tests.support.world import World
 
 Ask = Callable[..., requests.Response]
@@ -120,3 +123,25 @@ def test_a_suspended_person_can_reach_the_portal_and_a_key_cannot(here: World, a
     assert call(here, token, f"{PREFIX}/portal").status_code == 200
     spend = {"amount": 1, "reference": "r"}
     assert problem(call(here, token, "/api/credits/spend", spend), 402)["code"] == "suspended"
+
+
+def test_cancel_ends_the_plan_and_never_the_agreement(here: World, bob: Person) -> None:
+    start(bob.browser)
+    here.flush()
+    with here.app.app_context():
+        past = {"status": "past_due", "past_due_since": clock.now() - timedelta(days=30)}
+        db.session.execute(update(Subscription).where(Subscription.tier == "pro").values(past))
+        db.session.commit()
+    plan = one(here, select(Subscription.stripe_id).where(Subscription.tier == "pro"))
+    answer = call(here, by_key(here, bob), f"{PREFIX}/cancel")
+    assert answer.status_code == 200
+    assert here.stripe().v1.subscriptions.retrieve(plan).cancel_at_period_end
+    usage = one(here, select(UsageAgreement.subscription_id))
+    assert not here.stripe().v1.subscriptions.retrieve(usage).cancel_at_period_end
+
+
+def test_cancel_without_a_plan_leaves_the_agreement_alone(here: World, alice: Person) -> None:
+    start(alice.browser)
+    here.flush()
+    answer = call(here, by_key(here, alice), f"{PREFIX}/cancel")
+    assert problem(answer, 409)["code"] == "nothing_to_cancel"

@@ -15,7 +15,7 @@ from portal import clock
 from portal.customers import suspensions
 from portal.extensions import db
 from portal.keys import minting
-from portal.models import Meter, MonthlyBill, StripeCustomer, UsageDay, UsageEvent, User
+from portal.models import Customer, Meter, MonthlyBill, StripeCustomer, UsageAgreement, UsageDay, UsageEvent, User
 from portal.models.suspension import SuspensionReason
 from portal.purchases import customers
 from portal.usage import batches, metering, quantities
@@ -70,6 +70,15 @@ def reporter(here: World, email: str, mode: str = "live") -> Reporter:
         db.session.commit()
         db.session.remove()
     return found
+
+
+def agree(customer_id: int, *, days: int = 40, ended: datetime | None = None) -> None:
+    """An agreement that began so many days ago, as the sync of a metered subscription writes it. Commits."""
+    began = clock.now() - timedelta(days=days)
+    mode = db.session.get_one(Customer, customer_id).mode
+    named = {"subscription_id": f"sub_usage_{customer_id}_{days}", "params": {}, "created_at": began}
+    db.session.add(UsageAgreement(customer_id=customer_id, mode=mode, ended_at=ended, **named))
+    db.session.commit()
 
 
 def summed(model: type[UsageEvent] | type[UsageDay], customer_id: int) -> dict[str, Decimal]:

@@ -1,6 +1,7 @@
 """Usage that the operator's gateway reports for everybody: nobody's events keep the others' from being counted."""
 
 import threading
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,12 +11,13 @@ from sqlalchemy import select, update
 
 from portal import clock
 from portal.extensions import db
-from portal.models import Customer, OutboxMail, UsageDay, UsageEvent, UsageSettings, User
+from portal.models import Customer, OutboxMail, UsageAgreement, UsageDay, UsageEvent, UsageSettings, User
+from portal.pages import rfc3339
 from portal.purchases import customers
 from tests.conftest import Person, person
 from tests.support.looking import count
 from tests.support.operators import ask, operator_key
-from tests.support.usage import Json, Reporter, event, summed, suspend
+from tests.support.usage import Json, Reporter, agree, event, summed, suspend
 from tests.support.world import World
 
 pytestmark = pytest.mark.both_databases
@@ -54,7 +56,7 @@ def gateway(here: World) -> str:
 def charlies(here: World, charlie: Person) -> int:
     with here.app.app_context():
         found = customers.of(charlie.user).id
-        db.session.commit()
+        agree(found)
         db.session.remove()
     return found
 
@@ -212,10 +214,27 @@ def test_two_gateways_at_once_count_each_event_once(here: World, gateway: str) -
 
 
 def reporter_id(here: World, name: str) -> int:
-    """The customer id of a new user who has no browser."""
+    """The customer id of a new user who has an agreement and no browser."""
     made = person(here, name, signed_in=False)
     with here.app.app_context():
         found = customers.of(made.user).id
-        db.session.commit()
+        agree(found)
         db.session.remove()
     return found
+
+
+def test_events_that_no_agreement_covers_are_listed_and_the_rest_is_taken(
+    here: World, gateway: str, charlies: int, server: Reporter
+) -> None:
+    with here.app.app_context():
+        db.session.execute(
+            update(UsageAgreement)
+            .where(UsageAgreement.customer_id == charlies)
+            .values(created_at=clock.now() - timedelta(days=3))
+        )
+        db.session.commit()
+    old = rfc3339(clock.now() - timedelta(days=4))
+    answer = send(here, gateway, of(charlies, "a"), of(charlies, "b", timestamp=old), of(server.customer_id, "c"))
+    assert answer.json()["accepted"] == 2
+    assert [(one["index"], one["code"]) for one in answer.json()["refused"]] == [(1, "no_agreement")]
+    assert used(here, charlies) == {"api_calls": 1}

@@ -6,17 +6,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from portal import clock
 from portal.extensions import db
-from portal.models import UsageDay, UsageEvent
+from portal.models import UsageAgreement, UsageDay, UsageEvent
 from portal.pages import rfc3339
 from portal.usage import closing
 from portal.usage.months import Month
 from tests.conftest import Person
 from tests.support.looking import count
-from tests.support.usage import Reporter, event, reporter, summed, suspend
+from tests.support.usage import Reporter, agree, event, reporter, summed, suspend
 from tests.support.world import World
 
 pytestmark = pytest.mark.both_databases
@@ -54,6 +54,8 @@ def test_numbers_are_read_digit_by_digit(here: World, server: Reporter) -> None:
 
 def test_two_customers_may_use_one_identifier(here: World, server: Reporter, charlie: Person) -> None:
     other = reporter(here, charlie.email)
+    with here.app.app_context():
+        agree(other.customer_id)
     for one in (server, other):
         assert one.send(event("same")).json() == {"accepted": 1, "duplicates": 0}
 
@@ -159,3 +161,26 @@ def test_a_day_of_a_meter_has_an_end(here: World, server: Reporter) -> None:
     answer = server.send(event("one more", 1))
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
     assert used(here, server) == {"api_calls": 10**17}
+
+
+def test_usage_without_an_agreement_is_refused_with_where_to_start(here: World, charlie: Person) -> None:
+    stranger = reporter(here, charlie.email)
+    answer = stranger.send(event("a", 10**9))
+    assert (answer.status_code, answer.json()["code"]) == (402, "no_agreement")
+    assert answer.json()["start_url"].endswith("/usage")
+    assert count(here, UsageEvent) == 0
+
+
+def test_an_agreement_covers_from_an_hour_before_it_began_until_it_ended(here: World, charlie: Person) -> None:
+    server = reporter(here, charlie.email)
+    with here.app.app_context():
+        agree(server.customer_id, days=10, ended=clock.now() - timedelta(days=2))
+    late = event("late", timestamp=moment(days=5))
+    assert server.send(late, event("early", timestamp=moment(days=10, minutes=50))).json()["accepted"] == 2
+    for index, ago in enumerate(({"days": 10, "minutes": 70}, {"days": 1})):
+        answer = server.send(late, event(f"no-{index}", timestamp=moment(**ago)))
+        assert (answer.status_code, answer.json()["index"]) == (402, 1)
+    with here.app.app_context():  # what was accepted is answered as before
+        db.session.execute(delete(UsageAgreement))
+        db.session.commit()
+    assert server.send(late).json() == {"accepted": 0, "duplicates": 1}
