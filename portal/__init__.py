@@ -63,9 +63,22 @@ def _furnish(app: "Flask", settings: "Settings") -> None:
 
 def _open_rooms(app: "Flask", settings: "Settings") -> None:
     """Pages, APIs and commands."""
-    from portal import accounts, admin, billing, cli, credits, health, keys, openapi, usage, webhooks
+    from portal import (
+        accounts,
+        admin,
+        billing,
+        cli,
+        credits,
+        health,
+        keys,
+        openapi,
+        payments,
+        purchases,
+        usage,
+        webhooks,
+    )
 
-    for room in (accounts, billing, credits, keys, usage, webhooks):
+    for room in (accounts, purchases, payments, billing, credits, keys, usage, webhooks):
         room.init_app(app)
     admin.init_app(app, settings)
     for service in (health, openapi, cli):

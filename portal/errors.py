@@ -158,16 +158,16 @@ class Suspended(PortalError):
 class StripeUnavailable(PortalError):
     """Stripe did not answer, or not with sense; whether it acted is not known.
 
-    `answered`: it did answer, with a failure that it will repeat for the same idempotency key.
+    `failure` says why the same idempotency key will not tell either; empty where repeating the call does.
     """
 
     status = 503
     code = "stripe_unavailable"
     title = "Stripe is not answering"
 
-    def __init__(self, detail: str, *, answered: bool = False, **kwargs: Any) -> None:
+    def __init__(self, detail: str, *, failure: str = "", **kwargs: Any) -> None:
         super().__init__(detail, **kwargs)
-        self.answered = answered
+        self.failure = failure
 
 
 class StripeRefused(PortalError):

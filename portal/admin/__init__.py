@@ -15,17 +15,17 @@ def init_app(app: Flask, settings: Settings) -> None:
         event_views,
         filters,
         guard,
+        open_calls,
         overview,
         sealing,
         testing_views,
     )
     from portal.extensions import csrf
-    from portal.payments import issue
 
     guard.init_app(app, settings.admin_path)
     filters.init_app(app)
-    for room in (overview, customer_views, testing_views, event_views, audit_views):
+    for room in (overview, open_calls, customer_views, testing_views, event_views, audit_views):
         csrf.exempt(room.blueprint)  # the guard checks the token, after it has checked who asks
         app.register_blueprint(room.blueprint, url_prefix=settings.admin_path)
     calls.register(app, api.blueprint)
-    jobs.chores |= {"audit seals": sealing.run, "refunds": issue.run}
+    jobs.chores |= {"audit seals": sealing.run}

@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 
 from portal import gateway
 from portal.extensions import db
-from portal.models import CreditEntry, Customer, Subscription
+from portal.models import CreditEntry, Customer, OpenCall, Subscription
+from portal.purchases import open_calls
 from portal.webhooks import vitals
 
 blueprint = Blueprint("admin", __name__)
@@ -19,6 +20,7 @@ class Counts:
     """One mode in numbers; credits are whole ones."""
 
     customers: int = 0
+    unclear: int = 0  # calls to Stripe that a person decides about, of both modes
     credits_left: int = 0
     credits_sold: int = 0
     credits_spent: int = 0
@@ -28,15 +30,18 @@ class Counts:
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """How things stand."""
-    return render_template("admin/overview.html", modes=counts(), vitals=vitals.read())
+    modes = counts()
+    unclear = open_calls.unclear() if any(one.unclear for one in modes.values()) else []
+    return render_template("admin/overview.html", modes=modes, vitals=vitals.read(), unclear=unclear)
 
 
 def counts() -> dict[str, Counts]:
     """Each mode in numbers. Three statements, none of which reads what was spent: that is by the million."""
     found = {mode: Counts() for mode in gateway.MODES}
-    customers = select(Customer.mode, func.count(), func.sum(Customer.credit_balance)).group_by(Customer.mode)
-    for mode, number, left in db.session.execute(customers):
-        found[mode].customers, found[mode].credits_left = number, int(left)
+    unclear = select(func.count()).select_from(OpenCall).where(*open_calls.UNCLEAR).scalar_subquery()
+    customers = select(Customer.mode, func.count(), func.sum(Customer.credit_balance), unclear)
+    for mode, number, left, decisions in db.session.execute(customers.group_by(Customer.mode)):
+        found[mode].customers, found[mode].credits_left, found[mode].unclear = number, int(left), decisions
     running = select(Subscription.mode, Subscription.status, func.count())
     for mode, status, number in db.session.execute(running.group_by(Subscription.mode, Subscription.status)):
         found[mode].subscriptions[status] = number

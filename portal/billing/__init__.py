@@ -20,7 +20,9 @@ def init_app(app: Flask) -> None:
         views,
         voiding,
     )
+    from portal.billing import off_session as test_purchases
     from portal.payments.takes import Source, sources, takes
+    from portal.purchases import off_session
     from portal.purchases.gives import Give, gives
 
     jobs.chores |= {
@@ -29,6 +31,7 @@ def init_app(app: Flask) -> None:
         "voiding": voiding.run,
         "reminders": reminders.run,
     }
+    off_session.pays["plan"] = off_session.Pay(test_purchases.pay)
     gives["plan"] = Give(read=plans.read_bought, write=plans.give)
     takes |= {
         "plan": disputes.take_plan,

@@ -1,8 +1,5 @@
 """Plans bought off session, in test mode, with a card that behaves as is asked for."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import structlog
 
 from portal import gateway
@@ -15,7 +12,6 @@ from portal.purchases.items import Item
 
 log = structlog.get_logger()
 
-Answer = TypeVar("Answer")
 GOOD_ONCE = "fails_later"  # it pays the first invoice with a good card, and leaves a bad one for the next
 
 
@@ -39,11 +35,20 @@ def buy(customer: Customer, item: Item, card: str, nonce: str | None = None) -> 
 
 
 def pay(purchase: Purchase) -> None:
-    """Make the subscription and pay its first invoice, each step under a key of its own. Commits."""
+    """Make the subscription and pay its first invoice, each step under a key of its own. Commits.
+
+    Raises StripeUnavailable.
+    """
     lane = gateway.of(purchase.mode)
     params = {name: value for name, value in purchase.params.items() if name != "card"}
     if purchase.subscription_id is None:  # else a step after it got no answer
-        made = _step(purchase, "subscribe", lambda key: lane.create_subscription(params, key))
+        made = claims.call(
+            purchase,
+            lambda key: lane.create_subscription(params, key),
+            "subscribe",
+            find=lambda named: _at_stripe(purchase, named),
+            money=True,
+        )
         purchase.subscription_id = made.id
         db.session.commit()
     try:
@@ -57,6 +62,14 @@ def pay(purchase: Purchase) -> None:
     db.session.commit()
 
 
+def _at_stripe(purchase: Purchase, named: str) -> gateway.Subscription | None:
+    """The subscription that this order made: by our metadata, or the one that a person named."""
+    made = gateway.of(purchase.mode).subscriptions(str(purchase.params["customer"]))
+    if named:
+        return next((one for one in made if one.id == named), None)
+    return next((one for one in made if one.metadata.get("purchase") == purchase.number), None)
+
+
 def _pay_first(purchase: Purchase, subscription_id: str, card: str) -> None:
     lane = gateway.of(purchase.mode)
     method = off_session.CARDS["success" if card == GOOD_ONCE else card]
@@ -65,23 +78,41 @@ def _pay_first(purchase: Purchase, subscription_id: str, card: str) -> None:
     payment = lane.first_payment(subscription_id)
     if payment is not None and payment.status != "succeeded":
         asked = {"payment_method": method}
-        _step(purchase, "pay", lambda key: lane.confirm_intent(payment.id, asked, key))
+        claims.call(
+            purchase,
+            lambda key: lane.confirm_intent(payment.id, asked, key),
+            "pay",
+            find=lambda _named: _confirmed(lane, payment.id),
+        )
     if card == GOOD_ONCE:
         _save(purchase, subscription_id, off_session.CARDS[card], "next-card")
+
+
+def _confirmed(lane: gateway.Lane, intent_id: str) -> gateway.PaymentIntent | None:
+    """The payment, where it was confirmed and not declined."""
+    found = lane.payment_intent(intent_id)
+    return found if found.status in ("succeeded", "processing", "requires_action") else None
 
 
 def _save(purchase: Purchase, subscription_id: str, method: str, step: str) -> str:
     """Save a card, and have the subscription charged to it from now on; gives its id."""
     lane = gateway.of(purchase.mode)
     customer = str(purchase.params["customer"])
-    saved = _step(purchase, step, lambda key: lane.attach_method(method, customer, key))
+    saved = claims.call(purchase, lambda key: lane.attach_method(method, customer, key), step)
     default = {"default_payment_method": saved.id}
-    _step(purchase, f"{step}-default", lambda key: lane.update_subscription(subscription_id, default, key))
+    claims.call(
+        purchase,
+        lambda key: lane.update_subscription(subscription_id, default, key),
+        f"{step}-default",
+        find=lambda _named: _charged_to(lane, subscription_id, saved.id),
+    )
     return saved.id
 
 
-def _step(purchase: Purchase, step: str, ask: Callable[[str], Answer]) -> Answer:
-    return claims.call(purchase, lambda key: ask(f"{key}-{step}"))
+def _charged_to(lane: gateway.Lane, subscription_id: str, method: str) -> gateway.Subscription | None:
+    """The subscription, where it is charged to this method."""
+    found = lane.subscription(subscription_id)
+    return found if found.method == method else None
 
 
 def cancel(subscription: Subscription) -> None:

@@ -24,7 +24,6 @@ from portal.usage import agreements
 from portal.usage import off_session as usage
 
 BUY = {"plan": plans.buy, "credits": credits.buy, "usage": usage.buy}
-PAY = {"plan": plans.pay, "credits": credits.pay, "usage": usage.pay}
 KINDS = tuple(BUY)
 MOST_TRIAL_DAYS = 90
 
@@ -80,7 +79,7 @@ def checkout_link(user: User, choice: Choice, *, success_url: str, cancel_url: s
 def pay_again(purchase: Purchase) -> None:
     """Repeat the calls of an order that got no answer: under the same keys, so nothing happens twice. Commits."""
     _refuse_live_key()
-    PAY[purchase.kind](purchase)
+    off_session.resume(purchase)
 
 
 def dispute(purchase: Purchase) -> None:

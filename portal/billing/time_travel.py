@@ -26,11 +26,11 @@ def begin(customer: Customer) -> None:
         return
     lane, begins = gateway.of(customer.mode), int(name.created_at.timestamp())
     if customer.test_clock is None:
-        clock = claims.call(name, lambda key: lane.create_test_clock({"frozen_time": begins}, f"{key}-clock"))
+        clock = claims.call(name, lambda key: lane.create_test_clock({"frozen_time": begins}, key), "clock")
         clocks.put(customer.id, clock)
         _reread(customer)
     params = customers.params(name) | {"test_clock": customer.test_clock}
-    made = claims.call(name, lambda key: lane.create_customer(params, f"{key}-on-clock"))
+    made = claims.call(name, lambda key: lane.create_customer(params, key), "on-clock")
     name.stripe_id = made.id
     db.session.commit()
 

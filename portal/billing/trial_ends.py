@@ -24,7 +24,11 @@ def _end(use: TrialUse) -> bool:
     """Call, then confirm. Where Stripe refuses, the trial goes on: the log tells, and a person has to look."""
     lane = gateway.of(use.mode)
     try:
-        claims.call(use, lambda key: lane.update_subscription(use.subscription_id, {"trial_end": "now"}, key))
+        claims.call(
+            use,
+            lambda key: lane.update_subscription(use.subscription_id, {"trial_end": "now"}, key),
+            find=lambda _named: _ended(use),
+        )
         use.state, use.ended_at = "ended", clock.now(use.customer.clock_at)
     except StripeRefused as refused:
         log.error("trial_not_ended", subscription=use.subscription_id, code=refused.stripe_code)
@@ -36,6 +40,12 @@ def _end(use: TrialUse) -> bool:
     db.session.commit()
     subscriptions.sync(use.mode, use.subscription_id)
     return use.state == "ended"
+
+
+def _ended(use: TrialUse) -> gateway.Subscription | None:
+    """The subscription, once it is in no trial any more."""
+    found = gateway.of(use.mode).subscription(use.subscription_id)
+    return found if found.status != "trialing" else None
 
 
 def _tell(use: TrialUse) -> None:

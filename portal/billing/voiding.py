@@ -43,11 +43,21 @@ def _left() -> Sequence[Invoice]:
     return db.session.execute(query.limit(1000)).scalars().all()
 
 
+def _closed(lane: gateway.Lane, invoice_id: str) -> gateway.Invoice | None:
+    """The invoice, once it is not open any more."""
+    found = lane.invoice(invoice_id)
+    return found if found.status != "open" else None
+
+
 def _void(voiding: Voiding) -> bool:
     """Call, then confirm by what Stripe says of the invoice; one that was paid meanwhile is not void, and done."""
     lane = gateway.of(voiding.mode)
     try:
-        claims.call(voiding, lambda key: lane.void_invoice(voiding.invoice_id, key))
+        claims.call(
+            voiding,
+            lambda key: lane.void_invoice(voiding.invoice_id, key),
+            find=lambda _named: _closed(lane, voiding.invoice_id),
+        )
     except StripeRefused as refused:
         log.warning("invoice_not_voided", invoice=voiding.invoice_id, code=refused.stripe_code)
     except StripeUnavailable:

@@ -24,11 +24,12 @@ def init_app(app: Flask) -> None:
         views,
     )
     from portal.payments.takes import Source, sources, takes
-    from portal.purchases import customers
+    from portal.purchases import customers, off_session
     from portal.purchases.gives import Give, gives
 
     # In this order: what has expired counts no more, and a top-up may spare the mail.
     jobs.chores |= {"grants": grants.sweep, "top-ups": topups.run, "low balance": low_balance.run}
+    off_session.pays["credits"] = off_session.Pay(topups.pay, topups.given_up)
     gives["credits"] = Give(read=purchasing.read_bought, write=purchasing.give)
     takes["credits"] = reversals.take
     sources["order"] = Source(read=payments.read, apply=payments.apply)

@@ -93,7 +93,7 @@ def _settle(purchase: Purchase, intent: gateway.PaymentIntent) -> None:
         purchase.completed_at = purchase.paid_at
         purchasing.give(purchase, purchasing.Bought(intent))
     else:
-        if intent.has_failed and purchase.state == "open":
+        if intent.has_failed and purchase.state in ("open", "unclear"):
             standing.move(purchase, "failed", intent.failure)
         record.of_order(purchase, intent)
     db.session.flush()

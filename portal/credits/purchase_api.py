@@ -80,7 +80,7 @@ def session(session_id: str) -> Standing:
     if buying.by_session(session_id, customer.id) is None:
         raise NotFound("There is no such checkout session in your account.")
     db.session.commit()
-    snapshot = fulfilment.read(customer.mode, session_id)
+    snapshot = fulfilment.act(fulfilment.read(customer.mode, session_id))
     fulfilment.apply(snapshot)
     db.session.commit()
     found = snapshot.session

@@ -23,6 +23,7 @@ SHOWN = 5
 PAUSED = {
     "authentication_required": "Your bank asks you to confirm the payment, which takes you being there.",
     "declined": "Your card was declined several times.",
+    "unclear": "Stripe has not said whether the last one was charged. We look into it.",
     "no_card": "There is no saved card any more.",
     "withdrawn": "The package that it buys is no longer sold.",
     "taken_back": "A payment for credits was refunded or disputed.",
@@ -126,7 +127,8 @@ def attempts(customer_id: int) -> list[Purchase]:
 
 def open_attempt(customer_id: int) -> Purchase | None:
     """The top-up whose outcome is not known yet."""
-    query = select(Purchase).filter_by(customer_id=customer_id, auto=True, state="open")
+    query = select(Purchase).filter_by(customer_id=customer_id, auto=True)
+    query = query.where(Purchase.state.in_(("open", "unclear")))
     return db.session.execute(query).scalars().first()
 
 
@@ -163,7 +165,7 @@ def charged_this_month(customer_id: int, now: datetime) -> int:
     query = select(func.coalesce(func.sum(Purchase.amount), 0)).where(
         Purchase.customer_id == customer_id,
         Purchase.auto,
-        Purchase.state.in_(("open", "paid")),
+        Purchase.state.in_(("open", "paid", "unclear")),
         Purchase.created_at >= since,
     )
     return int(db.session.execute(query).scalar_one())

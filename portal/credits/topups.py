@@ -6,20 +6,20 @@ import structlog
 from sqlalchemy import or_, select
 
 from portal import clock, gateway, mail
+from portal.credits import off_session as test_purchases
 from portal.credits import payments
 from portal.credits import topup_rules as rules
 from portal.customers import locks
 from portal.errors import InvalidInput, PortalError, StripeRefused
 from portal.extensions import db
 from portal.models import Customer, Purchase, TopUpRule
-from portal.purchases import customers, off_session
+from portal.purchases import claims, customers, off_session, standing
 from portal.purchases.fulfilment import Mismatch
 
 log = structlog.get_logger()
 
 MOST_DECLINES = 3
 CALL_LIVES = timedelta(minutes=1)  # longer than any call to Stripe with its retries
-KEY_LIVES = timedelta(hours=23)  # Stripe forgets an idempotency key after 24
 
 
 def has_card(customer: Customer) -> bool:
@@ -50,6 +50,7 @@ def attempt(customer_id: int) -> bool:
         item = rules.wanted(customer, clock.now())
     except InvalidInput:
         _pause(customer, "withdrawn", f"withdrawn:{customer_id}:{clock.now():%Y%m%d%H%M}")
+        db.session.commit()
         return False
     db.session.commit()
     if item is None:
@@ -58,6 +59,7 @@ def attempt(customer_id: int) -> bool:
     method = gateway.of(customer.mode).saved_method(stripe_customer)
     if method is None:
         _pause(customer, "no_card", f"no-card:{customer_id}:{clock.now():%Y%m%d%H%M}")
+        db.session.commit()
         return False
     purchase = _claim(customer, stripe_customer, method.id)
     return purchase is not None and _charge(purchase)
@@ -101,20 +103,40 @@ def _claim(customer: Customer, stripe_customer: str, method: str) -> Purchase | 
 
 
 def _resume(purchase: Purchase) -> bool:
-    """An attempt without an answer: what Stripe knows of it; else the same call again, while that is safe."""
-    db.session.commit()
-    age = clock.now() - purchase.created_at
-    if age < CALL_LIVES:  # another ticker is at it
+    """An attempt without an answer, unless another ticker is at it."""
+    if clock.now() - purchase.created_at < CALL_LIVES:
         return False
+    return _go_on(purchase)
+
+
+def _go_on(purchase: Purchase) -> bool:
+    """The same call again, while the customer agrees to it; else only what Stripe knows of it. Commits."""
+    rule, known = rules.rule_of(purchase.customer_id), claims.open_call(purchase)
+    db.session.commit()
+    agreed = rule and rule.enabled and rule.paused_reason in (None, "unclear")
+    if agreed or (known and known.opened_at):  # which is looked for, and not charged again
+        return _charge(purchase)
     intent = off_session.at_stripe(purchase)
+    claims.close(purchase)
     if intent is not None:
         return _confirm(purchase, intent)
-    rule = rules.rule_of(purchase.customer_id)
-    if rule and rule.enabled and not rule.paused_reason and age < KEY_LIVES:
-        return _charge(purchase)
-    purchase.state = "expired"
+    standing.move(purchase, "expired")
     db.session.commit()
     return False
+
+
+def pay(purchase: Purchase) -> None:
+    """Go on with credits that are charged off session, by a top-up or a test purchase. Commits."""
+    if purchase.auto:
+        _go_on(purchase)
+    else:
+        test_purchases.pay(purchase)
+
+
+def given_up(purchase: Purchase) -> None:
+    """Nobody knows whether a top-up was charged: none follows until the customer says so. Flushes."""
+    if purchase.auto:
+        _pause(purchase.customer, "unclear", purchase.number)
 
 
 def _charge(purchase: Purchase) -> bool:
@@ -137,7 +159,7 @@ def _confirm(purchase: Purchase, intent: gateway.PaymentIntent) -> bool:
 def _failed(purchase: Purchase, code: str) -> None:
     """Say so by mail; pause where trying again without the customer cannot help. Commits."""
     locks.lock(purchase.customer_id)
-    purchase.state = "failed"
+    standing.move(purchase, "failed", code)
     db.session.flush()
     log.warning("top_up_failed", order=purchase.number, code=code)
     if code in ("authentication_required", "requires_action"):
@@ -146,14 +168,14 @@ def _failed(purchase: Purchase, code: str) -> None:
         _pause(purchase.customer, "declined", purchase.number)
     else:
         _mail(purchase.customer, purchase.number, "Your card was declined. We try again later.", paused=False)
-        db.session.commit()
+    db.session.commit()
 
 
 def _pause(customer: Customer, reason: str, key: str) -> None:
+    """No more top-ups until the customer turns them on again. Flushes; told by mail."""
     locks.lock(customer.id)
     rules.pause(customer.id, reason)
     _mail(customer, key, rules.PAUSED[reason], paused=True)
-    db.session.commit()
 
 
 def _mail(customer: Customer, key: str, why: str, *, paused: bool) -> None:

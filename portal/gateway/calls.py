@@ -109,7 +109,11 @@ class Calls:
         status = error.http_status or 500
         if status < 400 or status in (409, 429) or status >= 500:
             log.warning("stripe_unavailable", **facts)
-            return StripeUnavailable("Stripe is having trouble at the moment.", answered=status >= 500)
+            failure = "server_error" if status >= 500 else ""
+            return StripeUnavailable("Stripe is having trouble at the moment.", failure=failure)
+        if isinstance(error, stripe.IdempotencyError):  # with a release our parameters have changed
+            log.error("stripe_key_reused", **facts)
+            return StripeUnavailable("Stripe has answered this differently before.", failure="other_parameters")
         log.warning("stripe_refused", message=error.user_message, param=getattr(error, "param", None), **facts)
         words = error.user_message if isinstance(error, stripe.CardError) else None
         return StripeRefused(words or "Stripe did not accept this request.", stripe_code=error.code or "")

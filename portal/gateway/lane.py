@@ -76,6 +76,12 @@ class Lane(Customers, Subscriptions, Testing, Usage):
         """POST /v1/refunds. StripeRefused where there is not so much left to give back."""
         return Reversal.read(self._ask("post", "/v1/refunds", params, idempotency_key))
 
+    def refunds(self, payment: str) -> list[Reversal]:
+        """All refunds of a payment intent, or of a charge that has none, the newest first."""
+        kind = "payment_intent" if payment.startswith("pi_") else "charge"
+        params = {kind: payment, "limit": PAGE}
+        return [Reversal.read(data) for data in self._list("/v1/refunds", params)]
+
     def charge(self, charge_id: str) -> Charge:
         """The charge as it is now."""
         return Charge.read(self._ask("get", f"/v1/charges/{part(charge_id)}"))

@@ -136,6 +136,13 @@ class InvoicePayment:
         )
 
 
+def _failed(invoice: Json) -> bool:
+    """Whether what was to pay an invoice has come to nothing."""
+    ties = (invoice.get("payments") or {}).get("data") or []
+    intents = [tie["payment"].get("payment_intent") for tie in ties]
+    return {one["status"] for one in intents if isinstance(one, dict)} == {"requires_payment_method"}
+
+
 @dataclass(frozen=True)
 class Invoice:
     """An invoice. `subscription` is None for a manual one; `needs_action`: its payer has to confirm it.
@@ -163,6 +170,7 @@ class Invoice:
     payments: tuple[InvoicePayment, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     finalization_error: str | None = None  # Stripe's code for why a draft cannot be finalized
+    payment_failed: bool = False  # open, and what was to pay it has come to nothing
 
     @classmethod
     def read(cls, data: Json) -> Self:
@@ -188,6 +196,7 @@ class Invoice:
             created=datetime.fromtimestamp(data["created"], UTC),
             attempted=bool(data.get("attempted")),
             needs_action=data.get("status") == "open" and any(one.waits_for_payer for one in payments),
+            payment_failed=data.get("status") == "open" and bool(data.get("attempted")) and _failed(data),
             next_attempt_at=time(data.get("next_payment_attempt")),
             paid_at=time((data.get("status_transitions") or {}).get("paid_at")),
             livemode=data["livemode"],

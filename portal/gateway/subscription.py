@@ -14,6 +14,14 @@ def _attached(method: str | Json | None) -> str | Json | None:
     return None if isinstance(method, dict) and not method.get("customer") else method
 
 
+def _ids(listed: list[Any] | None) -> tuple[str, ...]:
+    return tuple(found for one in listed or [] if (found := id_of(one)))
+
+
+def _prices(items: list[Json] | None) -> tuple[str, ...]:
+    return tuple(found for one in items or [] if (found := id_of(one.get("price"))))
+
+
 @dataclass(frozen=True)
 class SubscriptionItem:
     """One line of a subscription. `quantity` is absent for metered prices."""
@@ -60,7 +68,16 @@ class Subscription:
     method: str | None
     card: Card | None
     test_clock: str | None
-    is_discounted: bool
+    discounts: tuple[str, ...] = ()  # its own, by their ids; the customer's are not among them
+    default_tax_rates: tuple[str, ...] = ()
+    pending_prices: tuple[str, ...] = ()  # of the items that a change waits to bring
+    method_type: str | None = None  # card, sepa_debit, …; None where it is not known
+    is_sent: bool = False  # whether its invoices are sent to be paid, not charged
+
+    @property
+    def is_discounted(self) -> bool:
+        """Whether something is taken off its price."""
+        return bool(self.discounts)
 
     @property
     def is_metered(self) -> bool:
@@ -96,7 +113,11 @@ class Subscription:
             method=id_of(method),
             card=Card.read(method),
             test_clock=id_of(data.get("test_clock")),
-            is_discounted=bool(data.get("discounts")),
+            discounts=_ids(data.get("discounts")),
+            default_tax_rates=_ids(data.get("default_tax_rates")),
+            pending_prices=_prices((data.get("pending_update") or {}).get("subscription_items")),
+            method_type=method.get("type") if isinstance(method, dict) else None,
+            is_sent=data.get("collection_method") == "send_invoice",
         )
 
 
@@ -162,9 +183,15 @@ class Phase:
 
 
 def _item(data: Json) -> Json:
-    """Price and quantity; a metered price has none."""
+    """Price and quantity, of which a metered price has none; and what it has of discounts and tax rates."""
     item = {"price": id_of(data["price"]), "quantity": data.get("quantity")}
-    return {name: value for name, value in item.items() if value is not None}
+    own = {
+        "discounts": [{"discount": one["discount"]} for one in data.get("discounts") or [] if one.get("discount")],
+        "tax_rates": list(_ids(data.get("tax_rates"))),
+    }
+    return {name: value for name, value in item.items() if value is not None} | {
+        name: value for name, value in own.items() if value
+    }
 
 
 @dataclass(frozen=True)
@@ -172,6 +199,7 @@ class Schedule:
     """What will become of a subscription by itself; `subscription` is whose it is, or was until its release."""
 
     id: str
+    status: str  # not_started, active, completed, released, canceled
     subscription: str | None
     phases: tuple[Phase, ...]
     coming: Phase | None  # the phase after the current one
@@ -184,6 +212,7 @@ class Schedule:
         now = time(current["end_date"]) if current and data["status"] == "active" else None
         return cls(
             id=data["id"],
+            status=data["status"],
             subscription=id_of(data.get("subscription")) or data.get("released_subscription"),
             phases=phases,
             coming=next((phase for phase in phases if now and phase.starts >= now), None),

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from portal.gateway.calls import PAGE, Calls, Params, part
+from portal.gateway.customers import Customer
 from portal.gateway.shapes import Invoice, id_of
 from portal.gateway.subscription import Subscription
 
@@ -46,10 +47,10 @@ class Usage(Calls):
         listed = self._list(f"/v1/customers/{part(customer)}/payment_methods", {"limit": PAGE})
         return [method["id"] for method in listed]
 
-    def set_default_method(self, customer: str, method: str) -> None:
+    def set_default_method(self, customer: str, method: str, idempotency_key: str = "") -> Customer:
         """Charge a customer's invoices to this from now on; again changes nothing."""
         params = {"invoice_settings": {"default_payment_method": method}}
-        self._ask("post", f"/v1/customers/{part(customer)}", params)
+        return Customer.read(self._ask("post", f"/v1/customers/{part(customer)}", params, idempotency_key))
 
     def create_subscription(self, params: Params, idempotency_key: str) -> Subscription:
         """POST /v1/subscriptions."""

@@ -12,6 +12,7 @@ from portal.models.invoice import Invoice, Voiding
 from portal.models.key import ApiKey, OperatorKey
 from portal.models.link import PaymentLink
 from portal.models.mail import OutboxMail
+from portal.models.open_call import OpenCall
 from portal.models.payment import Payment, PaymentKind, Reversal, ReversalKind
 from portal.models.plan import Plan, Price
 from portal.models.portal_configuration import PortalConfiguration
@@ -49,6 +50,7 @@ __all__ = [
     "Meter",
     "MonthlyBill",
     "MonthlyBillLine",
+    "OpenCall",
     "OperatorKey",
     "OutboxMail",
     "Payment",

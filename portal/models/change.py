@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, mode, one_of, pk, stripe_id
 
-OPEN = text("state = 'open'")
+OPEN = text("state IN ('open', 'paying')")
 
 
 class SubscriptionChange(Base):
@@ -21,7 +21,7 @@ class SubscriptionChange(Base):
     __table_args__ = (
         CheckConstraint(one_of("mode", "live", "test"), "mode"),
         CheckConstraint(one_of("kind", "cancel", "resume", "change", "schedule", "unschedule"), "kind"),
-        CheckConstraint(one_of("state", "open", "done", "failed"), "state"),
+        CheckConstraint(one_of("state", "open", "paying", "done", "failed", "unclear"), "state"),
         Index(
             "uq_subscription_changes_one_open",
             "mode",

@@ -44,6 +44,7 @@ LOCK_ORDER = (
     "voidings",
     "monthly_bills",
     "monthly_bill_lines",
+    "open_calls",
     "api_keys",
     # Usage arrives without the customer's lock, at a high rate.
     "usage_settings",

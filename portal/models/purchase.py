@@ -32,7 +32,7 @@ class Purchase(Base):
         UniqueConstraint("mode", "session_id"),
         CheckConstraint(one_of("mode", "live", "test"), "mode"),
         CheckConstraint(one_of("kind", "plan", "credits", "usage"), "kind"),
-        CheckConstraint(one_of("state", "open", "paid", "failed", "expired"), "state"),
+        CheckConstraint(one_of("state", "open", "paid", "failed", "expired", "unclear"), "state"),
         Index(
             "uq_purchases_one_open_plan",
             "customer_id",

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk
 
-OPEN = text("state = 'open'")
+OPEN = text("state IN ('open', 'unclear')")
 
 
 class RefundOrder(Base):
@@ -16,7 +16,7 @@ class RefundOrder(Base):
     __tablename__ = "refund_orders"
     __table_args__ = (
         CheckConstraint(one_of("mode", "live", "test"), "mode"),
-        CheckConstraint(one_of("state", "open", "done", "failed"), "state"),
+        CheckConstraint(one_of("state", "open", "done", "failed", "unclear"), "state"),
         Index("uq_refund_orders_open", "payment_intent", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
         Index(None, "payment_intent"),
     )
@@ -29,6 +29,6 @@ class RefundOrder(Base):
     currency: Mapped[currency]
     nonce: Mapped[str] = mapped_column(String(64), unique=True)  # of the form that it came by
     attempt: Mapped[int] = mapped_column(default=1)
-    state: Mapped[str] = mapped_column(String(6), default="open")
+    state: Mapped[str] = mapped_column(String(10), default="open")
     stripe_id: Mapped[str | None] = mapped_column(String(255))  # the refund's, once it is done
     created_at: Mapped[datetime]

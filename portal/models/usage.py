@@ -24,7 +24,7 @@ from portal.models.base import Base, BigId, ExactDecimal, ForSale, amount, curre
 from portal.models.customer import Customer
 
 RUNNING = text("ended_at IS NULL")
-STATES = ("claimed", "failed", "invoiced", "paid", "unpaid", "void", "nothing")
+STATES = ("claimed", "failed", "invoiced", "paid", "unpaid", "void", "nothing", "unclear")
 # A month's sum of such days stays within 64 bits: beyond them SQLite would go on in floating point.
 MOST_A_DAY = 10**17
 

@@ -7,19 +7,18 @@ import structlog
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
-from portal import clock, gateway, money
+from portal import audit, clock, gateway, money
 from portal.errors import Conflict, InvalidInput, NotFound, PortalError, StripeRefused
 from portal.extensions import db
 from portal.models import Invoice, Payment, Purchase, RefundOrder, Reversal
 from portal.payments import sync
 from portal.payments.takes import sources
-from portal.purchases import claims, tickets
+from portal.purchases import claims, open_calls, tickets
 
 log = structlog.get_logger()
 
 REFUNDABLE = ("pi_", "ch_", "py_")  # what Stripe refunds: payment intents, and charges without one
 LEFT_AFTER = timedelta(minutes=1)  # an open order this old belongs to no request any more
-REPEATABLE = timedelta(hours=23)  # Stripe knows a repeated call by its key for 24
 
 
 @dataclass(frozen=True)
@@ -113,49 +112,87 @@ def refund(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrd
     if order.state == "failed":
         raise _refused()
     if order.state == "open":
-        _carry_out(order)
+        resume(order)
+    if order.state == "unclear":
+        raise _undecided()
     return order
 
 
 def run() -> int:
-    """The tick's chore: repeat the calls that got no answer, under the same keys; gives how many. Commits."""
+    """The tick's chore: go on with what a crash left open; gives how many. Commits.
+
+    Calls that got no answer, or one that leaves their effect open, are looked after by `open_calls`.
+    """
     query = select(RefundOrder).filter_by(state="open").where(RefundOrder.created_at < clock.now() - LEFT_AFTER)
-    left = db.session.execute(query).scalars().all()
+    left = [order for order in db.session.execute(query).scalars().all() if claims.open_call(order) is None]
     db.session.commit()
     for order in left:
         try:
-            _finish(order)
+            resume(order)
         except PortalError as reason:  # the others go on; this one is asked again next time
             log.warning("refund_not_finished", refund_order=order.id, reason=reason.code)
     return len(left)
 
 
-def _finish(order: RefundOrder) -> None:
-    if order.created_at > clock.now() - REPEATABLE:
-        _carry_out(order)
+def resume(order: RefundOrder) -> None:
+    """Call and confirm, from the row alone; nothing where it has ended. Commits.
+
+    Raises Conflict, StripeUnavailable.
+    """
+    if order.state not in ("open", "unclear"):
+        claims.close(order)
         return
-    # What became of it is known by its webhook alone; to ask once more could give twice.
-    order.state = "failed"
-    db.session.commit()
-    log.error("refund_given_up", refund_order=order.id, payment=order.payment_intent, amount=order.amount)
-
-
-def _carry_out(order: RefundOrder) -> None:
     kind = "payment_intent" if order.payment_intent.startswith("pi_") else "charge"
     params = {
         kind: order.payment_intent,
         "amount": order.amount,
         "metadata": {"portal_mode": order.mode, "refund_order": str(order.id)},
     }
+    lane = gateway.of(order.mode)
     try:
-        made = claims.call(order, lambda key: gateway.of(order.mode).create_refund(params, key))
+        made = claims.call(
+            order,
+            lambda key: lane.create_refund(params, key),
+            find=lambda named: _at_stripe(order, named),
+            money=True,
+        )
     except StripeRefused as refused:
-        order.state = "failed"
+        _move(order, "failed")
         db.session.commit()
         raise _refused() from refused
-    order.state, order.stripe_id = "done", made.id
+    order.stripe_id = made.id
+    _move(order, "done")
     db.session.commit()
     log.info("refund_ordered", payment=order.payment_intent, amount=order.amount, refund=made.id)
+
+
+def _at_stripe(order: RefundOrder, named: str) -> gateway.Reversal | None:
+    """The refund that this order made: by our metadata, or the one that a person named, if it fits."""
+    found = gateway.of(order.mode).refunds(order.payment_intent)
+    if named:
+        return next((one for one in found if (one.id, one.amount) == (named, order.amount)), None)
+    return next((one for one in found if one.metadata.get("refund_order") == str(order.id)), None)
+
+
+def _move(order: RefundOrder, state: str) -> None:
+    """Bring an order to another state, and write the audit entry. Flushes."""
+    before, order.state = order.state, state
+    if state != before:
+        audit.record(
+            f"refund.{state}",
+            customer_id=order.customer_id,
+            subject=order.payment_intent,
+            before={"state": before},
+            after={"state": state, "amount": order.amount, "currency": order.currency},
+        )
+
+
+KIND = open_calls.Kind(
+    resume=resume,
+    give_up=lambda order: _move(order, "unclear"),
+    reopen=lambda order: _move(order, "open"),
+    words=lambda order: f"Refund {money.text(order.amount, order.currency)} of {order.payment_intent}",
+)
 
 
 def _claim(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrder:
@@ -193,6 +230,11 @@ def _claim(payment: Refundable, amount: int, seen: int, nonce: str) -> RefundOrd
 def _changed() -> Conflict:
     words = "A part of this was refunded since the page was opened. Look again before you give more."
     return Conflict(words, money="Nothing was given back by this.")
+
+
+def _undecided() -> Conflict:
+    words = "Nobody knows yet whether this refund was made. Decide about it on the overview."
+    return Conflict(words, money="Nothing was given back just now.")
 
 
 def _refused() -> Conflict:

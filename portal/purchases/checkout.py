@@ -147,7 +147,7 @@ def _open_session(purchase: Purchase) -> None:
     try:
         session = claims.call(purchase, lambda key: gateway.of(purchase.mode).create_session(purchase.params, key))
     except StripeRefused as error:
-        _end(purchase)
+        _end(purchase, error.stripe_code)
         if error.stripe_code == "resource_missing":
             customers.sync(purchase.mode, purchase.params["customer"])  # it may be the one that is gone
         raise
@@ -171,13 +171,13 @@ def _refuse_other_price(purchase: Purchase, session: gateway.Session) -> None:
         item=purchase.item,
     )
     _expire(purchase)
-    _end(purchase)
+    _end(purchase, "price_differs")
     raise Conflict(
         f"{purchase.name} cannot be bought just now: its price is being changed. Please try again later.",
         money="You were not charged.",
     )
 
 
-def _end(purchase: Purchase) -> None:
-    purchase.state = "failed"
+def _end(purchase: Purchase, why: str) -> None:
+    standing.move(purchase, "failed", why)
     db.session.commit()

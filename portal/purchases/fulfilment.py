@@ -1,6 +1,6 @@
 """Fulfilling a purchase: the one way that webhook, success page, replay and command line all take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -29,6 +29,7 @@ class Snapshot:
     session: gateway.Session
     bought: Any = None
     price: gateway.Price | None = None
+    kind: str = ""  # of what it bought; empty before it is complete
 
     @property
     def ticket(self) -> str:
@@ -45,7 +46,7 @@ def fulfil(mode: str, session_id: str) -> Purchase | None:
 
     None for a session that isn't ours. Raises Mismatch where it must not be fulfilled.
     """
-    snapshot = read(mode, session_id)
+    snapshot = act(read(mode, session_id))
     tickets.hold(snapshot)
     purchase = apply(snapshot)
     db.session.commit()
@@ -67,7 +68,15 @@ def read(mode: str, session_id: str) -> Snapshot:
         kind = "plan" if links.is_ours(session, price, mode) else ""
         db.session.commit()
     bought = gives[kind].read(mode, session) if kind else None
-    return Snapshot(mode, number, session, bought, price)
+    return Snapshot(mode, number, session, bought, price, kind)
+
+
+def act(snapshot: Snapshot) -> Snapshot:
+    """Do at Stripe what the purchase asks for, if anything; with no transaction open. Commits its claims."""
+    act_on = gives[snapshot.kind].act if snapshot.kind else None
+    if act_on is None or snapshot.bought is None:
+        return snapshot
+    return replace(snapshot, bought=act_on(snapshot.bought))
 
 
 def find(mode: str, session: gateway.Session) -> Purchase | None:

@@ -13,6 +13,12 @@ class Reader(Protocol):
     def __call__(self, mode: str, session: gateway.Session) -> Any: ...
 
 
+class Actor(Protocol):
+    """Does at Stripe what the purchase asks for, and gives what is then written; with no transaction open."""
+
+    def __call__(self, bought: Any, /) -> Any: ...
+
+
 class Writer(Protocol):
     """Writes what was fetched; called inside the transaction that fulfils the purchase. Flushes."""
 
@@ -21,10 +27,11 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Give:
-    """A pair like every sync: `read` asks Stripe, `write` gives."""
+    """Like every sync: `read` asks Stripe, `act` claims and calls where something is to be done, `write` gives."""
 
     read: Reader
     write: Writer
+    act: Actor | None = None
 
 
 gives: dict[str, Give] = {}

@@ -1,10 +1,12 @@
 """Orders that are charged while nobody is there: top-ups, and the admin's test purchases."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 
-from portal import gateway
+from portal import gateway, money
 from portal.extensions import db
 from portal.models import Customer, Purchase
 from portal.models.purchase import new_number
@@ -12,6 +14,17 @@ from portal.purchases import claims, standing
 from portal.purchases.items import Item
 
 Params = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pay:
+    """How an order of a kind goes on off session: `go_on` commits; `given_up` flushes where a person decides."""
+
+    go_on: Callable[[Purchase], None]
+    given_up: Callable[[Purchase], None] = lambda purchase: None
+
+
+pays: dict[str, Pay] = {}  # by kind; rooms register theirs in create_app
 
 # How a card behaves, by Stripe's own test payment methods (https://docs.stripe.com/testing#cards).
 CARDS = {
@@ -50,15 +63,55 @@ def intent(customer: Customer, item: Item, stripe_customer: str, method: str, wh
 
 
 def charge(purchase: Purchase) -> gateway.PaymentIntent:
-    """Call Stripe, from the row alone, so that a repeated call is the same call. Raises StripeRefused."""
+    """Call Stripe, from the row alone, so that a repeated call is the same call. Commits.
+
+    Raises StripeRefused, StripeUnavailable.
+    """
     lane = gateway.of(purchase.mode)
-    return claims.call(purchase, lambda key: lane.create_payment_intent(purchase.params, key))
+    return claims.call(
+        purchase,
+        lambda key: lane.create_payment_intent(purchase.params, key),
+        find=lambda named: at_stripe(purchase, named),
+        money=True,
+    )
 
 
-def at_stripe(purchase: Purchase) -> gateway.PaymentIntent | None:
-    """The order's payment, found by our own metadata: of a call whose answer was lost we have no id."""
+def at_stripe(purchase: Purchase, named: str = "") -> gateway.PaymentIntent | None:
+    """The order's payment: by our own metadata, for of a call whose answer was lost we have no id.
+
+    With `named` the one that a person named, if it is this customer's and as much.
+    """
     found = gateway.of(purchase.mode).payment_intents(str(purchase.params["customer"]))
+    if named:
+        wanted = (named, purchase.amount, purchase.currency)
+        return next((one for one in found if (one.id, one.amount, one.currency) == wanted), None)
     return next((one for one in found if one.metadata.get("purchase") == purchase.number), None)
+
+
+def resume(purchase: Purchase) -> None:
+    """Go on with an order that Stripe left open, from its row alone. Commits."""
+    if purchase.off_session and purchase.state in ("open", "unclear"):
+        pays[purchase.kind].go_on(purchase)
+    else:
+        claims.close(purchase)
+
+
+def give_up(purchase: Purchase) -> None:
+    """A person decides about it. Flushes."""
+    if purchase.state == "open":
+        standing.move(purchase, "unclear")
+        pays[purchase.kind].given_up(purchase)
+
+
+def reopen(purchase: Purchase) -> None:
+    """It is tried again. Flushes."""
+    if purchase.state == "unclear":
+        standing.move(purchase, "open")
+
+
+def words(purchase: Purchase) -> str:
+    """What Stripe was asked for."""
+    return f"Order {purchase.number}: {purchase.name}, {money.text(purchase.amount, purchase.currency)}"
 
 
 def settle(facts: gateway.Subscription, customer_id: int) -> None:
@@ -73,5 +126,5 @@ def settle(facts: gateway.Subscription, customer_id: int) -> None:
     if facts.status in ("active", "trialing") and purchase.paid_at is None:
         standing.move(purchase, "paid")
         purchase.completed_at = purchase.paid_at
-    elif facts.status == "incomplete_expired" and purchase.state == "open":
+    elif facts.status == "incomplete_expired" and purchase.state in ("open", "unclear"):
         standing.move(purchase, "expired")

@@ -11,12 +11,17 @@ def init_app(app: Flask) -> None:
 
     from portal import calls, jobs
     from portal.customers import suspensions
+    from portal.models import MonthlyBill, UsageAgreement
     from portal.payments.takes import takes
-    from portal.purchases import customers
+    from portal.purchases import customers, off_session, open_calls
     from portal.purchases.gives import Give, gives
-    from portal.usage import agreements, api, bills, disputes, limits, views
+    from portal.usage import agreements, api, bills, disputes, invoicing, limits, views
+    from portal.usage import off_session as test_purchases
 
-    gives["usage"] = Give(read=agreements.read_agreed, write=agreements.give)
+    open_calls.register(MonthlyBill, invoicing.KIND)
+    open_calls.register(UsageAgreement, agreements.KIND)
+    off_session.pays["usage"] = off_session.Pay(test_purchases.pay)
+    gives["usage"] = Give(read=agreements.read_consent, act=agreements.act, write=agreements.give)
     takes["usage"] = disputes.take
     jobs.chores |= {"spend limits": limits.run, "overdue usage": bills.sweep}
     app.register_blueprint(views.blueprint)

@@ -11,7 +11,7 @@ from portal.errors import Conflict, StripeUnavailable
 from portal.extensions import db, insert
 from portal.models import Customer, Purchase, UsageAgreement
 from portal.models.suspension import SuspensionReason
-from portal.purchases import checkout, claims, fulfilment
+from portal.purchases import checkout, claims, fulfilment, open_calls
 from portal.purchases.items import Item
 from portal.usage import clusters, meters
 
@@ -26,6 +26,15 @@ class AlreadyAgreed(Conflict):
 
     code = "already_agreed"
     title = "Pay as you go is on already"
+
+
+@dataclass(frozen=True)
+class Consent:
+    """A completed setup: the order, and the payment method that was saved for it."""
+
+    purchase_id: int
+    stripe_customer: str
+    method: str
 
 
 @dataclass(frozen=True)
@@ -66,25 +75,41 @@ def _prices(mode: str) -> list[str]:
     return [price for price in found if price]
 
 
-def read_agreed(mode: str, session: gateway.Session) -> Agreed | None:
-    """Charge the saved card from now on, and make the subscription; None for an order that was done before.
-
-    Called with no transaction open, by webhook, success page and replay alike. Claims, calls and confirms, so that
-    any number of them make one subscription. Commits.
-    """
+def read_consent(mode: str, session: gateway.Session) -> Consent | None:
+    """What a setup saved; None for an order that was done before. Commits before it asks."""
     purchase = fulfilment.find(mode, session)
     assert session.customer is not None
     assert session.setup_intent is not None
     if purchase is None or purchase.paid_at:
         return None
-    customer_id = purchase.customer_id
     db.session.commit()
-    lane = gateway.of(mode)
-    method = lane.set_up_method(session.setup_intent)
+    method = gateway.of(mode).set_up_method(session.setup_intent)
     if method is None:
         raise StripeUnavailable("The card is still being saved.")
-    lane.set_default_method(session.customer, method)
-    return Agreed(agree(customer_id, mode, session.customer))
+    return Consent(purchase.id, session.customer, method)
+
+
+def act(consent: Consent) -> Agreed:
+    """Charge the saved method from now on, and make the subscription. Commits as it goes.
+
+    Called with no transaction open, by webhook, success page and replay alike. Claims, calls and confirms, so that
+    any number of them make one subscription.
+    """
+    purchase = db.session.get_one(Purchase, consent.purchase_id)
+    name, method, lane = consent.stripe_customer, consent.method, gateway.of(purchase.mode)
+    claims.call(
+        purchase,
+        lambda key: lane.set_default_method(name, method, key),
+        "default",
+        find=lambda _named: charged_to(lane, name, method),
+    )
+    return Agreed(agree(purchase.customer_id, purchase.mode, name))
+
+
+def charged_to(lane: gateway.Lane, stripe_customer: str, method: str) -> gateway.Customer | None:
+    """The customer, where their invoices are charged to this method."""
+    found = lane.customer(stripe_customer)
+    return found if found.payment_method == method else None
 
 
 def refuse_second(customer: Customer) -> None:
@@ -100,7 +125,7 @@ def agree(customer_id: int, mode: str, stripe_customer: str) -> UsageAgreement:
     """The one agreement with its subscription at Stripe, made where there is none. Commits as it goes."""
     agreement = _claim(customer_id, mode, stripe_customer)
     if agreement.subscription_id is None:
-        _subscribe(agreement)
+        resume(agreement)
     return agreement
 
 
@@ -122,16 +147,38 @@ def _claim(customer_id: int, mode: str, stripe_customer: str) -> UsageAgreement:
     return agreement
 
 
-def _subscribe(agreement: UsageAgreement) -> None:
-    """Call and confirm. What an earlier try made is found by our own metadata: keys live for a day only."""
+def resume(agreement: UsageAgreement) -> None:
+    """Call and confirm, from the row alone; nothing where it has its subscription, or has ended. Commits."""
+    if agreement.subscription_id is not None or agreement.ended_at is not None:
+        claims.close(agreement)
+        return
     lane = gateway.of(agreement.mode)
     params = agreement.params | {"metadata": agreement.params["metadata"] | {"agreement": str(agreement.id)}}
-    known = lane.subscriptions(params["customer"])
-    found = next((one for one in known if one.metadata.get("agreement") == str(agreement.id)), None)
-    made = found or claims.call(agreement, lambda key: lane.create_subscription(params, key))
+    made = claims.call(
+        agreement,
+        lambda key: lane.create_subscription(params, key),
+        find=lambda named: _at_stripe(agreement, named),
+        money=True,
+    )
     confirm = update(UsageAgreement).where(UsageAgreement.id == agreement.id)
     db.session.execute(confirm.values(subscription_id=made.id))
     db.session.commit()
+
+
+def _at_stripe(agreement: UsageAgreement, named: str) -> gateway.Subscription | None:
+    """The subscription that this agreement made: by our metadata, or the one that a person named."""
+    made = gateway.of(agreement.mode).subscriptions(agreement.params["customer"])
+    if named:
+        return next((one for one in made if one.id == named and one.is_metered), None)
+    return next((one for one in made if one.metadata.get("agreement") == str(agreement.id)), None)
+
+
+KIND = open_calls.Kind(
+    resume=resume,
+    give_up=lambda agreement: None,
+    reopen=lambda agreement: None,
+    words=lambda agreement: f"Pay as you go for {agreement.params.get('customer')}",
+)
 
 
 def give(purchase: Purchase, bought: Agreed) -> None:

@@ -15,13 +15,13 @@ from portal import gateway, money
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.models import MonthlyBill, MonthlyBillLine
-from portal.purchases import claims, customers
+from portal.purchases import claims, customers, open_calls
 from portal.usage import bills, prepaid, quantities
 from portal.usage.months import Month
 
 log = structlog.get_logger()
 
-PENDING = ("claimed", "failed")
+PENDING = ("claimed", "failed", "unclear")
 SKEW = timedelta(hours=1)  # no two clocks agree
 CREDITS = "credits"  # the line that prepaid credits take off
 
@@ -48,6 +48,8 @@ def invoice(bill_id: int, *, is_new: bool) -> str:
         if bill.amount == bill.credits_amount:
             return _confirm(bill, {"state": "nothing"})
         facts = _at_stripe(bill, is_new=is_new)
+        if not is_new:
+            claims.close(bill)
     except Exception as error:  # recorded on its row; the others go on
         return _fail(bill, error)
     return _confirm(bill, {"state": bills.state_of(facts), "invoice_id": facts.id})
@@ -64,11 +66,38 @@ def _confirm(bill: MonthlyBill, values: dict[str, str]) -> str:
 def _fail(bill: MonthlyBill, error: Exception) -> str:
     db.session.rollback()
     words = error.detail if isinstance(error, PortalError) else str(error)
-    statement = update(MonthlyBill).where(MonthlyBill.id == bill.id, MonthlyBill.state.in_(PENDING))
+    statement = update(MonthlyBill).where(MonthlyBill.id == bill.id, MonthlyBill.state.in_(("claimed", "failed")))
     db.session.execute(statement.values(state="failed", error=f"{type(error).__name__}: {words}"))
     db.session.commit()
     log.error("bill_failed", bill=bill.id, customer=bill.customer_id, error=type(error).__name__)
     return "failed"
+
+
+def resume(bill: MonthlyBill) -> None:
+    """Go on with a bill whose effect at Stripe is open. Commits."""
+    if invoice(bill.id, is_new=False) == "done":
+        claims.close(bill)
+
+
+def give_up(bill: MonthlyBill) -> None:
+    """A person decides about it. Flushes."""
+    if bill.state in PENDING:
+        bill.state = "unclear"
+
+
+def reopen(bill: MonthlyBill) -> None:
+    """It is tried again. Flushes."""
+    if bill.state == "unclear":
+        bill.state = "claimed"
+
+
+def words(bill: MonthlyBill) -> str:
+    """What Stripe was asked for."""
+    month = Month.of_number(bill.month)
+    return f"Invoice for the usage of {month.words}, {money.text(bill.amount, bill.currency)}"
+
+
+KIND = open_calls.Kind(resume, give_up, reopen, words)
 
 
 def _at_stripe(bill: MonthlyBill, *, is_new: bool) -> gateway.Invoice:
@@ -82,14 +111,30 @@ def _at_stripe(bill: MonthlyBill, *, is_new: bool) -> gateway.Invoice:
     for item in items(bill, draft):
         if item.name not in known:
             _add(bill, item)
-    return claims.call(bill, lambda key: lane.finalize_invoice(draft.id, f"{key}-final"))
+    return claims.call(
+        bill,
+        lambda key: lane.finalize_invoice(draft.id, key),
+        "final",
+        find=lambda _named: _finalized(lane, draft.id),
+    )
 
 
-def _found(bill: MonthlyBill, stripe_customer: str) -> gateway.Invoice | None:
-    """What an earlier try made. One that was voided is no bill any more, and stands for it all the same."""
+def _found(bill: MonthlyBill, stripe_customer: str, named: str = "") -> gateway.Invoice | None:
+    """What an earlier try made. One that was voided is no bill any more, and stands for it all the same.
+
+    With `named` the one that a person named, if it is this customer's.
+    """
     since = bill.created_at - SKEW
     made = gateway.of(bill.mode).invoices_since(stripe_customer, since)
+    if named:
+        return next((one for one in made if one.id == named), None)
     return next((one for one in made if one.metadata.get("monthly_bill") == str(bill.id)), None)
+
+
+def _finalized(lane: gateway.Lane, invoice_id: str) -> gateway.Invoice | None:
+    """The invoice, once it is no draft any more."""
+    found = lane.invoice(invoice_id)
+    return found if found.status != "draft" else None
 
 
 def _names(made: list[gateway.InvoiceItem]) -> set[str]:
@@ -113,12 +158,26 @@ def _drafted(bill: MonthlyBill, stripe_customer: str) -> gateway.Invoice:
             "monthly_bill": str(bill.id),
         },
     }
-    return claims.call(bill, lambda key: gateway.of(bill.mode).create_invoice(params, f"{key}-draft"))
+    return claims.call(
+        bill,
+        lambda key: gateway.of(bill.mode).create_invoice(params, key),
+        "draft",
+        find=lambda named: _found(bill, stripe_customer, named),
+        money=True,
+    )
 
 
 def _add(bill: MonthlyBill, item: Item) -> None:
-    lane = gateway.of(bill.mode)
-    claims.call(bill, lambda key: lane.create_invoice_item(item.params, f"{key}-{item.name}"))
+    """Put a line on the draft. One that came twice would be charged twice, so it is money too."""
+    lane, draft = gateway.of(bill.mode), str(item.params["invoice"])
+
+    def at_stripe(named: str) -> gateway.InvoiceItem | None:
+        made = lane.invoice_items(draft)
+        return next((one for one in made if named == one.id or one.metadata.get("line") == item.name), None)
+
+    claims.call(
+        bill, lambda key: lane.create_invoice_item(item.params, key), item.name, find=at_stripe, money=True
+    )
 
 
 def items(bill: MonthlyBill, draft: gateway.Invoice) -> list[Item]:

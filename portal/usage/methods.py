@@ -9,7 +9,7 @@ from portal.customers import suspensions
 from portal.extensions import db
 from portal.models import StripeCustomer
 from portal.models.suspension import SuspensionReason
-from portal.purchases import tickets
+from portal.purchases import claims, tickets
 from portal.usage import agreements
 
 
@@ -21,6 +21,7 @@ class Snapshot:
     number: int
     stripe_customer: str
     methods: list[str]
+    name_id: int | None = None  # our row of a customer who has methods, and none that is charged
 
     @property
     def ticket(self) -> str:
@@ -29,13 +30,29 @@ class Snapshot:
 
 
 def read(mode: str, stripe_customer: str) -> Snapshot:
-    """Take a number and fetch. Invoices are charged to the default: the newest, where none is."""
+    """Take a number and fetch."""
     number = tickets.take(mode, _ticket(stripe_customer))
     lane = gateway.of(mode)
     methods = lane.methods(stripe_customer)
-    if methods and _is_ours(mode, stripe_customer) and lane.customer(stripe_customer).payment_method is None:
-        lane.set_default_method(stripe_customer, methods[0])
-    return Snapshot(mode, number, stripe_customer, methods)
+    name_id = _ours(mode, stripe_customer) if methods else None
+    if name_id is not None and lane.customer(stripe_customer).payment_method is not None:
+        name_id = None
+    return Snapshot(mode, number, stripe_customer, methods, name_id)
+
+
+def act(snapshot: Snapshot) -> Snapshot:
+    """Have invoices charged to the newest method where none is the default. Commits its claim."""
+    if snapshot.name_id is None:
+        return snapshot
+    name = db.session.get_one(StripeCustomer, snapshot.name_id)
+    lane, stripe_customer, method = gateway.of(snapshot.mode), snapshot.stripe_customer, snapshot.methods[0]
+    claims.call(
+        name,
+        lambda key: lane.set_default_method(stripe_customer, method, key),
+        f"default-{method}",
+        find=lambda _named: agreements.charged_to(lane, stripe_customer, method),
+    )
+    return snapshot
 
 
 def apply(snapshot: Snapshot) -> bool:
@@ -62,8 +79,8 @@ def _ticket(stripe_customer: str) -> str:
     return f"{stripe_customer}/payment_methods"
 
 
-def _is_ours(mode: str, stripe_customer: str) -> bool:
+def _ours(mode: str, stripe_customer: str) -> int | None:
     query = select(StripeCustomer.id).filter_by(mode=mode, stripe_id=stripe_customer, is_current=True)
-    found = db.session.execute(query).scalar_one_or_none() is not None
+    found = db.session.execute(query).scalar_one_or_none()
     db.session.commit()
     return found

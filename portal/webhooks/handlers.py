@@ -1,6 +1,6 @@
-"""What each event type does: one dict. A handler is a sync's pair: `read` asks Stripe, `apply` writes.
+"""What each event type does: one dict. A handler reads, acts where something is to be done, and applies.
 
-A type may have several handlers, of several rooms: all are read, then all applied in one transaction.
+A type may have several handlers, of several rooms: all read, then all act, then all apply in one transaction.
 """
 
 from collections.abc import Callable
@@ -27,14 +27,16 @@ class Parked(Exception):
 
 @dataclass(frozen=True)
 class Handler:
-    """`read(mode, object_id)` with no transaction open; `apply(snapshot)` inside one. Either raises Parked.
+    """`read(mode, object_id)` asks Stripe; `act(snapshot)` claims and calls; `apply(snapshot)` writes.
 
+    The first two run with no transaction open, and `act` gives the snapshot to apply. Each may raise Parked.
     With `of_customer` it is the customer whom the event names that is read, not the event's object.
     """
 
     read: Callable[[str, str], Any]
     apply: Callable[[Any], None]
     of_customer: bool = False
+    act: Callable[[Any], Any] = lambda snapshot: snapshot
 
 
 def _session(snapshot: fulfilment.Snapshot) -> None:
@@ -85,7 +87,7 @@ def _methods(snapshot: methods.Snapshot) -> None:
         raise Parked(f"{snapshot.stripe_customer} is no customer of ours")
 
 
-SESSION = Handler(fulfilment.read, _session)
+SESSION = Handler(fulfilment.read, _session, act=fulfilment.act)
 SUBSCRIPTION = Handler(subscriptions.read, _subscription)
 SCHEDULE = Handler(subscriptions.read_by_schedule, _scheduled)
 INVOICE = Handler(invoices.read, _invoice)
@@ -96,7 +98,7 @@ CLOCK_GONE = Handler(lambda mode, clock_id: (mode, clock_id), clocks.stop)
 PAYMENT = Handler(payments.read, _payment)
 CHARGE = Handler(sync.read, _reversals)
 REVERSAL = Handler(sync.read_by_reversal, _reversals)
-METHODS = Handler(methods.read, _methods, of_customer=True)
+METHODS = Handler(methods.read, _methods, of_customer=True, act=methods.act)
 
 HANDLERS: dict[str, tuple[Handler, ...]] = {
     "checkout.session.completed": (SESSION,),

@@ -8,6 +8,8 @@ import orjson
 
 from portal.errors import InvalidInput
 
+LONGEST_ID = 18  # digits, within 64 bits
+
 
 @dataclass(frozen=True)
 class Hint:
@@ -20,6 +22,7 @@ class Hint:
     livemode: bool
     portal_mode: str | None  # our stamp on the object, where it carries metadata
     created_at: datetime
+    refund_order: int | None = None  # the row of ours that a refund names
 
 
 def parse(body: bytes) -> Hint:
@@ -37,6 +40,7 @@ def parse(body: bytes) -> Hint:
             livemode=event["livemode"] is True,
             portal_mode=metadata.get("portal_mode") if isinstance(metadata, dict) else None,
             created_at=datetime.fromtimestamp(event["created"], UTC),
+            refund_order=_number(metadata.get("refund_order")) if isinstance(metadata, dict) else None,
         )
     except (
         orjson.JSONDecodeError,
@@ -54,6 +58,11 @@ def _word(value: Any) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= 255:
         raise ValueError("not a short text")
     return value
+
+
+def _number(value: Any) -> int | None:
+    is_one = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= LONGEST_ID
+    return int(value) if is_one else None
 
 
 def _customer(thing: dict[str, Any]) -> str | None:

@@ -9,8 +9,8 @@ from sqlalchemy import Executable, Update, bindparam, select, update
 from portal import audit, clock, gateway
 from portal.errors import InvalidInput, PortalError, StripeRefused
 from portal.extensions import db, insert
-from portal.models import StripeEvent
-from portal.purchases import tickets
+from portal.models import RefundOrder, StripeEvent
+from portal.purchases import open_calls, tickets
 from portal.purchases.fulfilment import Mismatch
 from portal.webhooks.handlers import HANDLERS, Handler, Parked
 from portal.webhooks.hints import Hint, parse
@@ -108,7 +108,8 @@ def _handle(mode: str, hint: Hint) -> str:
         return _finish(mode, hint, "ignored")
     log.info("handling_stripe_webhook_event", event_id=hint.event_id, type=hint.type)
     try:
-        snapshots = read(handlers, mode, hint)
+        _ask_about(mode, hint)
+        snapshots = act(handlers, read(handlers, mode, hint))
         db.session.commit()
         if not _take(mode, hint):
             db.session.rollback()
@@ -147,6 +148,18 @@ def _read(handler: Handler, mode: str, hint: Hint) -> Any:
     if named is None:
         raise Parked(f"{hint.object_id} names no customer")
     return handler.read(mode, named)
+
+
+def act(handlers: tuple[Handler, ...], snapshots: list[Any]) -> list[Any]:
+    """Do at Stripe what each of them wants done, with no transaction open. Raises Parked."""
+    return [handler.act(snapshot) for handler, snapshot in zip(handlers, snapshots, strict=True)]
+
+
+def _ask_about(mode: str, hint: Hint) -> None:
+    """What the event tells of may be what a call of ours did, whose answer was lost. Commits as it goes."""
+    open_calls.ask_about(mode, hint.customer)
+    if hint.refund_order is not None:  # a refund names no customer
+        open_calls.ask_about_claim(RefundOrder, hint.refund_order)
 
 
 def apply(handlers: tuple[Handler, ...], snapshots: list[Any]) -> None:

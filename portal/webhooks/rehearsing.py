@@ -72,7 +72,7 @@ def _rehearse(event: StripeEvent) -> Rehearsal:
     handlers = inbox.handlers_of(event.mode, hint)
     if not handlers:
         return Rehearsal("ignored", "Nobody here handles such events.")
-    snapshots = inbox.read(handlers, event.mode, hint)
+    snapshots = inbox.act(handlers, inbox.read(handlers, event.mode, hint))
     db.session.rollback()
     _keep_others_out_of_sight()
     owner = _owner(event)

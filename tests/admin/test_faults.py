@@ -4,8 +4,10 @@ import pytest
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.models import Customer, Purchase, StripeCustomer
+from portal.models import Customer, OpenCall, Purchase, StripeCustomer
+from portal.purchases import open_calls
 from tests.conftest import Person
+from tests.support.ages import age
 from tests.support.browsing import Browser
 from tests.support.world import World
 
@@ -31,8 +33,15 @@ def test_a_plan_on_a_clock_is_bought_once_though_a_step_failed(
     here.fail(next=2, path=step, status=500)
     assert admin.http.post(form.action, data=data, timeout=30).status_code == 503
     here.calm()
-    admin.page = admin.http.post(form.action, data=data, timeout=30)
-    admin.press("Check again")
+    if step == "/v1/subscriptions":  # it bills: after a failure nobody tries it anew but a person
+        with here.app.app_context():
+            age(OpenCall, hours=25)
+            open_calls.run()
+        admin.open("/admin")
+        admin.press("Do it again")
+    else:
+        admin.page = admin.http.post(form.action, data=data, timeout=30)
+        admin.press("Check again")
     with here.app.app_context():
         order = db.session.execute(select(Purchase).filter_by(mode="test")).scalar_one()
         names = db.session.execute(select(StripeCustomer.stripe_id).filter_by(mode="test")).scalars().all()

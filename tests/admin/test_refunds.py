@@ -4,13 +4,15 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from portal.extensions import db
-from portal.models import Payment, RefundOrder
+from portal.models import OpenCall, Payment, RefundOrder
 from portal.payments import issue
+from portal.purchases import open_calls
 from tests.admin.test_customers import bought_credits
 from tests.conftest import Person
+from tests.support.ages import age
 from tests.support.browsing import Browser, Form
 from tests.support.world import World
 
@@ -82,22 +84,33 @@ def get_no_answer(here: World, admin: Browser, form: Form) -> None:
 
 
 def test_a_refund_without_an_answer_is_finished_by_time(
+    here: World, app: Flask, admin: Browser, form: Form
+) -> None:
+    get_no_answer(here, admin, form)
+    assert open_calls.run() == 0  # its request may still be at it
+    age(OpenCall, minutes=2)
+    assert open_calls.run() == 1
+    assert orders(here) == [(500, "done")]
+    assert at_stripe(here) == [500]
+
+
+def test_a_refund_that_a_crash_left_open_is_finished_by_time(
     here: World, app: Flask, admin: Browser, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     get_no_answer(here, admin, form)
-    assert issue.run() == 0  # its request may still be at it
+    db.session.execute(delete(OpenCall))
+    db.session.commit()
     monkeypatch.setattr(issue, "LEFT_AFTER", timedelta(0))
     assert issue.run() == 1
     assert orders(here) == [(500, "done")]
     assert at_stripe(here) == [500]
 
 
-def test_after_a_day_nothing_is_asked_twice(
-    here: World, app: Flask, admin: Browser, form: Form, monkeypatch: pytest.MonkeyPatch
+def test_after_a_day_it_is_looked_for_and_not_asked_twice(
+    here: World, app: Flask, admin: Browser, form: Form
 ) -> None:
     get_no_answer(here, admin, form)
-    monkeypatch.setattr(issue, "LEFT_AFTER", timedelta(0))
-    monkeypatch.setattr(issue, "REPEATABLE", timedelta(0))
-    issue.run()
-    assert orders(here) == [(500, "failed")]
+    age(OpenCall, hours=23, minutes=1)
+    assert open_calls.run() == 1
+    assert orders(here) == [(500, "done")]
     assert at_stripe(here) == [500]

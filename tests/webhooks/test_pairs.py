@@ -111,7 +111,7 @@ def at_once(app: Flask, *told: Subject) -> list[str]:
     def handle(handler: Handler, object_id: str) -> None:
         with app.app_context():
             try:
-                snapshots = [handler.read("live", object_id)]
+                snapshots = [handler.act(handler.read("live", object_id))]
                 db.session.commit()
                 together.wait(30)
                 tickets.hold(snapshots)

@@ -1,0 +1,33 @@
+"""Calls to Stripe that nobody knows the outcome of: a person looks at Stripe, and says whether it happened."""
+
+from flask import Blueprint, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from portal.admin.guard import sensitive
+from portal.errors import InvalidInput
+from portal.purchases import open_calls
+
+blueprint = Blueprint("admin_open_calls", __name__)
+
+LONGEST = 255
+
+
+@blueprint.post("/open-calls/<int:call_id>/happened")
+@sensitive
+def happened(call_id: int) -> ResponseReturnValue:
+    """Go on with what the call made: the object of this id, or what Stripe lists by now."""
+    stripe_id = request.form.get("stripe_id", "").strip()
+    if len(stripe_id) > LONGEST or (not stripe_id.replace("_", "").isalnum() and stripe_id):
+        raise InvalidInput("That is no id of Stripe's.", errors={"stripe_id": "such as re_1Q2w3E4r"})
+    open_calls.happened(call_id, stripe_id)
+    flash("It happened: what it made was found at Stripe, and the order goes on.", "positive")
+    return redirect(url_for("admin.index"), 303)
+
+
+@blueprint.post("/open-calls/<int:call_id>/again")
+@sensitive
+def again(call_id: int) -> ResponseReturnValue:
+    """Do it once more, as a new attempt."""
+    open_calls.again(call_id)
+    flash("It was asked of Stripe once more.", "positive")
+    return redirect(url_for("admin.index"), 303)
