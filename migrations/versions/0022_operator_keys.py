@@ -41,8 +41,9 @@ def upgrade() -> None:
         op.alter_column("audit_entries", "actor", type_=sa.String(length=10))
         op.create_check_constraint(op.f(ACTOR), "audit_entries", ACTORS)
         return
-    check = sa.CheckConstraint(ACTORS, name=op.f(ACTOR))
-    with op.batch_alter_table("audit_entries", recreate="always", table_args=(check,)) as batch_op:
+    with op.batch_alter_table("audit_entries", recreate="always") as batch_op:
+        batch_op.drop_constraint(op.f(ACTOR), type_="check")
+        batch_op.create_check_constraint(op.f(ACTOR), ACTORS)
         batch_op.alter_column("actor", type_=sa.String(length=10))
     for statement in TRIGGERS:
         op.execute(statement)

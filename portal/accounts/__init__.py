@@ -12,6 +12,9 @@ from portal.accounts import (
     email_views,
     security_views,
     sessions,
+    sign_in_api,
+    sign_in_links,
+    sign_in_views,
     token_pairs,
     views,
 )
@@ -29,9 +32,10 @@ def init_app(app: Flask) -> None:
         "mails": mail.send_due,
         "refresh tokens": token_pairs.sweep,
         "devices": devices.sweep,
+        "sign-in links": sign_in_links.sweep,
         "addresses": addresses.tell,
         "deletions": deletion.finish,
     }
-    for module in (views, account_views, data_views, email_views, security_views):
+    for module in (views, account_views, data_views, email_views, security_views, sign_in_views):
         app.register_blueprint(module.blueprint)
-    calls.register(app, api.blueprint)
+    calls.register(app, api.blueprint, sign_in_api.blueprint)

@@ -20,6 +20,7 @@ from portal.models import (
     MailToken,
     OutboxMail,
     Purchase,
+    SignInLink,
     StripeCustomer,
     TopUpRule,
     User,
@@ -35,7 +36,7 @@ def delete_account(user: User) -> None:
     leaving.check(user)
     db.session.refresh(user, with_for_update={"of": User, "key_share": True})
     old = user.email
-    for model in (UserSession, KnownDevice, MailToken, EmailChange):
+    for model in (UserSession, KnownDevice, MailToken, SignInLink, EmailChange):
         db.session.execute(delete(model).where(model.user_id == user.id))
     recovery.remove(user)
     mine = select(Customer.id).filter_by(user_id=user.id).order_by(Customer.id)

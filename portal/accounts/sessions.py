@@ -25,6 +25,7 @@ TOUCH_EVERY = timedelta(minutes=5)
 HALF_WAY = timedelta(minutes=5)  # between the password and the second factor's code
 RECENT = timedelta(minutes=10)  # how long a password that was asked again is good for
 HALF_SIGNED_IN = "half_signed_in"
+BY_LINK = "by_link"
 
 
 class SignedIn:
@@ -56,21 +57,32 @@ def init_app(app: Flask) -> None:
     app.after_request(_touch)
 
 
-def sign_in(user: User) -> None:
-    """Begin a session for this browser under a new id, keeping only what a purchase in progress needs."""
+def sign_in(user: User, *, by_link: bool = False) -> None:
+    """Begin a session for this browser under a new id, keeping only what a purchase in progress needs.
+
+    `by_link`: the password was not given, so what asks for it again asks at once.
+    """
     token = _fresh()
     row = _begin(user, token)
+    if by_link:
+        row.confirmed_at = row.created_at - RECENT
     login_user(SignedIn(row, token))
     devices.remember(user)
     audit.record("session.started", user_id=user.id, subject=str(row.id))
     log.info("signed_in", user_id=user.id, session_id=row.id)
 
 
-def sign_in_half_way(user: User) -> None:
-    """Remember for five minutes that this browser knows the password, and nothing more: a code is awaited."""
+def sign_in_half_way(user: User, *, by_link: bool = False) -> None:
+    """Remember for five minutes that this browser knows the password, or came by a link: a code is awaited."""
     token = _fresh()
     _begin(user, token, half_way=True, expires_at=clock.now() + HALF_WAY)
     session[HALF_SIGNED_IN] = token
+    session[BY_LINK] = by_link
+
+
+def came_by_link() -> bool:
+    """Return whether this browser, half signed in, came by a link and not by the password."""
+    return bool(session.get(BY_LINK))
 
 
 def half_signed_in() -> User | None:

@@ -88,7 +88,7 @@ def second_step() -> ResponseReturnValue:
         by_recovery_code = second_factor.check(user, form.code.data)
     except InvalidInput as error:
         return refused("accounts/second_step.html", form, error)
-    sessions.sign_in(user)
+    sessions.sign_in(user, by_link=sessions.came_by_link())
     if by_recovery_code:
         flash(f"That recovery code is used up. You have {recovery.left(user)} left.", "warning")
     db.session.commit()

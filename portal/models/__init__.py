@@ -18,6 +18,7 @@ from portal.models.plan import Plan, Price
 from portal.models.portal_configuration import PortalConfiguration
 from portal.models.purchase import Purchase
 from portal.models.refund import RefundOrder
+from portal.models.sign_in_link import SignInLink
 from portal.models.subscription import Subscription, SyncTicket
 from portal.models.suspension import Suspension
 from portal.models.trial import TrialUse
@@ -65,6 +66,7 @@ __all__ = [
     "RefundOrder",
     "Reversal",
     "ReversalKind",
+    "SignInLink",
     "StripeCustomer",
     "StripeEvent",
     "Subscription",

@@ -25,6 +25,7 @@ LOCK_ORDER = (
     "refresh_tokens",
     "recovery_codes",
     "mail_tokens",
+    "sign_in_links",
     "email_changes",
     # The billing identity (portal.customers.locks.lock), and then what belongs to it: see CUSTOMER_OWNS.
     "customers",

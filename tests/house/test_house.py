@@ -45,6 +45,8 @@ PUBLIC = {
     "accounts.reset": "a mailed token is the key",
     "accounts.claim": "a mailed token is the key",
     "accounts.verify": "a mailed token is the key",
+    "sign_in_links.follow": "a link of the operator's service is the key",
+    "sign_in_links.enter": "a link of the operator's service is the key",
     "accounts.second_step": "asks whoever was asked for the password",
     "email.approve": "a mailed token is the key",
     "email.confirm": "a mailed token is the key",
@@ -76,7 +78,7 @@ GET /healthz · GET /readyz · GET /v1/receipt · GET /api/v1/entitlements
 POST /api/v1/billing/checkout · GET /api/v1/billing/subscription · POST /api/v1/billing/portal
 POST /api/v1/billing/cancel · POST /api/auth/token · POST /api/auth/refresh · GET /api/openapi.json · GET /api/docs
 GET /usage · POST /api/v1/usage · GET /api/v1/usage
-GET /api/v1/customers · GET /api/v1/customers/1
+POST /api/v1/sign-in-links · GET /api/v1/customers · GET /api/v1/customers/1
 POST /api/auth/stripe/checkout · POST /api/auth/stripe/portal · GET /api/auth/subscriptions
 POST /api/webhooks/stripe · POST /api/webhooks/stripe-test · POST /stripe/webhook
 POST /api/v1/billing/webhooks/stripe · POST /api/credits/webhook · POST /api/billing/stripe/webhook
