@@ -17,6 +17,7 @@ from tests.support.looking import count, everything_stored
 from tests.support.operators import ask, operator_key
 from tests.support.world import World
 
+pytestmark = pytest.mark.both_databases
 PATH = "/api/v1/sign-in-links"
 
 
@@ -122,7 +123,6 @@ def test_only_a_living_claimed_account_gets_a_link(here: World, service: str, bo
     assert count(here, SignInLink) == 0
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     "bad", ["https://evil.example", "//evil.example", "/\\evil.example", "billing", "", "/\t/x"]
 )
@@ -152,7 +152,6 @@ def test_a_link_proves_no_email(here: World, service: str, bob: Person, visitor:
         assert db.session.get_one(User, bob.user_id).verified_at is None
 
 
-@pytest.mark.sqlite_only
 def test_a_key_without_the_scope_makes_no_link(here: World, bob: Person) -> None:
     other = operator_key(here, "usage:report", "usage:void", "customers:read")
     answer = made(here, other, bob)

@@ -20,6 +20,7 @@ from tests.support.browsing import Browser, Form
 from tests.support.looking import one, tier
 from tests.support.world import World, environ
 
+pytestmark = pytest.mark.both_databases
 WORKERS = 3
 AT_ONCE = 4
 
