@@ -38,6 +38,8 @@ from tests.support.looking import one, tier
 from tests.support.usage import becomes, event, record, reporter, run, start
 from tests.support.world import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def refund(here: World, intent: str, amount: int | None = None) -> None:
     given: dict[str, Any] = {"payment_intent": intent} | ({"amount": amount} if amount else {})

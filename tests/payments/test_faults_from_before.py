@@ -27,6 +27,8 @@ from tests.support.books import a_customer, a_grant, assert_balanced
 from tests.support.credits import buy
 from tests.support.world import World
 
+pytestmark = pytest.mark.both_databases
+
 
 def found() -> list[tuple[str, str, str]]:
     """What our own books find in live mode: what, expected, found."""
