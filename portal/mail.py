@@ -49,22 +49,24 @@ class Letter:
     id: int
     key: str
     template: str
-    user: User
+    user: User | None  # None: the address belongs to nobody's account
     to: str
     context: dict[str, Any]
 
 
-def queue(user: User, template: str, key: str, *, to: str | None = None, **context: Any) -> None:
+def queue(user: User | None, template: str, key: str, *, to: str | None = None, **context: Any) -> None:
     """Have a mail sent once this transaction commits, to another address than the user's where one is given.
+
+    Without a user, `to` is somebody who has no account.
 
     The same key again is no second mail, and who has deleted their account gets none.
 
     `context` is JSON (a time is ISO 8601, for the filter `day`) and stands in the database: no secret belongs in
     it; links are made while sending.
     """
-    if user.deleted_at is not None:
+    if user is not None and user.deleted_at is not None:
         return
-    row = {"user_id": user.id, "template": template, "key": key, "to": to, "context": context}
+    row = {"user_id": user and user.id, "template": template, "key": key, "to": to, "context": context}
     statement = extensions.insert(OutboxMail).values(created_at=clock.now(), **row)
     db.session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
     # Once it is committed it goes out at once, rather than within the minute.
@@ -151,7 +153,8 @@ def _claim(mail_id: int, attempts: int) -> Letter | None:
 
 
 def _letter(row: OutboxMail) -> Letter:
-    return Letter(row.id, row.key, row.template, row.user, row.to or row.user.email, row.context | _link(row))
+    to = row.to or (row.user.email if row.user else "")
+    return Letter(row.id, row.key, row.template, row.user, to, row.context | _link(row))
 
 
 def _wait(attempts: int) -> timedelta:
@@ -161,7 +164,7 @@ def _wait(attempts: int) -> timedelta:
 def _link(row: OutboxMail) -> dict[str, Any]:
     """`url` and `expires` for the templates that carry a link; its token is nowhere else in the clear."""
     endpoint = LINKS.get(row.template)
-    if endpoint is None:
+    if endpoint is None or row.user is None:
         return {}
     token = tokens.mint(row.user, row.template)
     expires = clock.now() + tokens.LIFETIMES[row.template]
@@ -197,7 +200,7 @@ def _compose(letter: Letter) -> EmailMultiAlternatives:
     context = {"user": letter.user, "brand": BRAND, **letter.context}
     # Not render_template: its context processors are about a request, and here is none.
     environment = current_app.jinja_env
-    g.zone = letter.user.timezone  # the dates are for whom the mail is for
+    g.zone = letter.user.timezone if letter.user else "UTC"  # the dates are for whom the mail is for
     try:
         text = environment.get_template(f"mail/{letter.template}.txt").render(context)
         html = environment.get_template(f"mail/{letter.template}.html").render(context)

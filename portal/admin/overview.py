@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from portal import gateway
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, OpenCall, Subscription
-from portal.purchases import open_calls
+from portal.purchases import open_calls, unplaced
 from portal.webhooks import vitals
 
 blueprint = Blueprint("admin", __name__)
@@ -30,9 +30,15 @@ class Counts:
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """How things stand."""
-    modes = counts()
-    unclear = open_calls.unclear() if any(one.unclear for one in modes.values()) else []
-    return render_template("admin/overview.html", modes=modes, vitals=vitals.read(), unclear=unclear)
+    modes, health = counts(), vitals.read()
+    return render_template(
+        "admin/overview.html",
+        modes=modes,
+        vitals=health,
+        unclear=open_calls.unclear() if any(one.unclear for one in modes.values()) else [],
+        unplaced=unplaced.still() if health.unplaced else [],
+        mend=unplaced.mend,
+    )
 
 
 def counts() -> dict[str, Counts]:

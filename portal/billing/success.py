@@ -44,9 +44,14 @@ class Look:
 def page() -> ResponseReturnValue:
     """Where Stripe sends the buyer: pending, paid, declined, or already revealed, each in its own words."""
     given = _given(request.args)
-    look = _look(given)
+    try:
+        look = _look(given)
+    except NotFound:
+        if arrived := _arrived(given):
+            return arrived
+        raise
     if look is None:
-        return redirect(url_for("accounts.login", next=request.full_path))
+        return _arrived(given) or redirect(url_for("accounts.login", next=request.full_path))
     return private(Response(_rendered(look, given)))
 
 
@@ -114,6 +119,15 @@ def _look(given: Given) -> Look | None:
     if not current_user.is_authenticated:
         return None
     raise NotFound("There is no such order in your account.")
+
+
+def _arrived(given: Given) -> Response | None:
+    """The page of a payment that arrived and that no order is behind; None where there is no such payment."""
+    found = lookup.unplaced_payment(given["session_id"]) if "session_id" in given else None
+    if found is None:
+        return None
+    cost = {"amount": found.session.amount_total or 0, "currency": found.session.currency or "usd"}
+    return private(Response(render_template("billing/unplaced.html", **cost)))
 
 
 def _owns(purchase: Purchase) -> bool:

@@ -55,6 +55,10 @@ class Lane(Customers, Subscriptions, Testing, Usage):
         """POST /v1/payment_links."""
         return PaymentLink.read(self._ask("post", "/v1/payment_links", params, idempotency_key))
 
+    def payment_link(self, link_id: str) -> PaymentLink:
+        """The Payment Link as it is now."""
+        return PaymentLink.read(self._ask("get", f"/v1/payment_links/{part(link_id)}"))
+
     # Payments and what takes them back
 
     def create_payment_intent(self, params: Params, idempotency_key: str) -> PaymentIntent:

@@ -11,15 +11,17 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class PaymentLink:
-    """A Payment Link and its address."""
+    """A Payment Link, its address, and where it sends a buyer who has paid (None: to Stripe's own page)."""
 
     id: str
     url: str
+    redirect: str | None
 
     @classmethod
     def read(cls, data: Json) -> Self:
         """From /v1/payment_links."""
-        return cls(data["id"], data["url"])
+        after = data.get("after_completion") or {}
+        return cls(data["id"], data["url"], (after.get("redirect") or {}).get("url"))
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Session:
     payment_status: str  # paid, unpaid, no_payment_required
     livemode: bool
     url: str | None
+    success_url: str | None
     expires_at: datetime | None
     customer: str | None
     email: str
@@ -68,6 +71,7 @@ class Session:
             payment_status=data["payment_status"],
             livemode=data["livemode"],
             url=data.get("url"),
+            success_url=data.get("success_url"),
             expires_at=time(data.get("expires_at")),
             customer=id_of(data.get("customer")),
             email=details.get("email") or data.get("customer_email") or "",

@@ -22,6 +22,7 @@ from portal.models.sign_in_link import SignInLink
 from portal.models.subscription import Subscription, SyncTicket
 from portal.models.suspension import Suspension
 from portal.models.trial import TrialUse
+from portal.models.unplaced import UnplacedPayment
 from portal.models.usage import (
     BillingRun,
     Meter,
@@ -75,6 +76,7 @@ __all__ = [
     "SyncTicket",
     "TopUpRule",
     "TrialUse",
+    "UnplacedPayment",
     "UsageAgreement",
     "UsageDay",
     "UsageEvent",

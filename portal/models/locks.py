@@ -52,6 +52,8 @@ LOCK_ORDER = (
     "usage_events",
     "usage_days",
     "billing_runs",
+    # What arrived without an order.
+    "unplaced_payments",
     # What only grows, and the outbox: see ADDED_TO.
     "credit_entries",
     "outbox_mails",

@@ -22,7 +22,8 @@ class OutboxMail(Base):
 
     id: Mapped[pk]
     key: Mapped[str] = mapped_column(String(200), unique=True)
-    user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
+    # Null: `to` belongs to nobody's account.
+    user_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
     to: Mapped[str | None] = mapped_column(String(254))  # null: the user's own address; forgotten once it is sent
     template: Mapped[str] = mapped_column(String(50))
     context: Mapped[dict[str, Any]]
@@ -31,4 +32,4 @@ class OutboxMail(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None]  # null: at once
 
-    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+    user: Mapped[User | None] = relationship(lazy="joined")

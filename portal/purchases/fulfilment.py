@@ -11,7 +11,7 @@ from portal.customers import locks
 from portal.errors import Conflict
 from portal.extensions import db
 from portal.models import Purchase
-from portal.purchases import customers, links, sessions, standing, tickets
+from portal.purchases import customers, links, sessions, standing, tickets, unplaced
 from portal.purchases.gives import gives
 
 log = structlog.get_logger()
@@ -30,6 +30,7 @@ class Snapshot:
     bought: Any = None
     price: gateway.Price | None = None
     kind: str = ""  # of what it bought; empty before it is complete
+    stray: unplaced.Unplaced | None = None  # it is paid, points here, and no order is behind it
 
     @property
     def ticket(self) -> str:
@@ -62,13 +63,15 @@ def read(mode: str, session_id: str) -> Snapshot:
     stamp = session.metadata.get("portal_mode")
     if session.status != "complete" or stamp not in (None, mode):  # two lanes may share one test account
         return Snapshot(mode, number, session)
-    kind, price = purchase.kind if purchase else "", None
+    kind, price, stray = purchase.kind if purchase else "", None, None
     if purchase is None and session.payment_link:
         price = gateway.of(mode).session_price(session.id)
         kind = "plan" if links.is_ours(session, price, mode) else ""
         db.session.commit()
+    if not kind and session.is_paid:
+        stray = unplaced.read(mode, session, price or gateway.of(mode).session_price(session.id))
     bought = gives[kind].read(mode, session) if kind else None
-    return Snapshot(mode, number, session, bought, price, kind)
+    return Snapshot(mode, number, session, bought, price, kind, stray)
 
 
 def act(snapshot: Snapshot) -> Snapshot:

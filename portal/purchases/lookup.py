@@ -9,7 +9,7 @@ from portal import gateway
 from portal.errors import StripeRefused, StripeUnavailable
 from portal.extensions import db
 from portal.models import Purchase
-from portal.purchases import fulfilment
+from portal.purchases import fulfilment, unplaced
 from portal.purchases.fulfilment import Mismatch
 
 log = structlog.get_logger()
@@ -43,6 +43,31 @@ def _from_stripe(lane: gateway.Lane, session_id: str) -> Purchase | None:
     except (StripeRefused, Mismatch):
         db.session.rollback()
         return None
+
+
+def unplaced_payment(session_id: str) -> unplaced.Unplaced | None:
+    """The paid session that a browser came with, if no order is behind it: noted, and told of. Commits."""
+    shaped = SESSION_ID.fullmatch(session_id)
+    known = db.session.execute(select(Purchase.id).filter_by(session_id=session_id)).first()
+    db.session.commit()
+    if shaped is None or known:
+        return None
+    for lane in map(gateway.of, gateway.MODES):
+        if not lane.is_configured or lane.livemode != (shaped[1] == "live"):
+            continue
+        try:
+            session = lane.session(session_id)
+            is_ordered = fulfilment.find(lane.mode, session) is not None
+            db.session.commit()
+            price = None if is_ordered else lane.session_price(session_id)
+            found = None if is_ordered else unplaced.read(lane.mode, session, price, landed=True)
+        except StripeRefused:  # it is none of this lane's account
+            continue
+        if found:
+            unplaced.note(found)
+            db.session.commit()
+            return found
+    return None
 
 
 def by_number(number: str) -> Purchase | None:

@@ -10,7 +10,7 @@ from typing import Any
 from portal.billing import cards, invoices, subscriptions
 from portal.credits import payments
 from portal.payments import sync
-from portal.purchases import clocks, customers, fulfilment
+from portal.purchases import clocks, customers, fulfilment, unplaced
 from portal.usage import methods
 
 
@@ -23,6 +23,15 @@ class Parked(Exception):
     def __init__(self, reason: str, customer: str | None = None) -> None:
         super().__init__(reason)
         self.customer = customer
+
+
+class Unplaced(Parked):
+    """The event is about a payment that arrived here and that no order is behind: somebody has to hear of it."""
+
+    def __init__(self, found: unplaced.Unplaced) -> None:
+        price = f"the price {found.price.id}" if found.price else "its price"
+        super().__init__(f"no order of ours is behind {found.session.id}: {price} gives no plan")
+        self.found = found
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class Handler:
 
 def _session(snapshot: fulfilment.Snapshot) -> None:
     if fulfilment.apply(snapshot) is None:
+        if snapshot.stray is not None:
+            raise Unplaced(snapshot.stray)
         raise Parked(f"no order of ours is behind {snapshot.session.id}")
 
 

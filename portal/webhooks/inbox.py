@@ -10,9 +10,9 @@ from portal import audit, clock, gateway
 from portal.errors import InvalidInput, PortalError, StripeRefused
 from portal.extensions import db, insert
 from portal.models import RefundOrder, StripeEvent
-from portal.purchases import open_calls, tickets
+from portal.purchases import open_calls, tickets, unplaced
 from portal.purchases.fulfilment import Mismatch
-from portal.webhooks.handlers import HANDLERS, Handler, Parked
+from portal.webhooks.handlers import HANDLERS, Handler, Parked, Unplaced
 from portal.webhooks.hints import Hint, parse
 
 log = structlog.get_logger()
@@ -117,10 +117,8 @@ def _handle(mode: str, hint: Hint) -> str:
         tickets.hold(snapshots)
         apply(handlers, snapshots)
         db.session.commit()
-    except Parked as reason:
-        return _park(mode, hint, str(reason), reason.customer)
-    except Mismatch as reason:
-        return _park(mode, hint, str(reason))
+    except (Parked, Mismatch) as reason:
+        return _park(mode, hint, reason)
     except StripeRefused as error:
         if error.stripe_code != "resource_missing":
             _fail(mode, hint, error)
@@ -197,14 +195,17 @@ def _finish(mode: str, hint: Hint, state: str) -> str:
     return state if moved else "duplicate"
 
 
-def _park(mode: str, hint: Hint, reason: str, customer: str | None = None) -> str:
+def _park(mode: str, hint: Hint, reason: Exception | str) -> str:
     """Not ours, or not to be trusted: kept, answered 200, handled again when its object becomes ours."""
     db.session.rollback()
-    if _move(mode, hint, "parked", error=reason) and hint.customer is None and customer:
+    customer = reason.customer if isinstance(reason, Parked) else None
+    if _move(mode, hint, "parked", error=str(reason)) and hint.customer is None and customer:
         named = update(StripeEvent).filter_by(mode=mode, event_id=hint.event_id)
         db.session.execute(named.values(customer_ref=customer))
+    if isinstance(reason, Unplaced):
+        unplaced.note(reason.found)
     db.session.commit()
-    log.info("stripe_webhook_parked", type=hint.type, reason=reason)
+    log.info("stripe_webhook_parked", type=hint.type, reason=str(reason))
     return "parked"
 
 

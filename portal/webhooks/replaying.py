@@ -6,14 +6,18 @@ from itertools import islice
 from typing import Any
 
 import orjson
+import structlog
 from sqlalchemy import ColumnElement, exists, select
 
 from portal import clock, gateway
 from portal.errors import PortalError
 from portal.extensions import db
-from portal.models import StripeCustomer, StripeEvent
+from portal.models import Purchase, StripeCustomer, StripeEvent
+from portal.purchases import fulfilment, unplaced
 from portal.webhooks import hints, inbox
 from portal.webhooks.handlers import HANDLERS
+
+log = structlog.get_logger()
 
 BATCH = 100
 PARKED_TRIES = 4  # what is parked though its customer is ours (a mismatch, say) is not tried for ever
@@ -53,11 +57,19 @@ def _missed(mode: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def sweep() -> int:
-    """Handle what a crash left `received`, and what was parked about a customer who is ours by now.
+    """Handle what a crash left `received`, and what was parked about a customer or an order that is ours by now.
+
+    First the payments that arrived without an order are fulfilled, where their price gives a plan by now.
 
     Stripe delivers what failed again by itself. Gives how many.
     """
-    return len(list(_handle_all(_left() | _adopted())))
+    for mode, session_id in unplaced.mended():
+        try:
+            fulfilment.fulfil(mode, session_id)
+        except PortalError as error:  # the others go on; this one is tried again
+            db.session.rollback()
+            log.error("payment_not_placed", session=session_id, error=error.code)
+    return len(list(_handle_all(_left() | _adopted() | _ordered())))
 
 
 def retry() -> Iterator[tuple[str, str]]:
@@ -76,6 +88,12 @@ def _adopted() -> ColumnElement[bool]:
         StripeCustomer.stripe_id == StripeEvent.customer_ref,
     )
     return (StripeEvent.state == "parked") & (StripeEvent.attempts < PARKED_TRIES) & ours
+
+
+def _ordered() -> ColumnElement[bool]:
+    """Parked before there was an order, such as one of a price that nobody had mapped."""
+    ordered = exists().where(Purchase.mode == StripeEvent.mode, Purchase.session_id == StripeEvent.object_id)
+    return (StripeEvent.state == "parked") & (StripeEvent.attempts < PARKED_TRIES) & ordered
 
 
 def _handle_all(which: ColumnElement[bool], limit: int = 1000) -> Iterator[tuple[str, str]]:

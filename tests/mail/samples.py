@@ -29,6 +29,13 @@ REVERSED = {
 TAKEN = REVERSED | {"credits": -5500, "balance": 500}
 DISPUTE = {"status": "needs_response", "email": "alice@example.com", **REVERSED}
 KEY = {"what": "made", "name": "Website", "prefix": "key_live_4fJq81Lz", **PAGE}
+UNPLACED = {
+    "session": "cs_live_a1b2",
+    "price": "price_1SGaX7Lc",
+    "fix": "STRIPE_PRICE_MAP=price_1SGaX7Lc:pro",
+    **MONEY,
+    **PAGE,
+}
 
 LIMIT = {"percent": 75, "amount": 7512, "limit": 10000, "currency": "usd", "month": "November 2026", **USAGE}
 
@@ -60,6 +67,9 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "payment_failed": FAILED,
     "payment_failed-last": FAILED | {"again": None},
     "payment_failed-ended": FAILED | {"ended": True},
+    "payment_unplaced": MONEY,
+    "payment_unplaced_admin": UNPLACED,
+    "payment_unplaced_admin-no_price": UNPLACED | {"price": None, "fix": ""},
     "payment_reversed": TAKEN,
     "payment_reversed-owed": TAKEN | {"what": "dispute", "balance": -500, "top_up_paused": True},
     "payment_reversed-back": TAKEN | {"credits": 5500, "balance": 6000, "back": True},
