@@ -135,3 +135,29 @@ def use(api: Any, customer: Any, value: str, identifier: str, timestamp: int) ->
     api.billing.meter_events.create(
         {"event_name": "calls", "payload": payload, "identifier": identifier, "timestamp": timestamp}
     )
+
+
+def test_of_mixed_intervals_each_is_billed_when_its_own_period_begins(
+    api: Any, clock: Any, carol: Any, monthly: Any, product: Any
+) -> None:
+    """https://docs.stripe.com/billing/subscriptions/mixed-interval"""
+    year = {"product": product.id, "unit_amount": 20000, "currency": "usd", "recurring": {"interval": "year"}}
+    items = [{"price": monthly.id}, {"price": api.prices.create(year).id}]
+    made = api.subscriptions.create({"customer": carol.id, "items": items})
+    for _ in range(3):
+        advance(api, clock, days=31)
+    totals = [one.total for one in api.invoices.list({"subscription": made.id}).data]
+    assert totals == [4999, 4999, 4999, 24999]
+
+
+def test_a_new_cycle_is_not_billed_again_where_the_old_one_would_have_ended(
+    api: Any, clock: Any, carol: Any, monthly: Any, product: Any
+) -> None:
+    year = {"product": product.id, "unit_amount": 20000, "currency": "usd", "recurring": {"interval": "year"}}
+    made = api.subscriptions.create({"customer": carol.id, "items": [{"price": monthly.id}]})
+    change = {"items": [{"id": made["items"].data[0].id, "price": api.prices.create(year).id}]}
+    api.subscriptions.update(made.id, change)
+    for days in (40, 330):
+        advance(api, clock, days=days)
+    totals = [one.total for one in api.invoices.list({"subscription": made.id}).data]
+    assert totals == [20000, 20000 - 4999, 4999]

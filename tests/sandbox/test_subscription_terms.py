@@ -129,11 +129,12 @@ def test_an_item_is_added_changed_and_removed(api: Any, bob: Any, monthly: Any, 
     item = api.subscription_items.create({**new, **now})
     assert (item.quantity, item.metadata.a) == (2, "1")
     assert newest_total(api, made) == 2000
-    api.subscription_items.update(item.id, {"price": monthly.id, "quantity": 1, **now})
-    assert newest_total(api, made) == 4999 - 2000
+    desk = api.prices.create({"product": product.id, **terms, "unit_amount": 5000})
+    api.subscription_items.update(item.id, {"price": desk.id, "quantity": 1, **now})
+    assert newest_total(api, made) == 5000 - 2000
     assert item.id in ids(api.subscription_items.list({"subscription": made.id}))
     api.subscription_items.delete(item.id, {"proration_behavior": "always_invoice", "proration_date": moment})
-    assert newest_total(api, made) == -4999
+    assert newest_total(api, made) == -5000
     assert item.id not in ids(api.subscription_items.list({"subscription": made.id}))
 
 

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, current_app, request
 
 from portal.sandbox import spec
 from portal.sandbox.account import Account
-from portal.sandbox.api import idempotency, parameters
+from portal.sandbox.api import checks, idempotency, parameters
 from portal.sandbox.api.controls import Controls
 from portal.sandbox.api.errors import ApiError, StripeError
 from portal.sandbox.api.expand import expanded
@@ -104,6 +104,7 @@ def answer(operation: Operation, ids: dict[str, str], account: Account) -> idemp
     tree = nest(_pairs())
     params = Reader(_version()).fields(tree, operation.takes)
     parameters.refuse_others(operation.name, tree, operation.takes)
+    checks.check(account, params, lists="limit" in operation.takes)
     expand = params.pop("expand", None) or []
 
     def do() -> Json:

@@ -9,6 +9,7 @@ from portal.sandbox.api.expand import on_request
 from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
 from portal.sandbox.domain.payments import cards, payment_intents, payment_methods, refunds, settlements
+from portal.sandbox.domain.pricing import amounts
 from portal.sandbox.resources.common import changed, given
 
 Json = dict[str, Any]
@@ -98,6 +99,7 @@ def create_intent(account: Account, params: Json) -> Json:
     if params["amount"] < 1:
         words = "This value must be greater than or equal to 1."
         raise StripeError(words, code="parameter_invalid_integer", param="amount")
+    amounts.require_minimum(params["amount"], params["currency"])
     if params.get("customer"):
         account.find("customer", params["customer"], "customer")
     fields = {name: params[name] for name in INTENT_FIELDS if name in params}

@@ -7,6 +7,7 @@ from portal.sandbox.api import lists
 from portal.sandbox.api.errors import StripeError
 from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
+from portal.sandbox.domain.payments import payment_methods
 from portal.sandbox.domain.pricing import discounts, taxes
 from portal.sandbox.domain.subscriptions import cancellation, creation, pauses, renewals, updates
 from portal.sandbox.resources.common import changed, given
@@ -53,8 +54,7 @@ def create(account: Account, params: Json) -> Json:
 def fields_of(account: Account, params: Json) -> Json:
     """What the parameters of a new subscription say about its fields."""
     fields = {name: params[name] for name in AS_GIVEN if name in params}
-    if params.get("default_payment_method"):
-        account.find("payment_method", params["default_payment_method"], "default_payment_method")
+    require_own(account, params, params["customer"])
     days, ends = params.get("trial_period_days"), params.get("trial_end")
     if days:
         fields["trial_end"] = account.now() + days * DAY
@@ -65,6 +65,13 @@ def fields_of(account: Account, params: Json) -> Json:
     fields["discounts"] = params.get("discounts") or []
     fields["automatic_tax"] = {"disabled_reason": None} | taxes.free(params.get("automatic_tax"))
     return fields | {"_": {"behavior": params.get("payment_behavior")}}
+
+
+def require_own(account: Account, params: Json, customer: str) -> None:
+    """The default payment method must be the customer's. Raises StripeError."""
+    if params.get("default_payment_method"):
+        method = account.find("payment_method", params["default_payment_method"], "default_payment_method")
+        payment_methods.require_usable(method, customer, "default_payment_method")
 
 
 def require_method(account: Account, customer: Json, params: Json, fields: Json) -> None:
@@ -107,6 +114,7 @@ def update(account: Account, params: Json, subscription_exposed_id: str) -> Json
         raise StripeError("A canceled subscription can only update its cancellation_details and metadata.")
     if params.get("trial_end") not in (None, "now"):
         raise StripeError("The sandbox ends trials, but doesn't move their end.", param="trial_end")
+    require_own(account, params, subscription["customer"])
     changes = changed(subscription, {name: params[name] for name in AS_GIVEN if name in params})
     if "cancel_at_period_end" in params or "cancel_at" in params:
         ends = params.get("cancel_at_period_end"), params.get("cancel_at")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from portal.sandbox.account import Account
-from portal.sandbox.domain.subscriptions import pauses
+from portal.sandbox.domain.subscriptions import pauses, subscription_items
 
 Json = dict[str, Any]
 RETRY_DAYS = (3, 5, 7)  # after the last of these the subscription is cancelled
@@ -31,6 +31,7 @@ def apply_pending(account: Account, subscription: Json) -> None:
     changes = subscription["_"].get("pending") or {}
     account.change(subscription, {"_": subscription["_"] | {"pending": None}})
     account.change(subscription, changes | {"pending_update": None}, "customer.subscription.updated")
+    account.at(subscription_items.next_end(subscription), "renew", subscription["id"])
     account.emit("customer.subscription.pending_update_applied", subscription)
 
 

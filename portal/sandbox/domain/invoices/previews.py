@@ -65,7 +65,7 @@ def after_change(account: Account, subscription: Json, items: list[Json], terms:
 def renewal(account: Account, subscription: Json) -> Json:
     """The next renewal, at the time when it falls due. Raises StripeError when there will be none."""
     before = subscription["latest_invoice"]
-    moment = subscription_items.period_end(subscription)
+    moment = subscription_items.next_end(subscription)
     pretend(account, subscription["test_clock"], moment)
     after = renewals.renew(account, subscription)
     if after["latest_invoice"] == before:

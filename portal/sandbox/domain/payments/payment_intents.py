@@ -40,6 +40,7 @@ def confirm(account: Account, intent: Json, method: Json, off_session: bool = Fa
         words = f"You cannot confirm this PaymentIntent because it has a status of {intent['status']}."
         code = "payment_intent_unexpected_state"
         raise StripeError(words, code=code, payment_intent=public(intent))
+    payment_methods.require_usable(method, intent["customer"])
     intent.update(payment_method=method["id"], last_payment_error=None, next_action=None)
     if method["type"] == "sepa_debit":
         return begin_debit(account, intent, method)

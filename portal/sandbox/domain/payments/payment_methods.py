@@ -39,11 +39,26 @@ def attach(account: Account, method: Json, customer: Json) -> Json:
         raise cards.declined(method["_"]["attach"])
     if method["customer"] == customer["id"]:
         return method
+    if method["_"].get("detached"):
+        require_usable(method, customer["id"])
     if method["customer"]:
         raise StripeError("The payment method you provided has already been attached to a customer.")
     account.change(method, {"customer": customer["id"]})
     account.emit("payment_method.attached", method)
     return method
+
+
+def require_usable(method: Json, customer: str | None, param: str = "payment_method") -> None:
+    """Raises StripeError for a payment method that was detached, or that is another customer's."""
+    if method["_"].get("detached"):
+        words = "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, "
+        words += (
+            "shared with a connected account without Customer attachment, or was detached from a Customer. It "
+        )
+        raise StripeError(words + "may not be used again.", param=param)
+    if method["customer"] not in (None, customer):
+        words = f"The payment method `{method['id']}` belongs to another customer."
+        raise StripeError(words, param=param)
 
 
 def detach(account: Account, method: Json) -> Json:
@@ -59,7 +74,7 @@ def detach(account: Account, method: Json) -> Json:
     for subscription in account.store.select(account.mode, "subscription", paid_by, method["id"]):
         account.change(subscription, {"default_payment_method": None}, "customer.subscription.updated")
     previous = {"customer": method["customer"]}
-    account.change(method, {"customer": None})
+    account.change(method, {"customer": None, "_": method["_"] | {"detached": True}})
     account.emit("payment_method.detached", method, previous)
     return method
 

@@ -5,6 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from portal.sandbox.account import Account
+from portal.sandbox.api.errors import StripeError
 
 Json = dict[str, Any]
 ZERO_DECIMAL = frozenset(
@@ -27,6 +28,20 @@ ZERO_DECIMAL = frozenset(
         "xpf",
     ]
 )
+
+
+# The smallest charges, in minor units: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+SMALLEST = {"usd": 50, "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250}
+SMALLEST |= {"eur": 50, "gbp": 30, "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200}
+SMALLEST |= {"nok": 300, "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000}
+
+
+def require_minimum(amount: int, currency: str) -> None:
+    """Raises StripeError for a charge that is smaller than Stripe takes in its currency."""
+    least = SMALLEST.get(currency.lower(), 0)
+    if amount < least:
+        words = f"Amount must be at least {money(least, currency.lower())} {currency.lower()}"
+        raise StripeError(words, code="amount_too_small", param="amount")
 
 
 def line(account: Account, price: Json, quantity: int | Decimal, period: Json, fields: Json) -> Json:

@@ -15,6 +15,7 @@ INCOMPLETE_FOR = 23 * 3600  # seconds that a first payment may take
 
 def start(account: Account, customer: Json, items: list[Json], fields: Json, off_session: bool = True) -> Json:
     """A new subscription and its first invoice, charged if it can be; items hold price and quantity."""
+    subscription_items.require_together(items)
     now = account.now()
     id_ = account.new_id("subscription")
     trial_end = fields.get("trial_end")
@@ -80,7 +81,7 @@ def first_invoice(account: Account, subscription: Json, customer: Json, off_sess
         account.at(account.now() + INCOMPLETE_FOR, "lapse", subscription["id"])
     if subscription["trial_end"]:
         trials.announce(account, subscription)
-    account.at(subscription_items.period_end(subscription), "renew", subscription["id"])
+    account.at(subscription_items.next_end(subscription), "renew", subscription["id"])
     return subscription
 
 

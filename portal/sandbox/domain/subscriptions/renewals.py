@@ -42,15 +42,27 @@ def begin_period(account: Account, subscription: Json) -> Json:
         return subscription
     anchor = (subscription | changes)["billing_cycle_anchor"]
     items = changes.pop("data", subscription["items"]["data"])
-    due = [roll(account, item, anchor) for item in items]
-    changes |= {"items": subscription["items"] | {"data": due}, "latest_invoice": account.new_id("invoice")}
+    after = [roll(account, item, anchor) for item in items]
+    due = begun(subscription["items"]["data"], after)
+    if not due:  # a change since this date was set has moved every period
+        return account.change(subscription, changes | {"items": subscription["items"] | {"data": after}})
+    changes |= {"items": subscription["items"] | {"data": after}, "latest_invoice": account.new_id("invoice")}
     if subscription["status"] == "trialing":
         changes["status"] = "active"
     account.change(subscription, changes, "customer.subscription.updated")
     invoice = billing.bill(account, subscription, "subscription_cycle", due)
     account.at(account.now() + drafts.DRAFT_FOR, "collect", invoice["id"])
-    account.at(subscription_items.period_end(subscription), "renew", subscription["id"])
+    account.at(subscription_items.next_end(subscription), "renew", subscription["id"])
     return account.find("subscription", subscription["id"])
+
+
+def begun(before: list[Json], after: list[Json]) -> list[Json]:
+    """The items whose period is a new one; where intervals are mixed, each is billed when its own period begins.
+
+    https://docs.stripe.com/billing/subscriptions/mixed-interval
+    """
+    starts = {item["id"]: item["current_period_start"] for item in before}
+    return [item for item in after if item["current_period_start"] != starts.get(item["id"])]
 
 
 def roll(account: Account, item: Json, anchor: int) -> Json:
@@ -74,7 +86,7 @@ def resume(account: Account, subscription: Json, unchanged: bool, on_attempt: bo
     changes |= {"items": subscription["items"] | {"data": data}}
     account.change(subscription, changes, "customer.subscription.updated")
     invoice = billing.bill(account, subscription, "subscription_update", data)
-    account.at(subscription_items.period_end(subscription), "renew", subscription["id"])
+    account.at(subscription_items.next_end(subscription), "renew", subscription["id"])
     if on_attempt:
         pauses.resumed(account, subscription)
     finalization.collect(account, invoice)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from portal.sandbox.account import Account
+from portal.sandbox.api.errors import StripeError
 from portal.sandbox.domain.pricing import periods
 
 Json = dict[str, Any]
@@ -64,6 +65,27 @@ def period_end(subscription: Json) -> int:
     """When the current period ends: the latest of the items'."""
     ends: list[int] = [item["current_period_end"] for item in subscription["items"]["data"]]
     return max(ends)
+
+
+def require_together(items: list[Json]) -> None:
+    """Raises StripeError for items of two currencies, or with one price twice."""
+    seen: set[str] = set()
+    currency = items[0]["price"]["currency"]
+    for number, item in enumerate(items):
+        price, at = item["price"], f"items[{number}][price]"
+        if price["currency"] != currency:
+            words = f"The price specified only supports `{price['currency']}`. This doesn't match the expected "
+            raise StripeError(f"{words}currency: `{currency}`.", param=at)
+        if price["id"] in seen:
+            words = "Cannot add multiple subscription items with the same price: "
+            raise StripeError(words + price["id"], param=at)
+        seen.add(price["id"])
+
+
+def next_end(subscription: Json) -> int:
+    """When the next of its items' periods ends, which is when it is billed again."""
+    ends: list[int] = [item["current_period_end"] for item in subscription["items"]["data"]]
+    return min(ends)
 
 
 def item_parent(item: Json, proration: bool = False) -> Json:

@@ -90,6 +90,8 @@ def ended_trial(account: Account, subscription: Json, after: list[Json]) -> pror
 def write(account: Account, subscription: Json, plan: prorations.Plan, changes: Json) -> None:
     """Make the change itself; a trial that ends without a card stops the subscription."""
     account.change(subscription, changes | plan.fields, UPDATED)
+    if "items" in plan.fields:
+        account.at(subscription_items.next_end(subscription), "renew", subscription["id"])
     ended = subscription["status"] == "trialing" and subscription["trial_end"] <= account.now()
     if ended and trials.outcome(account, subscription) == "pause":
         pauses.pause(account, subscription, "trial_end_without_payment_method")
@@ -161,6 +163,8 @@ def items_after(account: Account, subscription: Json, items: list[Json]) -> list
             kept.pop(place)
         else:
             kept[place] = changed_item(kept[place], wanted)
+    if kept:
+        subscription_items.require_together(kept)
     return kept
 
 
