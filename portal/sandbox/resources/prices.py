@@ -6,6 +6,7 @@ from typing import Any
 from portal.sandbox.account import Account
 from portal.sandbox.api import lists
 from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.expand import on_request
 from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
 from portal.sandbox.resources.common import changed, given
@@ -34,7 +35,46 @@ def new_price(account: Account, params: Json) -> Json:
     if meter:
         account.find("billing.meter", meter, "recurring[meter]")
     take_lookup_key(account, params.get("lookup_key"), transfer)
-    return account.add("price", fields_of(params), "price.created")
+    tiers = steps(params)
+    check_scheme(params, tiers)
+    return account.add("price", fields_of(params) | {"_": {"tiers": tiers}}, "price.created")
+
+
+def steps(params: Json) -> list[Json]:
+    """The tiers of a price as they are answered, taken out of its parameters."""
+    made = []
+    for tier in params.pop("tiers", None) or []:
+        one: Json = {"up_to": None if tier["up_to"] == "inf" else int(tier["up_to"])}
+        for name in ("unit_amount", "flat_amount"):
+            exact = tier.get(f"{name}_decimal", tier.get(name))
+            one[f"{name}_decimal"] = None if exact is None else format(Decimal(exact).normalize(), "f")
+            one[name] = None if exact is None or Decimal(exact) % 1 else int(Decimal(exact))
+        made.append(one)
+    return made
+
+
+def check_scheme(params: Json, tiers: list[Json]) -> None:
+    """Tiers and packages don't go together, and the last tier has no end. Raises StripeError."""
+    if params.get("billing_scheme") != "tiered":
+        if tiers or params.get("tiers_mode"):
+            words = "`tiers` and `tiers_mode` can only be set for `billing_scheme=tiered`."
+            raise StripeError(words, param="tiers")
+        return
+    if params.get("transform_quantity"):
+        words = "`transform_quantity` cannot be combined with tiers."
+        raise StripeError(words, param="transform_quantity")
+    if not params.get("tiers_mode"):
+        raise missing_parameter("tiers_mode")
+    ends = [tier["up_to"] for tier in tiers]
+    if not ends or ends[-1] is not None or None in ends[:-1] or ends[:-1] != sorted(set(ends[:-1])):
+        words = "Tiers must be in order, each with a larger `up_to` than the one before, and the last with `inf`."
+        raise StripeError(words, param="tiers")
+
+
+@on_request("price", "tiers")
+def included_tiers(account: Account, price: Json) -> list[Json]:
+    tiers: list[Json] = price["_"].get("tiers") or []
+    return tiers
 
 
 def fields_of(params: Json) -> Json:
@@ -55,6 +95,8 @@ def fields_of(params: Json) -> Json:
 def amounts(params: Json) -> Json:
     """unit_amount and unit_amount_decimal from whichever was given."""
     exact = params.get("unit_amount_decimal", params.get("unit_amount"))
+    if params.get("billing_scheme") == "tiered":
+        return {"unit_amount": None, "unit_amount_decimal": None}
     if exact is None:
         words = "You must specify either `unit_amount`, `unit_amount_decimal`, or `custom_unit_amount`."
         raise StripeError(words, code="parameter_missing", param="unit_amount")

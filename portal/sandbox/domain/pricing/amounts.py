@@ -6,6 +6,7 @@ from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
+from portal.sandbox.domain.pricing import tiers
 
 Json = dict[str, Any]
 ZERO_DECIMAL = frozenset(
@@ -73,8 +74,7 @@ def named(price: Json) -> Json:
 
 def amount_of(price: Json, quantity: int | Decimal) -> int:
     """Minor units, rounded once, half up."""
-    exact = Decimal(price["unit_amount_decimal"] or 0) * quantity
-    return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+    return int(tiers.exact(price, quantity).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def describe(account: Account, price: Json, quantity: int | Decimal) -> str:
@@ -83,6 +83,8 @@ def describe(account: Account, price: Json, quantity: int | Decimal) -> str:
     name = product["name"] if product else price["product"]
     if not price["recurring"]:
         return str(name)
+    if price["billing_scheme"] == "tiered":
+        return f"{quantity} × {name}"
     each = f"{money(price['unit_amount'] or 0, price['currency'])} / {price['recurring']['interval']}"
     return f"{quantity} × {name} (at {each})"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.domain.invoices import invoice_items
-from portal.sandbox.domain.pricing import amounts, discounts
+from portal.sandbox.domain.pricing import amounts, discounts, tiers
 
 Json = dict[str, Any]
 
@@ -57,7 +57,7 @@ def full_price(account: Account, subscription: Json, item: Json, credit: bool) -
     paid = item.get("_", {}).get("net")
     if credit and paid is not None:
         return Decimal(paid)
-    exact: Decimal = Decimal(item["price"]["unit_amount_decimal"] or 0) * item["quantity"]
+    exact = tiers.exact(item["price"], item["quantity"])
     if not subscription["discounts"]:
         return exact
     return Decimal(discounts.net(account, subscription, item, discounts.half_up(exact)))

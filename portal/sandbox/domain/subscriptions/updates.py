@@ -6,7 +6,7 @@ from typing import Any
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import CardError, missing
 from portal.sandbox.domain.invoices import finalization
-from portal.sandbox.domain.pricing import periods
+from portal.sandbox.domain.pricing import periods, tiers
 from portal.sandbox.domain.subscriptions import (
     billing,
     pauses,
@@ -137,7 +137,7 @@ def interval(item: Json) -> tuple[str, int]:
 
 def _price(item: Json) -> Decimal:
     metered = item["price"]["recurring"]["usage_type"] == "metered"
-    return Decimal(1) if metered else Decimal(item["price"]["unit_amount_decimal"] or 0)
+    return Decimal(1) if metered else tiers.exact(item["price"], item["quantity"])
 
 
 def beginning(account: Account, item: Json) -> Json:
