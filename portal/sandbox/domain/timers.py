@@ -71,7 +71,7 @@ def expire(account: Account, session: Json) -> None:
 
 def renew(account: Account, subscription: Json) -> None:
     """The end of a period, if it is one still: a timer may outlive the date that it was set for."""
-    if subscription_items.period_end(subscription) <= account.now() or cancellation.is_due(account, subscription):
+    if subscription_items.next_end(subscription) <= account.now() or cancellation.is_due(account, subscription):
         renewals.renew(account, subscription)
 
 

@@ -8,7 +8,6 @@ from portal.sandbox.api.operations import operation
 
 Json = dict[str, Any]
 NEVER_MADE = (
-    "/v1/credit_notes",
     "/v1/entitlements/features",
     "/v1/tax_rates",
 )

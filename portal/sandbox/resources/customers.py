@@ -8,7 +8,7 @@ from portal.sandbox.api.errors import missing
 from portal.sandbox.api.expand import on_request
 from portal.sandbox.api.operations import operation
 from portal.sandbox.domain.checkout import sessions
-from portal.sandbox.domain.payments import payment_methods
+from portal.sandbox.domain.payments import customer_balance, payment_methods
 from portal.sandbox.domain.pricing import taxes
 from portal.sandbox.domain.subscriptions import cancellation
 from portal.sandbox.resources.common import changed, given, with_addresses
@@ -75,7 +75,10 @@ def update(account: Account, params: Json, customer: str) -> Json:
     if found.get("deleted"):
         raise missing("customer", customer)
     settings = params.pop("invoice_settings", None)
+    balance = params.pop("balance", None)
     account.change(found, changed(found, with_addresses(params)), "customer.updated")
+    if balance is not None:
+        customer_balance.change(account, found, balance - found["balance"], "adjustment", {})
     if settings:
         write_settings(account, found, settings, {})
     return found

@@ -5,7 +5,7 @@ from typing import Any
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
 from portal.sandbox.domain.invoices import drafts, invoice_payments
-from portal.sandbox.domain.payments import payment_intents
+from portal.sandbox.domain.payments import customer_balance, payment_intents
 
 Json = dict[str, Any]
 
@@ -19,8 +19,9 @@ def finalize(account: Account, invoice: Json) -> Json:
     invoice = drafts.reckon(account, customer, invoice)
     ending = invoice["starting_balance"] + invoice["total"] - invoice["amount_due"]
     number = customer["next_invoice_sequence"]
-    changes = {"next_invoice_sequence": number + 1, "balance": ending}
-    account.change(customer, changes, "customer.updated" if ending != customer["balance"] else None)
+    account.change(customer, {"next_invoice_sequence": number + 1})
+    named = {"invoice": invoice["id"], "currency": invoice["currency"]}
+    customer_balance.change(account, customer, ending - customer["balance"], "applied_to_invoice", named)
     _open(account, invoice, f"{customer['invoice_prefix']}-{number:04d}", ending)
     return invoice_payments.mark_paid(account, invoice) if invoice["amount_due"] == 0 else invoice
 

@@ -118,7 +118,7 @@ def next_phase(account: Account, schedule: Json) -> None:
     if not schedules.is_over(account, schedule):
         return
     subscription = account.find("subscription", schedule["subscription"])
-    if subscription_items.period_end(subscription) <= account.now():
+    if subscription_items.next_end(subscription) <= account.now():
         renew(account, subscription)
         return
     phase = schedules.following(account, schedule)
