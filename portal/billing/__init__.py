@@ -8,6 +8,7 @@ def init_app(app: Flask) -> None:
     from portal import calls, jobs
     from portal.billing import (
         api,
+        changes,
         console_api,
         disputes,
         dunning,
@@ -29,6 +30,7 @@ def init_app(app: Flask) -> None:
         "trials": trial_ends.run,
         "dunning": dunning.run,
         "voiding": voiding.run,
+        "plan changes": changes.run,
         "reminders": reminders.run,
     }
     off_session.pays["plan"] = off_session.Pay(test_purchases.pay)

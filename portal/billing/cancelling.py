@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import select
 
 from portal import gateway
-from portal.billing import changes, plans, subscriptions
-from portal.errors import Conflict, InvalidInput, StripeRefused
+from portal.billing import changes, plans, steps, subscriptions
+from portal.errors import Conflict, InvalidInput
 from portal.extensions import db
 from portal.models import Customer, Invoice, Subscription
 
@@ -90,10 +90,7 @@ def refunded_with(mode: str, invoice_id: str | None) -> Subscription | None:
 def end(subscription: Subscription) -> None:
     """End a subscription now, as an admin does. Commits. Raises Conflict, UnderWay, StripeUnavailable."""
     change = changes.claim(subscription, "cancel", {"end": True})
-    try:
-        changes.carry_out(change, lambda key: changes.apply(change, key))
-    except StripeRefused as refusal:
-        raise changes.not_accepted() from refusal
+    changes.carry_out(change, lambda: steps.forward(change))
     changes.finish(change)
 
 
@@ -120,11 +117,13 @@ def resume(customer: Customer | None, *, stripe_id: str = "") -> Subscription:
 
 def _told(subscription: Subscription, kind: str, params: dict[str, Any]) -> Subscription:
     """Claim, call, confirm. A schedule at Stripe decides about the end itself, so it is released first."""
-    change = changes.claim(subscription, kind, {"release": subscription.schedule_id, "update": params})
-    try:
-        changes.carry_out(change, lambda key: changes.apply(change, key))
-    except StripeRefused as refusal:
-        raise changes.not_accepted() from refusal
+    db.session.commit()
+    told: dict[str, Any] = {"release": subscription.schedule_id, "update": params}
+    if subscription.schedule_id:
+        facts = gateway.of(subscription.mode).subscription(subscription.stripe_id)
+        told["before"] = steps.planned(facts, subscription)
+    change = changes.claim(subscription, kind, told)
+    changes.carry_out(change, lambda: steps.forward(change))
     changes.finish(change)
     db.session.refresh(subscription)
     return subscription

@@ -8,16 +8,20 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from portal import clock, gateway
-from portal.billing import invoices, subscriptions
-from portal.errors import Conflict, StripeRefused, StripeUnavailable
+from portal import audit, clock, gateway
+from portal.billing import debits, invoices, steps, subscriptions
+from portal.errors import Conflict, PortalError, StripeRefused, StripeUnavailable
 from portal.extensions import changed, db
 from portal.models import Subscription, SubscriptionChange
-from portal.purchases import claims
 
 log = structlog.get_logger()
 
 CALL_LIVES = timedelta(minutes=1)  # longer than any call to Stripe with its retries
+GOOD_FOR = timedelta(minutes=15)  # as long as a price that was shown
+AT_ONCE = 200
+NOTHING = "Nothing was changed, and you were not charged."
+GOING_BACK = "You were not charged. What was planned for your next renewal is being planned again just now."
+LOST = "You were not charged, but what was planned for your next renewal is planned no more. Please plan it again."
 DECIDING = ("status", "price_id", "cancel_at", "schedule_id", "pending_until")
 Answer = TypeVar("Answer")
 
@@ -29,6 +33,17 @@ class UnderWay(Conflict):
     title = "Your plan is being changed already"
 
 
+class NotAccepted(Conflict):
+    """Stripe refused a change; `money` says what is so now."""
+
+
+class OnItsWay(Conflict):
+    """An earlier change is made, and its payment takes days."""
+
+    code = "payment_on_its_way"
+    title = "A payment is on its way"
+
+
 def claim(subscription: Subscription, kind: str, params: dict[str, Any]) -> SubscriptionChange:
     """The intention's row. The same one that was left without an answer is taken up again. Commits.
 
@@ -36,8 +51,10 @@ def claim(subscription: Subscription, kind: str, params: dict[str, Any]) -> Subs
     """
     earlier = _open(subscription)
     if earlier is not None:
-        if (earlier.kind, earlier.params) == (kind, params):
+        if (earlier.kind, _wanted(earlier.params)) == (kind, _wanted(params)):
             return _taken_up(earlier)
+        if params.get("before") is None:  # which its first step took away perhaps
+            params = params | {"before": steps.before_of(earlier)}
         _take(earlier, state="failed", finished_at=clock.now())  # what became of it, the next sync says
     change = SubscriptionChange(
         customer_id=subscription.customer_id,
@@ -59,31 +76,128 @@ def claim(subscription: Subscription, kind: str, params: dict[str, Any]) -> Subs
     return change
 
 
-def carry_out(change: SubscriptionChange, ask: Callable[[str], Answer]) -> Answer:
-    """Tell Stripe, with the idempotency key that `ask` is given. A definite no ends the change. Commits."""
+def _wanted(params: dict[str, Any]) -> list[Any]:
+    """What a change leads to, whatever stands in its way."""
+    return [params.get("update"), params.get("planned"), params.get("end"), bool(params.get("back"))]
+
+
+def carry_out(change: SubscriptionChange, do: Callable[[], Answer]) -> Answer:
+    """Tell Stripe. A definite no puts back what earlier steps took away, and ends the change. Commits.
+
+    Raises NotAccepted, and StripeUnavailable, after which the same request, or `run`, goes on.
+    """
     try:
-        return claims.call(change, ask)
-    except StripeRefused:
+        return do()
+    except StripeRefused as refusal:
+        try:
+            is_back = steps.put_back(change)
+        except StripeUnavailable:
+            _let_go(change)
+            raise _not_accepted(GOING_BACK) from refusal
         finish(change, "failed")
-        raise
+        raise _not_accepted(NOTHING if is_back else LOST) from refusal
     except StripeUnavailable:
-        change.called_at = None
-        db.session.commit()
+        _let_go(change)
         raise
 
 
-def release(change: SubscriptionChange, key: str) -> None:
-    """Let go of the schedule that the change does away with, if any: it would overrule what follows."""
-    if schedule := change.params.get("release"):
-        gateway.of(change.mode).release_schedule(schedule, f"{key}-release")
+def _let_go(change: SubscriptionChange) -> None:
+    """Nobody is at it any more. Commits."""
+    change.called_at = None
+    db.session.commit()
 
 
-def apply(change: SubscriptionChange, key: str) -> gateway.Subscription:
-    """Have Stripe write the change to the subscription itself, or end it now."""
-    if change.params.get("end"):
-        return gateway.of(change.mode).cancel_subscription(change.subscription_id, key)
-    release(change, key)
-    return gateway.of(change.mode).update_subscription(change.subscription_id, change.params["update"], key)
+def run() -> int:
+    """The tick's chore: bring to an end what was left half way; gives how many. Commits as it goes.
+
+    What was agreed to is gone through with while its price is good; later it is taken back, unless it is made.
+    """
+    is_left = SubscriptionChange.called_at.is_(None) | (SubscriptionChange.called_at < clock.now() - CALL_LIVES)
+    query = select(SubscriptionChange).where(SubscriptionChange.state == "open", is_left)
+    left = db.session.execute(query.order_by(SubscriptionChange.id).limit(AT_ONCE)).scalars().all()
+    db.session.commit()
+    for change in left:
+        try:
+            _go_on(_taken_up(change))
+        except PortalError as reason:  # the others go on; this one is tried again next time
+            db.session.rollback()
+            log.warning("change_not_finished", change=change.id, reason=reason.code)
+    return len(left)
+
+
+def _go_on(change: SubscriptionChange) -> None:
+    if change.params.get("back"):
+        _go_back(change)
+    elif change.created_at > clock.now() - GOOD_FOR:
+        follow(change, carry_out(change, lambda: steps.forward(change)))
+    elif steps.is_made(change):
+        follow(change, gateway.of(change.mode).subscription(change.subscription_id))
+    else:
+        _go_back(change)
+
+
+def _go_back(change: SubscriptionChange) -> None:
+    """Nothing of it stays: its invoice is void, and what was planned is planned again. Commits."""
+    try:
+        if change.params.get("invoice"):
+            steps.undo(change, change.params["invoice"])
+        else:
+            steps.put_back(change)
+    except StripeUnavailable:
+        _let_go(change)
+        raise
+    finish(change, "failed", invoice=change.params.get("invoice"))
+
+
+def follow(change: SubscriptionChange, updated: gateway.Subscription | None) -> str:
+    """What became of an update: `done`, `waits` for its payer, `paying` or `declined`. Commits.
+
+    A payment that takes days (a bank debit, an invoice that was sent) keeps the change `paying`.
+    """
+    is_slow = bool(change.params.get("undo"))
+    if updated is None or updated.latest_invoice is None or not (is_slow or updated.pending_until):
+        finish(change, invoice=updated.latest_invoice if updated and change.kind == "change" else None)
+        return "done"
+    invoice_id = change.params.get("invoice") or updated.latest_invoice
+    invoice = gateway.of(change.mode).invoice(invoice_id)
+    if invoice.status == "paid" or invoice.needs_action:
+        finish(change, invoice=invoice_id)
+        return "done" if invoice.status == "paid" else "waits"
+    if is_slow and not (invoice.payment_failed or invoice.status in ("void", "uncollectible")):
+        steps.note(change, invoice=invoice_id)
+        finish(change, "paying", invoice=invoice_id)
+        return "paying"
+    steps.note(change, invoice=invoice_id, back=True)
+    carry_out(change, lambda: steps.undo(change, invoice_id))
+    finish(change, "failed", invoice=invoice_id)
+    return "declined"
+
+
+def follow_payment(mode: str, subscription_id: str) -> str:
+    """Bring a change whose payment takes days to where that is; empty where there is none. Commits."""
+    query = select(SubscriptionChange).filter_by(mode=mode, subscription_id=subscription_id, state="paying")
+    change = db.session.execute(query).scalar_one_or_none()
+    db.session.commit()
+    if change is None:
+        return ""
+    ended = follow(change, gateway.of(mode).subscription(subscription_id))
+    if ended == "declined":
+        debits.tell_failed(change)
+    return ended
+
+
+def move(change: SubscriptionChange, state: str) -> None:
+    """Bring a change to another state, and write the audit entry. Flushes."""
+    before, change.state, change.called_at = change.state, state, None
+    change.finished_at = None if state == "paying" else clock.now()
+    if state != before:
+        audit.record(
+            f"subscription_change.{state}",
+            customer_id=change.customer_id,
+            subject=change.subscription_id,
+            before={"state": before},
+            after={"state": state, "kind": change.kind},
+        )
 
 
 def finish(change: SubscriptionChange, state: str = "done", *, invoice: str | None = None) -> None:
@@ -97,23 +211,24 @@ def finish(change: SubscriptionChange, state: str = "done", *, invoice: str | No
             invoices.sync(change.mode, invoice)
     except (StripeUnavailable, StripeRefused) as error:
         log.warning("change_not_synced", subscription=change.subscription_id, reason=type(error).__name__)
-    change.state, change.finished_at = state, clock.now()  # last: whoever comes next reads what this one did
+    move(change, state)  # last: whoever comes next reads what this one did
     db.session.commit()
+    if state != "paying" and change.params.get("held"):  # from now on our copy shows what it is at Stripe
+        subscriptions.sync(change.mode, change.subscription_id)
 
 
-def not_accepted() -> Conflict:
+def _not_accepted(what_is_so: str) -> NotAccepted:
     """A definite no, in words."""
-    return Conflict(
+    return NotAccepted(
         "Stripe did not accept the change, perhaps because your plan was changed elsewhere.",
-        money="Nothing was changed, and you were not charged.",
+        money=what_is_so,
         action=("/billing", "See your billing"),
     )
 
 
 def _open(subscription: Subscription) -> SubscriptionChange | None:
-    query = select(SubscriptionChange).filter_by(
-        mode=subscription.mode, subscription_id=subscription.stripe_id, state="open"
-    )
+    query = select(SubscriptionChange).filter_by(mode=subscription.mode, subscription_id=subscription.stripe_id)
+    query = query.where(SubscriptionChange.state.in_(("open", "paying")))
     return db.session.execute(query).scalar_one_or_none()
 
 
@@ -135,7 +250,16 @@ def _require_unchanged(subscription: Subscription) -> None:
 
 
 def _take(change: SubscriptionChange, **values: Any) -> None:
-    """Write to an open change that nobody is carrying out; of two who try, one does. Flushes. Raises UnderWay."""
+    """Write to an open change that nobody is carrying out; of two who try, one does. Flushes.
+
+    Raises UnderWay, OnItsWay.
+    """
+    if change.state == "paying":
+        raise OnItsWay(
+            "The payment of your last change is on its way from your bank. Change your plan once it has arrived.",
+            money="Nothing was changed by this request.",
+            action=("/billing", "See your billing"),
+        )
     left = SubscriptionChange.called_at.is_(None) | (SubscriptionChange.called_at < clock.now() - CALL_LIVES)
     take = update(SubscriptionChange).where(
         SubscriptionChange.id == change.id, SubscriptionChange.state == "open", left

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from portal import gateway
-from portal.billing import changes, moves, plans, quotes, subscriptions
+from portal.billing import changes, debits, moves, plans, quotes, steps, subscriptions
 from portal.billing.quotes import Outdated, Outline, Quote
 from portal.errors import Conflict, PortalError, StripeRefused, StripeUnavailable
 from portal.extensions import db
@@ -39,11 +39,15 @@ class NothingScheduled(Conflict):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a confirmed change. `confirm_url`: where its payment is confirmed with the bank."""
+    """What became of a confirmed change. `confirm_url`: where its payment is confirmed with the bank.
+
+    `is_on_its_way`: its payment takes days.
+    """
 
     quote: Quote
     subscription: Subscription
     confirm_url: str | None = None
+    is_on_its_way: bool = False
 
 
 def offers(customer: Customer | None) -> tuple[Subscription, list[Outline]]:
@@ -99,12 +103,9 @@ def confirm(customer: Customer | None, word: str, digest: str, moment: datetime)
         raise Outdated("What the change costs is not what you were shown. Look again.", money=NOTHING)
     if quote.needs_card:
         raise NeedsCard("This change has to be paid today. Save a card first.", money=NOTHING)
-    try:
-        if quote.move.is_now:
-            return _now(subscription, quote, facts)
-        return _at_renewal(subscription, quote, facts)
-    except StripeRefused as refusal:
-        raise changes.not_accepted() from refusal
+    if quote.move.is_now:
+        return _now(subscription, quote, facts)
+    return _at_renewal(subscription, quote, facts)
 
 
 def keep(customer: Customer | None, *, stripe_id: str = "") -> Subscription:
@@ -116,102 +117,62 @@ def keep(customer: Customer | None, *, stripe_id: str = "") -> Subscription:
     if subscription is None or subscription.schedule_id is None:
         raise NothingScheduled("Your plan stays as it is already.", action=("/billing", "See your billing"))
     change = changes.claim(subscription, "unschedule", {"release": subscription.schedule_id})
-    try:
-        changes.carry_out(change, lambda key: changes.release(change, key))
-    except StripeRefused as refusal:
-        raise changes.not_accepted() from refusal
+    changes.carry_out(change, lambda: steps.forward(change))
     changes.finish(change)
     db.session.refresh(subscription)
     return subscription
 
 
 def _now(subscription: Subscription, quote: Quote, facts: gateway.Subscription) -> Outcome:
-    """More is given at once. Until it is paid, nothing changes at Stripe: a decline leaves the old plan."""
+    """More is given at once. A card pays first: until then nothing changes, and a decline leaves the plan."""
     params: dict[str, Any] = {"items": [quotes.replaced(facts, subscription, quote.move)]}
+    told: dict[str, Any] = {"release": facts.schedule, "before": steps.planned(facts, subscription)}
     if subscription.status == "trialing":
         params |= {"proration_behavior": "none"}
     else:
         moment = int(quote.moment.timestamp())
         params |= {"proration_behavior": "always_invoice", "proration_date": moment}
         params |= {"payment_behavior": "pending_if_incomplete"}
-    told = {"release": facts.schedule, "update": params, "planned": _planned(subscription, facts)}
-    change = changes.claim(subscription, "change", told)
-    updated = changes.carry_out(change, lambda key: changes.apply(change, key))
-    url = _unpaid(change, updated) if updated.pending_until and updated.latest_invoice else None
-    changes.finish(change, invoice=updated.latest_invoice)
+        if debits.is_slow(facts):
+            params |= {"payment_behavior": "allow_incomplete"}
+            told |= debits.told(subscription, quote.move.item, params["items"])
+    change = changes.claim(subscription, "change", told | {"update": params})
+    updated = changes.carry_out(change, lambda: steps.forward(change))
+    ended = changes.follow(change, updated)
+    if ended == "declined":
+        raise _declined(is_card=not debits.is_slow(facts))
+    if ended == "paying":
+        debits.tell_on_its_way(change, quote.move.item.name)
     db.session.refresh(subscription)
-    return Outcome(quote, subscription, url)
+    url = _confirm_url(change) if ended == "waits" else None
+    return Outcome(quote, subscription, url, is_on_its_way=ended == "paying")
 
 
-def _unpaid(change: SubscriptionChange, updated: gateway.Subscription) -> str | None:
-    """Where the payer confirms the payment. A declined one ends the change: nobody pays that invoice later."""
-    assert updated.latest_invoice is not None
-    invoice_id = updated.latest_invoice
-    invoice = gateway.of(change.mode).invoice(invoice_id)
-    if invoice.needs_action:
-        return invoice.hosted_url
-    changes.carry_out(change, lambda key: _undo(change, invoice_id, key))
-    changes.finish(change, "failed", invoice=invoice_id)
-    raise Declined(
-        "Your card was declined. Your plan is as it was.",
+def _confirm_url(change: SubscriptionChange) -> str | None:
+    """Where the payer confirms the payment."""
+    db.session.commit()
+    lane = gateway.of(change.mode)
+    invoice_id = lane.subscription(change.subscription_id).latest_invoice
+    return lane.invoice(invoice_id).hosted_url if invoice_id else None
+
+
+def _declined(*, is_card: bool) -> Declined:
+    what = "Your card was declined." if is_card else "Your bank did not pay."
+    return Declined(
+        f"{what} Your plan is as it was.",
         money="You were not charged.",
         action=("/billing/change", "See the plans"),
     )
 
 
-def _undo(change: SubscriptionChange, invoice_id: str, key: str) -> None:
-    """Nothing to pay, and what was planned before is planned again: it was let go of for this change alone."""
-    gateway.of(change.mode).void_invoice(invoice_id, f"{key}-void")
-    if change.params["planned"]:
-        _schedule(change, f"{key}-again")
-
-
-def _planned(subscription: Subscription, facts: gateway.Subscription) -> dict[str, Any] | None:
-    """What a schedule will bring, to be planned again from this alone."""
-    if facts.schedule is None or subscription.next_price_id is None:
-        return None
-    return {
-        "from": subscription.price_id,
-        "to": subscription.next_price_id,
-        "interval": subscription.next_interval,
-        "interval_count": subscription.next_interval_count,
-    }
-
-
 def _at_renewal(subscription: Subscription, quote: Quote, facts: gateway.Subscription) -> Outcome:
     """Less is given from the next renewal on; a schedule at Stripe brings it about."""
     item = quote.move.item
-    planned = {
-        "from": subscription.price_id,
-        "to": item.stripe_id,
-        "interval": item.interval,
-        "interval_count": item.interval_count,
-    }
-    change = changes.claim(subscription, "schedule", {"release": facts.schedule, "planned": planned})
-    changes.carry_out(change, lambda key: _replaced(change, key))
+    assert item.stripe_id is not None
+    wanted = steps.plan(facts, subscription.price_id, item.stripe_id, (item.interval, item.interval_count))
+    told = {"release": facts.schedule, "before": steps.planned(facts, subscription), "planned": wanted}
+    change = changes.claim(subscription, "schedule", told)
+    changes.carry_out(change, lambda: steps.forward(change))
     changes.finish(change)
     db.session.refresh(subscription)
     return Outcome(quote, subscription)
-
-
-def _replaced(change: SubscriptionChange, key: str) -> None:
-    changes.release(change, key)
-    _schedule(change, key)
-
-
-def _schedule(change: SubscriptionChange, key: str) -> None:
-    """What runs now, to its end; then the same with the other price, and no schedule any more."""
-    lane, params = gateway.of(change.mode), change.params["planned"]
-    schedule = lane.create_schedule(change.subscription_id, f"{key}-create")
-    now = schedule.phases[0]
-    items = [item | {"price": params["to"]} if item["price"] == params["from"] else item for item in now.items]
-    cycle = {name: params[name] for name in ("interval", "interval_count")}
-    phases = [
-        {
-            "items": list(now.items),
-            "start_date": int(now.starts.timestamp()),
-            "end_date": int(now.ends.timestamp()),
-        },
-        {"items": items, "proration_behavior": "none", "duration": cycle},
-    ]
-    lane.update_schedule(schedule.id, {"phases": phases, "end_behavior": "release"}, f"{key}-phases")

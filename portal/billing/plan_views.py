@@ -132,4 +132,6 @@ def _in_words(outcome: changing.Outcome) -> str:
     item = outcome.quote.move.item
     if not outcome.quote.move.is_now:
         return "The change is planned."  # to what and when, the page says
+    if outcome.is_on_its_way:
+        return f"The payment for {item.name} is on its way from your bank, which takes some days. We write to you."
     return f"Your plan is now {item.name}, paid {money.cycle(item.interval, item.interval_count)}."

@@ -13,7 +13,7 @@ from portal.billing import telling, trials
 from portal.customers import suspensions
 from portal.errors import StripeRefused
 from portal.extensions import db
-from portal.models import Customer, Plan, StripeCustomer, Subscription
+from portal.models import Customer, Plan, StripeCustomer, Subscription, SubscriptionChange
 from portal.purchases import clocks, copies, items, off_session, tickets
 from portal.usage import agreements
 
@@ -25,12 +25,21 @@ KNOWN = (
         StripeCustomer.customer_id,
         Subscription.past_due_since,
         *(getattr(Subscription, name) for name in telling.WATCHED),
+        SubscriptionChange.params.label("change"),
     )
     .outerjoin(
         Subscription,
         and_(
             Subscription.mode == StripeCustomer.mode,
             Subscription.stripe_id == bindparam("of_subscription"),
+        ),
+    )
+    .outerjoin(
+        SubscriptionChange,
+        and_(
+            SubscriptionChange.mode == StripeCustomer.mode,
+            SubscriptionChange.subscription_id == bindparam("of_subscription"),
+            SubscriptionChange.state.in_(("open", "paying")),
         ),
     )
     .where(StripeCustomer.mode == bindparam("of_mode"), StripeCustomer.stripe_id == bindparam("of_customer"))
@@ -135,6 +144,7 @@ def apply(snapshot: Snapshot) -> int | None:
     if tickets.use(snapshot):
         access.changed(customer_id)  # ahead of all else: it locks the customer
         values = {"customer_id": customer_id, "stripe_customer": facts.customer, **_values(snapshot, known)}
+        values |= _held(known)
         copies.write(Subscription, snapshot.mode, facts.id, values)
         clocks.put(customer_id, snapshot.clock)
         if facts.status == "trialing":
@@ -146,6 +156,11 @@ def apply(snapshot: Snapshot) -> int | None:
         suspensions.review(customer_id, about=facts.id)
         telling.tell(customer_id, facts, known._mapping, values)
     return customer_id
+
+
+def _held(known: Known) -> dict[str, Any]:
+    """What is shown while a change's payment is on its way: the plan that was paid for."""
+    return dict((known.change or {}).get("held") or {})
 
 
 def by_stripe_id(mode: str, subscription_id: str) -> Subscription | None:

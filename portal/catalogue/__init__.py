@@ -90,6 +90,7 @@ class Catalogue:
 
     currency: str
     markup: Decimal
+    debit_upgrades: str  # `wait`: an upgrade by bank debit is given once it is paid; `now`: at once
     plans: tuple[Plan, ...]
     packages: tuple[Package, ...]
     custom: Custom
@@ -130,6 +131,7 @@ def _catalogue(file: File) -> Catalogue:
     return Catalogue(
         currency=file.currency,
         markup=file.markup,
+        debit_upgrades=file.debit_upgrades,
         plans=tuple(_plan(n, key, plan, file.currency) for n, (key, plan) in enumerate(file.plans.items())),
         packages=tuple(
             Package(**package.model_dump() | {"amount": money.parse(package.amount, file.currency)})

@@ -102,6 +102,7 @@ class File(Table):
     sample: bool = False
     currency: Annotated[str, Field(pattern="^[a-z]{3}$")]
     markup: Annotated[Decimal, Field(strict=False, ge=0, le=10)]
+    debit_upgrades: Literal["wait", "now"] = "wait"
     plans: Annotated[dict[Key, PlanTable], Field(min_length=1)]
     packages: list[PackageTable] = []
     custom: CustomTable

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from portal.billing import cards, invoices, subscriptions
+from portal.billing import cards, changes, invoices, subscriptions
 from portal.credits import payments
 from portal.payments import sync
 from portal.purchases import clocks, customers, fulfilment, unplaced
@@ -98,10 +98,23 @@ def _methods(snapshot: methods.Snapshot) -> None:
         raise Parked(f"{snapshot.stripe_customer} is no customer of ours")
 
 
+def _follow_subscription(snapshot: subscriptions.Snapshot) -> subscriptions.Snapshot:
+    """A change whose payment failed is taken back before what it left is written."""
+    ended = changes.follow_payment(snapshot.mode, snapshot.facts.id)
+    return subscriptions.read(snapshot.mode, snapshot.facts.id) if ended == "declined" else snapshot
+
+
+def _follow_invoice(snapshot: invoices.Snapshot) -> invoices.Snapshot:
+    if snapshot.facts.subscription is None:
+        return snapshot
+    ended = changes.follow_payment(snapshot.mode, snapshot.facts.subscription)
+    return invoices.read(snapshot.mode, snapshot.facts.id) if ended in ("done", "declined") else snapshot
+
+
 SESSION = Handler(fulfilment.read, _session, act=fulfilment.act)
-SUBSCRIPTION = Handler(subscriptions.read, _subscription)
+SUBSCRIPTION = Handler(subscriptions.read, _subscription, act=_follow_subscription)
 SCHEDULE = Handler(subscriptions.read_by_schedule, _scheduled)
-INVOICE = Handler(invoices.read, _invoice)
+INVOICE = Handler(invoices.read, _invoice, act=_follow_invoice)
 CUSTOMER = Handler(customers.read, _customer)
 CARDS = Handler(cards.read, _cards, of_customer=True)
 CLOCK = Handler(clocks.read, clocks.apply)

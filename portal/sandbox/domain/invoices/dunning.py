@@ -43,6 +43,19 @@ def unpaid(account: Account, invoice: Json) -> None:
     account.change(subscription, {"status": "past_due"}, "customer.subscription.updated")
 
 
+def closed(account: Account, invoice: Json) -> None:
+    """Once nothing is owed any more, a subscription that was past due is active again."""
+    subscription = subscription_of(account, invoice)
+    if not subscription or subscription["status"] != "past_due":
+        return
+    owed = (
+        "json_extract(json, '$.parent.subscription_details.subscription') = ? "
+        "AND json_extract(json, '$.status') = 'open'"
+    )
+    if not account.store.select(account.mode, "invoice", owed, subscription["id"], limit=1):
+        account.change(subscription, {"status": "active"}, "customer.subscription.updated")
+
+
 def next_attempt(account: Account, invoice: Json) -> int | None:
     """When Stripe tries again, in seconds since 1970; only renewals are tried again."""
     renewal = invoice["billing_reason"] == "subscription_cycle"

@@ -115,6 +115,7 @@ def close(account: Account, invoice: Json, status: str) -> Json:
         )
         account.emit("payment_intent.canceled", intent)
     account.emit("invoice.voided" if status == "void" else "invoice.marked_uncollectible", invoice)
+    dunning.closed(account, invoice)
     return invoice
 
 
