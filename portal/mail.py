@@ -40,6 +40,7 @@ SMTP_TIMEOUT_SECONDS = 10
 FIRST_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=6)
 MAX_ATTEMPTS = 12
+TOGETHER = 1000  # keys that are asked for in one statement
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,10 @@ def tell_admins(template: str, key: str, mode: str, **context: Any) -> None:
 def unsaid(keys: Iterable[str]) -> list[str]:
     """Those of these keys that no mail was queued under yet, for chores that find the same things each minute."""
     asked = list(keys)
-    said = set(db.session.execute(select(OutboxMail.key).where(OutboxMail.key.in_(asked))).scalars())
+    said: set[str] = set()
+    for start in range(0, len(asked), TOGETHER):  # PostgreSQL takes 65,535 parameters at most
+        some = OutboxMail.key.in_(asked[start : start + TOGETHER])
+        said.update(db.session.execute(select(OutboxMail.key).where(some)).scalars())
     return [key for key in asked if key not in said]
 
 

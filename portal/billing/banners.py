@@ -89,7 +89,12 @@ def _card(subscription: Subscription, now: datetime) -> Banner | None:
 
 def expires_soon(card: SavedCard, now: datetime) -> bool:
     """Whether a card is in its last month, at whose end it stops to work."""
-    end = datetime(card.exp_year + card.exp_month // 12, card.exp_month % 12 + 1, 1, tzinfo=UTC)
+    return ends_soon(card.exp_year, card.exp_month, now)
+
+
+def ends_soon(year: int, month: int, now: datetime) -> bool:
+    """Whether a month is about to end."""
+    end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
     return now < end <= now + CARD_EXPIRES_SOON
 
 

@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import ColumnElement, Row, String, and_, cast, exists, false, literal, or_, select
 
 from portal import clock, mail, money
 from portal.billing import banners, words
 from portal.billing.banners import TRIAL_ENDS_SOON
 from portal.extensions import db
-from portal.models import Customer, Plan, Subscription
+from portal.models import Customer, OutboxMail, Plan, Subscription
+
+# By the few customers first, rather than by all subscriptions.
+ON_A_CLOCK = Subscription.customer_id.in_(select(Customer.id).where(Customer.clock_at.is_not(None)))
+TOGETHER = 1000  # mails of one kind that one run queues
 
 Running = Row[Subscription, Customer]
 Due = dict[str, tuple[str, Running]]  # by the mail's key: its template, and whom it is for
@@ -44,14 +48,11 @@ def _facts(subscription: Subscription) -> dict[str, Any]:
 
 def _trials() -> Due:
     """Trials that end within three days, and go on: one that was cancelled brings no payment."""
-    latest = clock.now() + TRIAL_ENDS_SOON
-    query = _running().where(
-        Subscription.status == "trialing",
-        Subscription.cancel_at.is_(None),
-        or_(Subscription.trial_end <= latest, Customer.clock_at.is_not(None)),
-    )
+    now = clock.now()
+    going_on = _running().where(Subscription.status == "trialing", Subscription.cancel_at.is_(None))
+    soon = going_on.where(Subscription.trial_end > now, Subscription.trial_end <= now + TRIAL_ENDS_SOON)
     found = {}
-    for row in _rows(query):
+    for row in (*_rows(soon.where(Customer.clock_at.is_(None))), *_rows(going_on.where(ON_A_CLOCK))):
         ends, now = row[0].trial_end, clock.now(row[1].clock_at)
         if ends is not None and now < ends <= now + TRIAL_ENDS_SOON:
             found[f"trial-ending:{row[0].stripe_id}:{ends:%Y%m%d}"] = ("trial_ending", row)
@@ -61,16 +62,29 @@ def _trials() -> Due:
 def _cards() -> Due:
     """Cards in their last month that pay something; a card is named by what its owner sees of it."""
     now = clock.now()
-    months = Subscription.card_exp_year * 12 + Subscription.card_exp_month
-    this_month = now.year * 12 + now.month
-    soon = months.between(this_month, this_month + 1)
+    after = (now.year + now.month // 12, now.month % 12 + 1)
+    months = [
+        and_(Subscription.card_exp_year == year, Subscription.card_exp_month == month)
+        for year, month in ((now.year, now.month), after)
+        if banners.ends_soon(year, month, now)
+    ]
+    soon = _running().where(or_(false(), *months), Customer.clock_at.is_(None), ~_told_of_card())
     found = {}
-    for row in _rows(_running().where(or_(soon, Customer.clock_at.is_not(None)))):
+    for row in (*_rows(soon.limit(TOGETHER)), *_rows(_running().where(ON_A_CLOCK))):
         card = row[0].card
         if card and banners.expires_soon(card, clock.now(row[1].clock_at)):
             name = f"{row[1].id}:{card.brand}:{card.last4}:{card.exp_year}-{card.exp_month}"
             found[f"card-expiring:{name}"] = ("card_expiring", row)
     return found
+
+
+def _told_of_card() -> ColumnElement[bool]:
+    """Whether a card's mail was queued before, by the same key as below."""
+    parts = (
+        cast(Subscription.customer_id, String) + ":" + Subscription.card_brand + ":" + Subscription.card_last4,
+        ":" + cast(Subscription.card_exp_year, String) + "-" + cast(Subscription.card_exp_month, String),
+    )
+    return exists().where(OutboxMail.key == literal("card-expiring:") + parts[0] + parts[1])
 
 
 def _running() -> Any:

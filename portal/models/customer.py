@@ -9,6 +9,7 @@ from portal.models.base import Base, BigId, mode, one_of, pk, stripe_id
 from portal.models.card import ShowsCard
 from portal.models.user import User
 
+ON_A_CLOCK = text("clock_at IS NOT NULL")
 TO_TELL = text("new_email IS NOT NULL")
 
 
@@ -19,6 +20,7 @@ class Customer(Base):
     __table_args__ = (
         UniqueConstraint("user_id", "mode"),
         CheckConstraint(one_of("mode", "live", "test"), "mode"),
+        Index("ix_customers_on_a_clock", "id", sqlite_where=ON_A_CLOCK, postgresql_where=ON_A_CLOCK),
     )
 
     id: Mapped[pk]

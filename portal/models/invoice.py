@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, amount, currency, mode, one_of, pk, stripe_id
+
+OPEN = text("status = 'open'")
 
 
 class Invoice(Base):
@@ -16,6 +18,7 @@ class Invoice(Base):
         UniqueConstraint("mode", "stripe_id"),
         Index(None, "customer_id", "created_at"),
         Index(None, "number"),
+        Index("ix_invoices_open", "id", sqlite_where=OPEN, postgresql_where=OPEN),
     )
 
     id: Mapped[pk]

@@ -13,7 +13,14 @@ class Subscription(ShowsCard, Base):
     """A copy of a Stripe subscription; only a sync writes it."""
 
     __tablename__ = "subscriptions"
-    __table_args__ = (UniqueConstraint("mode", "stripe_id"), Index(None, "customer_id", "status"))
+    __table_args__ = (
+        UniqueConstraint("mode", "stripe_id"),
+        Index(None, "customer_id", "status"),
+        Index(None, "stripe_customer"),
+        # What the scheduled tasks ask for.
+        Index(None, "status", "trial_end"),
+        Index(None, "card_exp_year", "card_exp_month"),
+    )
 
     id: Mapped[pk]
     customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))

@@ -8,12 +8,13 @@ from portal import clock, gateway
 from portal.credits import ledger
 from portal.customers import locks, suspensions
 from portal.extensions import db
-from portal.models import CreditEntry, Invoice, MonthlyBill
+from portal.models import CreditEntry, Invoice, MonthlyBill, Suspension
 from portal.models.suspension import SuspensionReason
 from portal.settings import current_settings
 from portal.usage.months import Month
 
 SHOWN = 12  # bills on the page
+TOGETHER = 500  # customers that one run suspends
 WITH_PAGE = select(MonthlyBill, Invoice.hosted_url).outerjoin(
     Invoice, and_(Invoice.mode == MonthlyBill.mode, Invoice.stripe_id == MonthlyBill.invoice_id)
 )
@@ -79,13 +80,15 @@ def _of(customer_id: int, facts: gateway.Invoice) -> MonthlyBill | None:
     return bill if bill and bill.invoice_id in (None, facts.id) else None
 
 
-def overdue(customer_id: int | None = None) -> list[MonthlyBill]:
-    """The unpaid bills whose time to pay is over, of one customer or of all."""
-    latest = clock.now() - timedelta(days=current_settings().grace_days)
-    query = select(MonthlyBill).where(MonthlyBill.state == "unpaid", MonthlyBill.unpaid_since < latest)
-    if customer_id is not None:
-        query = query.where(MonthlyBill.customer_id == customer_id)
+def overdue(customer_id: int) -> list[MonthlyBill]:
+    """A customer's unpaid bills whose time to pay is over."""
+    query = _overdue().where(MonthlyBill.customer_id == customer_id)
     return list(db.session.execute(query.order_by(MonthlyBill.id)).scalars())
+
+
+def _overdue() -> Select[MonthlyBill]:
+    latest = clock.now() - timedelta(days=current_settings().grace_days)
+    return select(MonthlyBill).where(MonthlyBill.state == "unpaid", MonthlyBill.unpaid_since < latest)
 
 
 def newest(customer_id: int) -> list[tuple[MonthlyBill, str | None]]:
@@ -102,7 +105,15 @@ def to_pay(customer_id: int) -> list[tuple[MonthlyBill, str | None]]:
 
 def sweep() -> int:
     """The tick's chore: suspend whose time to pay is over; gives how many. Commits."""
-    unpaid = SuspensionReason.UNPAID
-    done = sum(suspensions.add(bill.customer_id, unpaid, bill.invoice_id or "") for bill in overdue())
+    told = exists().where(
+        Suspension.customer_id == MonthlyBill.customer_id,
+        Suspension.reason == SuspensionReason.UNPAID,
+        Suspension.lifted_at.is_(None),
+    )
+    query = _overdue().where(~told).order_by(MonthlyBill.customer_id).limit(TOGETHER)
+    found = list(db.session.execute(query).scalars())
     db.session.commit()
-    return done
+    for bill in found:  # a transaction each: of two that lock customers none waits for the other
+        suspensions.add(bill.customer_id, SuspensionReason.UNPAID, bill.invoice_id or "")
+        db.session.commit()
+    return len({bill.customer_id for bill in found})
