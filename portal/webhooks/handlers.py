@@ -5,7 +5,7 @@ A type may have several handlers, of several rooms: all read, then all act, then
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from portal.billing import cards, changes, invoices, subscriptions
 from portal.credits import payments
@@ -39,12 +39,12 @@ class Handler:
     """`read(mode, object_id)` asks Stripe; `act(snapshot)` claims and calls; `apply(snapshot)` writes.
 
     The first two run with no transaction open, and `act` gives the snapshot to apply. Each may raise Parked.
-    With `of_customer` it is the customer whom the event names that is read, not the event's object.
+    What is read is the event's object, or the customer, subscription or invoice that the object names.
     """
 
     read: Callable[[str, str], Any]
     apply: Callable[[Any], None]
-    of_customer: bool = False
+    about: Literal["object", "customer", "subscription", "invoice"] = "object"
     act: Callable[[Any], Any] = lambda snapshot: snapshot
 
 
@@ -116,13 +116,16 @@ SUBSCRIPTION = Handler(subscriptions.read, _subscription, act=_follow_subscripti
 SCHEDULE = Handler(subscriptions.read_by_schedule, _scheduled)
 INVOICE = Handler(invoices.read, _invoice, act=_follow_invoice)
 CUSTOMER = Handler(customers.read, _customer)
-CARDS = Handler(cards.read, _cards, of_customer=True)
+CARDS = Handler(cards.read, _cards, about="customer")
 CLOCK = Handler(clocks.read, clocks.apply)
 CLOCK_GONE = Handler(lambda mode, clock_id: (mode, clock_id), clocks.stop)
 PAYMENT = Handler(payments.read, _payment)
 CHARGE = Handler(sync.read, _reversals)
 REVERSAL = Handler(sync.read_by_reversal, _reversals)
-METHODS = Handler(methods.read, _methods, of_customer=True, act=methods.act)
+METHODS = Handler(methods.read, _methods, about="customer", act=methods.act)
+DISCOUNT = Handler(subscriptions.read, _subscription, about="subscription")
+CREDIT_NOTE = Handler(invoices.read, _invoice, about="invoice")
+ALWAYS = ("object", "customer")  # an event that names no subscription or invoice concerns no handler of theirs
 
 HANDLERS: dict[str, tuple[Handler, ...]] = {
     "checkout.session.completed": (SESSION,),
@@ -149,6 +152,12 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "invoice.payment_action_required": (INVOICE,),
     "invoice.voided": (INVOICE,),
     "invoice.marked_uncollectible": (INVOICE,),
+    "credit_note.created": (CREDIT_NOTE,),
+    "credit_note.updated": (CREDIT_NOTE,),
+    "credit_note.voided": (CREDIT_NOTE,),
+    "customer.discount.created": (DISCOUNT,),
+    "customer.discount.updated": (DISCOUNT,),
+    "customer.discount.deleted": (DISCOUNT,),
     "payment_intent.processing": (PAYMENT,),
     "payment_intent.succeeded": (PAYMENT,),
     "payment_intent.payment_failed": (PAYMENT,),

@@ -19,6 +19,8 @@ class Hint:
     type: str
     object_id: str
     customer: str | None
+    subscription: str | None  # that a discount names
+    invoice: str | None  # that a credit note names
     livemode: bool
     portal_mode: str | None  # our stamp on the object, where it carries metadata
     created_at: datetime
@@ -37,6 +39,8 @@ def parse(body: bytes) -> Hint:
             object_id=_word(thing.get("id") or event["id"]),
             # A detached payment method names its customer only as what it had before.
             customer=_customer(thing) or _customer(event["data"].get("previous_attributes") or {}),
+            subscription=_named(thing, "subscription"),
+            invoice=_named(thing, "invoice"),
             livemode=event["livemode"] is True,
             portal_mode=metadata.get("portal_mode") if isinstance(metadata, dict) else None,
             created_at=datetime.fromtimestamp(event["created"], UTC),
@@ -68,8 +72,12 @@ def _number(value: Any) -> int | None:
 def _customer(thing: dict[str, Any]) -> str | None:
     if thing.get("object") == "customer":
         return _word(thing["id"])
-    customer = thing.get("customer")
-    return customer if isinstance(customer, str) and len(customer) <= 255 else None
+    return _named(thing, "customer")
+
+
+def _named(thing: dict[str, Any], field: str) -> str | None:
+    named = thing.get(field)
+    return named if isinstance(named, str) and len(named) <= 255 else None
 
 
 def thing(payload: str) -> dict[str, Any]:

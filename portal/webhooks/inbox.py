@@ -12,7 +12,7 @@ from portal.extensions import db, insert
 from portal.models import RefundOrder, StripeEvent
 from portal.purchases import open_calls, tickets, unplaced
 from portal.purchases.fulfilment import Mismatch
-from portal.webhooks.handlers import HANDLERS, Handler, Parked, Unplaced
+from portal.webhooks.handlers import ALWAYS, HANDLERS, Handler, Parked, Unplaced
 from portal.webhooks.hints import Hint, parse
 
 log = structlog.get_logger()
@@ -132,8 +132,10 @@ def _handle(mode: str, hint: Hint) -> str:
 
 
 def handlers_of(mode: str, hint: Hint) -> tuple[Handler, ...]:
-    """Who handles it: nobody where nobody cares about its type, or its object is stamped with the other mode."""
-    return HANDLERS.get(hint.type, ()) if hint.portal_mode in (None, mode) else ()
+    """Who handles it: nobody where nobody cares about its type, its object is stamped with the other
+    mode, or it names nothing that they would read."""
+    handlers = HANDLERS.get(hint.type, ()) if hint.portal_mode in (None, mode) else ()
+    return tuple(one for one in handlers if one.about in ALWAYS or getattr(hint, one.about))
 
 
 def read(handlers: tuple[Handler, ...], mode: str, hint: Hint) -> list[Any]:
@@ -142,7 +144,7 @@ def read(handlers: tuple[Handler, ...], mode: str, hint: Hint) -> list[Any]:
 
 
 def _read(handler: Handler, mode: str, hint: Hint) -> Any:
-    named = hint.customer if handler.of_customer else hint.object_id
+    named = hint.object_id if handler.about == "object" else getattr(hint, handler.about)
     if named is None:
         raise Parked(f"{hint.object_id} names no customer")
     return handler.read(mode, named)

@@ -129,3 +129,9 @@ def test_a_setup_intent_takes_types_before_endive(sandbox: Sandbox) -> None:
     asked = {"payment_method_types[0]": "sepa_debit"}
     made = sandbox.post("/v1/setup_intents", asked, Stripe_Version="2026-08-26.dahlia").json()
     assert made["payment_method_types"] == ["sepa_debit"]
+
+
+def test_an_address_can_be_taken_away(api: Any) -> None:
+    made = api.customers.create({"address": HOME, "shipping": {"name": "Ann", "address": HOME}})
+    changed = api.customers.update(made.id, {"address": "", "shipping": ""})
+    assert (changed.address, changed.shipping) == (None, None)

@@ -195,3 +195,15 @@ def test_a_trial_can_be_ended_by_hand(api: Any, bob: Any, monthly: Any) -> None:
     made = api.subscriptions.create(terms)
     ended = api.subscriptions.update(made.id, {"trial_end": "now"})
     assert (ended.status, newest_total(api, made)) == ("active", 4999)
+
+
+def test_discounts_can_be_taken_away(api: Any, bob: Any, monthly: Any) -> None:
+    half = api.coupons.create({"percent_off": 50, "duration": "forever"})
+    terms = {"customer": bob.id, "items": [{"price": monthly.id}], "discounts": [{"coupon": half.id}]}
+    made = api.subscriptions.create(terms)
+    assert api.invoices.create_preview({"subscription": made.id}).total == 2499
+    assert api.invoices.create_preview({"subscription": made.id, "discounts": ""}).total == 4999
+    assert api.subscriptions.update(made.id, {"discounts": ""}).discounts == []
+    gone = api.events.list({"type": "customer.discount.deleted", "limit": 1}).data[0]
+    assert gone.data.object.id == made.discounts[0]
+    assert api.invoices.create_preview({"subscription": made.id}).total == 4999

@@ -131,6 +131,9 @@ def update(account: Account, params: Json, subscription_exposed_id: str) -> Json
     if params.get("cancellation_details"):
         before = changes.get("cancellation_details", subscription["cancellation_details"])
         changes["cancellation_details"] = before | params["cancellation_details"]
+    kept = changes["discounts"] if "discounts" in params else subscription["discounts"]
+    for discount in set(subscription["discounts"]) - set(kept):
+        account.emit("customer.discount.deleted", account.find("discount", discount))
     items = [update_item(account, item, f"items[{n}]") for n, item in enumerate(params.get("items") or [])]
     after = updates.change(account, subscription, items, changes, params)
     if after["status"] == "trialing" and after["trial_end"] <= account.now():
