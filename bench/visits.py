@@ -34,7 +34,7 @@ ASSET = re.compile(r'<(?:link|script|img)\b[^>]*?(?:href|src)="([^"]+)"')
 ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 
 Counts = dict[str, int]
-Values = dict[str, str]  # of the addresses' arguments: "accounts.reset token" is one endpoint's own
+Values = dict[str, str]  # of the addresses' arguments: "proof.reset token" is one endpoint's own
 
 
 class Queries:
@@ -113,7 +113,11 @@ def furnish() -> Values:
     )  # fmt: skip
     db.session.add_all([order, credits])
     db.session.add(EmailChange(user_id=user.id, new_email="alice@example.org", requested_at=now))
-    mailed = {purpose: tokens.mint(user, purpose, timedelta(hours=1)) for purpose in tokens.LIFETIMES}
+    buyer = User(email="buyer@example.com", created_at=now)  # unclaimed
+    db.session.add(buyer)
+    db.session.flush()
+    holders = {purpose: buyer if purpose == "claim" else user for purpose in tokens.LIFETIMES}
+    mailed = {purpose: tokens.mint(holder, purpose, timedelta(hours=1)) for purpose, holder in holders.items()}
     db.session.commit()
     return {
         "accounts.mail_sent kind": "reset",
@@ -123,7 +127,7 @@ def furnish() -> Values:
         "credits.success ?": f"?session_id={credits.session_id}",
         "email.approve token": mailed["email_old"],
         "email.confirm token": mailed["email_new"],
-        **{f"accounts.{purpose} token": token for purpose, token in mailed.items()},
+        **{f"proof.{purpose} token": token for purpose, token in mailed.items()},
         **_furnish_admin(user),
     }
 

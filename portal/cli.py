@@ -260,19 +260,25 @@ def tick() -> None:
 @click.option("--note", default="", help="What for; the customer reads it.")
 @click.option("--reference", default="", help="A name for this grant: the same again gives nothing.")
 @click.option("--mode", type=click.Choice(["live", "test"]), default="live", show_default=True)
-def grant_credits(email: str, amount: int, expires: datetime, note: str, reference: str, mode: str) -> None:
-    """Give a user, by mail address, credits that expire."""
-    from portal.accounts import people
+@click.option("--claim-mail", is_flag=True, help="Email who has no account the link that claims the credits.")
+def grant_credits(
+    email: str, amount: int, expires: datetime, note: str, reference: str, mode: str, claim_mail: bool
+) -> None:
+    """Give credits that expire to a mail address: its account, or whoever proves the address later."""
+    from portal.accounts import links, people
     from portal.credits import grants
-    from portal.purchases import customers
 
-    user = people.find(email)
-    if user is None:
-        raise click.ClickException(f"There is no account with the email {email}.")
-    until = datetime.combine(expires, datetime.max.time(), UTC)
-    given = grants.give(customers.of(user, mode).id, amount, until, reference or f"cli:{uuid.uuid4()}", note)
+    if not people.is_address(people.normalised(email)):
+        raise click.ClickException("This is not an email address, such as name@example.com.")
+    until, reference = datetime.combine(expires, datetime.max.time(), UTC), reference or f"cli:{uuid.uuid4()}"
+    customer = grants.holder(email, mode, reference)
+    given = grants.give(customer.id, amount, until, reference, note)
+    if claim_mail and not customer.user.is_claimed:
+        links.mail_claim(customer.user)
     db.session.commit()
     click.echo(f"{email} has {given.amount:,} credits more until the end of {expires:%Y-%m-%d} UTC.")
+    if not customer.user.is_claimed:
+        click.echo("No account has proven this address: the credits wait for whoever does.")
 
 
 @users_group.command("create-admin")

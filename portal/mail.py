@@ -28,9 +28,9 @@ log = structlog.get_logger()
 
 # Templates that carry a link, and where it leads; its token's purpose has the template's name.
 LINKS = {
-    "verify": "accounts.verify",
-    "reset": "accounts.reset",
-    "claim": "accounts.claim",
+    "verify": "proof.verify",
+    "reset": "proof.reset",
+    "claim": "proof.claim",
     "email_old": "email.approve",
     "email_new": "email.confirm",
 }

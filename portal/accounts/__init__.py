@@ -10,6 +10,7 @@ from portal.accounts import (
     deletion,
     devices,
     email_views,
+    proof_views,
     security_views,
     sessions,
     sign_in_api,
@@ -36,6 +37,6 @@ def init_app(app: Flask) -> None:
         "addresses": addresses.tell,
         "deletions": deletion.finish,
     }
-    for module in (views, account_views, data_views, email_views, security_views, sign_in_views):
+    for module in (views, account_views, data_views, email_views, proof_views, security_views, sign_in_views):
         app.register_blueprint(module.blueprint)
     calls.register(app, api.blueprint, sign_in_api.blueprint)

@@ -8,7 +8,7 @@ from flask_login import current_user, login_required
 from sqlalchemy import and_, func, select
 
 from portal import access, clock
-from portal.accounts import sessions
+from portal.accounts import sessions, waiting
 from portal.accounts.answers import page
 from portal.accounts.forms import ProfileForm
 from portal.extensions import db
@@ -34,6 +34,7 @@ def index() -> ResponseReturnValue:
         card=(mine.subscription and mine.subscription.card) or known.card,
         key_count=known.key_count,
         sessions=sessions.living(user),
+        waits=user.is_proven and waiting.is_any(user.email),
         this_session=current_user.session,
     )
 

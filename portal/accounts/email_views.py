@@ -67,7 +67,7 @@ def confirm(token: str) -> ResponseReturnValue:
     """The new address says that it is theirs."""
     if request.method != "POST":
         waiting = email_change.of_link(token, email_change.NEW)
-        return render_template("accounts/verify.html", email=waiting.new_email)
+        return render_template("accounts/confirm_email.html", email=waiting.new_email)
     return _accept(token, email_change.NEW)
 
 

@@ -4,7 +4,8 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from flask_wtf import FlaskForm
-from wtforms import EmailField, PasswordField, SelectField, StringField
+from wtforms import EmailField, PasswordField, RadioField, SelectField, StringField
+from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from portal.accounts import passwords
@@ -97,6 +98,58 @@ class NewPasswordForm(RoomForm):
     """A new password, for a reset or a claim."""
 
     password = _password("new-password")
+
+
+class AnswersForm(RoomForm):
+    """Whether each waiting purchase is theirs, and what becomes of each key; fields are added for them."""
+
+    def mine(self) -> dict[int, bool]:
+        """For each unclaimed user, by id, whether it is theirs."""
+        return {_id(name): field.data == MINE for name, field in self._fields.items() if name.startswith(PURCHASE)}
+
+    def kept(self) -> set[int]:
+        """The ids of the keys to keep."""
+        return {_id(name) for name, field in self._fields.items() if name.startswith(KEY) and field.data == KEEP}
+
+
+class NewPasswordAnswersForm(AnswersForm):
+    """The same with a new password."""
+
+    password = _password("new-password", "New password")
+
+
+class PasswordAnswersForm(AnswersForm):
+    """The same with the password that there is."""
+
+    password = _password("current-password")
+
+
+PURCHASE, KEY = "purchase_", "key_"
+MINE, KEEP = "mine", "keep"
+
+
+def _id(name: str) -> int:
+    return int(name.rpartition("_")[2])
+
+
+def purchase_field(title: str) -> RadioField:
+    """Whether a purchase is theirs; nothing is chosen before they do."""
+    required = InputRequired(f"Say whether this is yours: {title}.")
+    return RadioField(
+        title, [required], choices=[SelectChoice(MINE, "Mine"), SelectChoice("not_mine", "Not mine")]
+    )
+
+
+def key_field(title: str, purchase: str | None = None) -> RadioField:
+    """What becomes of a key; asked where its purchase, by the name of that field, is theirs."""
+
+    def answered(form: AnswersForm, field: RadioField) -> None:
+        is_asked = purchase is None or form[purchase].data == MINE
+        if is_asked and field.data not in (KEEP, "end"):
+            raise ValidationError(f"Choose Keep or End: {title}.")
+
+    choices = [SelectChoice(KEEP, "Keep"), SelectChoice("end", "End")]
+    return RadioField(title, [answered], choices=choices, validate_choice=False)
 
 
 class CodeForm(RoomForm):

@@ -24,7 +24,16 @@ from portal.models import User, UserSession
 
 # They send mails, or ask for a code.
 DOORS = frozenset(
-    {"accounts.second_step", "accounts.signup", "accounts.forgot", "accounts.send_verification", "email.change"}
+    {
+        "accounts.second_step",
+        "accounts.signup",
+        "accounts.forgot",
+        "accounts.send_verification",
+        "email.change",
+        "proof.claim",
+        "proof.reset",
+        "proof.verify",
+    }
 )
 PER_ADDRESS = "6/minute"
 TAKEN_PER_ADDRESS = "10/hour"
@@ -103,21 +112,23 @@ def _keys(what: str, email: str, user: User | None) -> tuple[str, ...]:
 
     An email that has no account has a budget too: limits tell nobody which have one.
     """
-    place = _known_place(user.id if user else 0)
+    place = _known_place(user) if user else ""
     if user and place:
         return (f"{what}:{user.id}:{place}",)
     return (f"{what}:{_hashed(email)}", f"{what}:network:{client_network()}")
 
 
-def _known_place(user_id: int) -> str:
+def _known_place(user: User) -> str:
     """The browser or network that this account knows, by a name; empty for strangers."""
-    if current_user.is_authenticated and current_user.id == user_id:
+    if current_user.is_authenticated and current_user.id == user.id:
         return f"session:{current_user.session.id}"
-    if device := devices.current(user_id):
+    if device := devices.current(user.id):
         return f"device:{device}"
     since = clock.now() - KNOWN_FOR
+    if user.begun_anew_at:  # whoever signed in before may not have been its owner
+        since = max(since, user.begun_anew_at)
     whole = UserSession.confirmed_at.is_not(None)  # without the second factor's code it proves half
-    mine = (UserSession.user_id == user_id, UserSession.last_seen_at > since, whole)
+    mine = (UserSession.user_id == user.id, UserSession.last_seen_at > since, whole)
     addresses = db.session.execute(select(UserSession.address).where(*mine).distinct()).scalars()
     network = client_network()
     return f"network:{network}" if network in map(network_of, addresses) else ""

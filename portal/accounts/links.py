@@ -3,11 +3,10 @@
 import structlog
 
 from portal import audit, clock, mail, tokens
-from portal.accounts import passwords, people
+from portal.accounts import people
+from portal.customers import owners
 from portal.errors import PortalError
-from portal.extensions import db
 from portal.models import User
-from portal.purchases import owners
 
 log = structlog.get_logger()
 
@@ -54,8 +53,11 @@ def mail_claim(user: User) -> None:
 
 
 def mail_reset(email: str) -> None:
-    """Mail a link for a new password where the mail has an account; never says whether it has."""
-    user = people.find(email) or next(iter(owners.waiting(email)), None)
+    """Mail a link for a new password to the account of this address, or one to claim what waits for it.
+
+    It never says whether there is either.
+    """
+    user = people.find(email) or next(iter(reversed(owners.waiting(email))), None)
     # Written for nobody too: an address that has an account is told by the time no more than by the words.
     audit.record("password_reset.asked", user_id=user.id if user else None)
     log.info("reset_asked", user_id=user.id if user else None)
@@ -63,51 +65,32 @@ def mail_reset(email: str) -> None:
         _mail(user, "reset" if user.is_claimed else "claim")
 
 
-def owner(raw: str, purpose: str) -> User:
-    """Whose link this is, without using it up. Raises LinkSpent."""
+def holder(raw: str, purpose: str) -> User:
+    """Whose link this is, without using it up. Raises LinkSpent, also once nothing waits under it any more."""
     user = tokens.holder(raw, purpose)
+    if user is None or (purpose == "claim" and not user.is_waiting):
+        raise LinkSpent(purpose)
+    return user
+
+
+def prove(raw: str, purpose: str) -> User:
+    """Use a link up: whoever followed it reads the mail of its user's address. Flushes. Raises LinkSpent."""
+    user = tokens.redeem(raw, purpose)
     if user is None:
         raise LinkSpent(purpose)
     return user
 
 
-def verify(raw: str) -> User:
-    """Note that the mail address is its user's. Raises LinkSpent."""
-    user = _redeem(raw, "verify")
-    _verified(user)
-    return user
-
-
-def set_password(raw: str, purpose: str, password: str) -> User:
-    """Use up a reset or claim link for a new password; every session and other link of the user ends.
-
-    Raises LinkSpent, or InvalidInput for a poor password, which leaves the link alive.
-    """
-    user = owner(raw, purpose)
-    passwords.check(password, user.email)
-    db.session.commit()  # no lock is held while hashing
-    password_hash = passwords.hash(password)
-    user = _redeem(raw, purpose)
-    _verified(user)  # the link came by mail
-    people.store_password(user, password_hash)
-    return user
-
-
-def _verified(user: User) -> None:
-    """The address is this user's; the first time that is known they are made welcome."""
-    if user.verified_at is None:
-        user.verified_at = clock.now()
-        mail.queue(user, "welcome", f"welcome:{user.id}", page=mail.external("billing.pricing"))
-        log.info("email_verified", user_id=user.id)
+def proven(account: User) -> None:
+    """Note that the address is this account's; the first time that is known they are made welcome. Flushes."""
+    if account.verified_at is None:
+        account.verified_at = clock.now()
+        tokens.void(account, "verify")
+        audit.record("email.verified", user_id=account.id)
+        mail.queue(account, "welcome", f"welcome:{account.id}", page=mail.external("billing.pricing"))
+        log.info("email_verified", user_id=account.id)
 
 
 def _mail(user: User, purpose: str) -> None:
     minute = clock.now().strftime("%Y%m%d%H%M")
     mail.queue(user, purpose, f"{purpose}:{user.id}:{minute}")
-
-
-def _redeem(raw: str, purpose: str) -> User:
-    user = tokens.redeem(raw, purpose)
-    if user is None:
-        raise LinkSpent(purpose)
-    return user

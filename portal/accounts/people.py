@@ -5,11 +5,11 @@ from email_validator import EmailNotValidError, validate_email
 
 from portal import audit, clock, mail, tokens
 from portal.accounts import limits, passwords, sessions
+from portal.customers import owners
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db, insert
 from portal.models import User
 from portal.models.user import CLAIMED
-from portal.purchases import owners
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -129,9 +129,12 @@ def set_password(email: str, password: str) -> None:
     store_password(user, passwords.hash(password))
 
 
-def store_password(user: User, password_hash: str) -> None:
-    """Put a new password in force: whoever came in by the old one, or holds a link to set one, is out."""
-    if user.is_claimed:
+def store_password(user: User, password_hash: str, *, mailed: bool = True) -> None:
+    """Put a new password in force: whoever came in by the old one, or holds a link to set one, is out.
+
+    With `mailed` its owner is told, if there was another before.
+    """
+    if mailed and user.is_claimed:
         mail.queue(user, "password_changed", f"password_changed:{user.id}:{clock.now().timestamp()}")
     user.password_hash = password_hash
     tokens.void(user, "reset", "claim")

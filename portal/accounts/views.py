@@ -1,17 +1,16 @@
-"""The doors: signing up, in and out, and the links that mails carry."""
+"""The doors: signing up, in and out, and asking for a mailed link."""
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal import pages
 from portal.accounts import limits, links, people, recovery, second_factor, sessions
 from portal.accounts.answers import go_on, next_path, page, refused
-from portal.accounts.forms import CodeForm, ForgotForm, NewPasswordForm, SignInForm, SignUpForm
-from portal.accounts.signup import EmailTaken, Unclaimed, sign_up
+from portal.accounts.entry import enter
+from portal.accounts.forms import CodeForm, ForgotForm, SignInForm, SignUpForm
+from portal.accounts.signup import EmailTaken, sign_up
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db
-from portal.models import User
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -23,18 +22,7 @@ SENT = {
         "Check your mail",
         "If there is an account with that email, a link for a new password is on its way. It works for one hour.",
     ),
-    "claim": (
-        "You have an account already",
-        "A payment with that email made an account for you. We mailed you a link that gives it a password. "
-        "It works for seven days.",
-    ),
 }
-
-
-@blueprint.after_request
-def _keep_tokens_quiet(response: Response) -> Response:
-    """No Referer names an address that holds a token."""
-    return pages.private(response) if "token" in (request.view_args or {}) else response
 
 
 @blueprint.route("/signup", methods=["GET", "POST"])
@@ -53,9 +41,7 @@ def signup() -> ResponseReturnValue:
         return refused("accounts/signup.html", form, error, plan_name=bought)
     except InvalidInput as error:
         return refused("accounts/signup.html", form, error, plan_name=bought)
-    except Unclaimed as found:
-        return _mail_claim(found.user)
-    return _enter(user)
+    return enter(user)
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
@@ -70,7 +56,7 @@ def login() -> ResponseReturnValue:
         user = people.authenticate(form.email.data, form.password.data)
     except InvalidInput as error:
         return refused("accounts/login.html", form, error)
-    return _enter(user)
+    return enter(user)
 
 
 @blueprint.route("/login/code", methods=["GET", "POST"])
@@ -130,29 +116,6 @@ def mail_sent(kind: str) -> ResponseReturnValue:
     )
 
 
-@blueprint.route("/password/reset/<token>", methods=["GET", "POST"])
-def reset(token: str) -> ResponseReturnValue:
-    """Set a new password by a mailed link; sign in with it afterwards."""
-    return _new_password(token, "reset")
-
-
-@blueprint.route("/claim/<token>", methods=["GET", "POST"])
-def claim(token: str) -> ResponseReturnValue:
-    """Give an account that a payment made its password; that signs in."""
-    return _new_password(token, "claim")
-
-
-@blueprint.route("/verify/<token>", methods=["GET", "POST"])
-def verify(token: str) -> ResponseReturnValue:
-    """Verify a mail address. Only the button uses the link up: mail scanners open links too."""
-    if request.method != "POST":
-        return render_template("accounts/verify.html", email=links.owner(token, "verify").email)
-    links.verify(token)
-    db.session.commit()
-    flash("Thank you, your email address is verified.", "positive")
-    return redirect(url_for("account.index"), 303)
-
-
 @blueprint.post("/verify")
 @login_required
 def send_verification() -> ResponseReturnValue:
@@ -162,36 +125,3 @@ def send_verification() -> ResponseReturnValue:
         db.session.commit()
     flash("A link is on its way to your mailbox.", "positive")
     return redirect(url_for("account.index"), 303)
-
-
-def _new_password(token: str, purpose: str) -> ResponseReturnValue:
-    user = links.owner(token, purpose)
-    form = NewPasswordForm()
-    if not form.validate_on_submit():
-        return page("accounts/reset.html", form, purpose=purpose, email=user.email)
-    try:
-        links.set_password(token, purpose, form.password.data)
-    except InvalidInput as error:
-        return refused("accounts/reset.html", form, error, purpose=purpose, email=user.email)
-    if purpose == "claim":
-        return _enter(user)
-    db.session.commit()
-    flash("Your new password is set. Sign in with it.", "positive")
-    return redirect(url_for("accounts.login"), 303)
-
-
-def _enter(user: User) -> ResponseReturnValue:
-    """Sign in; whoever has a second factor is asked for its code first."""
-    if user.has_second_factor:
-        sessions.sign_in_half_way(user)
-        db.session.commit()
-        return redirect(url_for("accounts.second_step", next=next_path()), 303)
-    sessions.sign_in(user)
-    db.session.commit()
-    return go_on()
-
-
-def _mail_claim(user: User) -> ResponseReturnValue:
-    links.mail_claim(user)
-    db.session.commit()
-    return redirect(url_for("accounts.mail_sent", kind="claim"), 303)

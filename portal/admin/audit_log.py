@@ -10,10 +10,10 @@ import orjson
 from sqlalchemy import ColumnElement, CompoundSelect, Select, func, select, union
 
 from portal.credits.export import plain
+from portal.customers import owners
 from portal.extensions import db
 from portal.models import AuditEntry, Customer, User
 from portal.pages import rfc3339
-from portal.purchases import owners
 
 PAGE = 50
 BATCH = 500  # entries that are fetched together for a download

@@ -9,23 +9,23 @@ from sqlalchemy import select
 
 from portal import audit, gateway, mail
 from portal.billing import invoices, subscriptions
+from portal.customers import owners
 from portal.extensions import db
 from portal.models import StripeCustomer
-from portal.purchases import adopting, customers, owners
+from portal.purchases import customers
 
 One = TypeVar("One")
 
 BATCH = 100
-ADOPTED = ("new", "linked", "linked unverified")
+ADOPTED = ("new", "linked")
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the operator wants: nothing written, mails to whom accounts are made, links by unverified addresses."""
+    """What the operator wants: nothing written, a mail to each unclaimed user that is made."""
 
     dry_run: bool = False
     claim_mails: bool = False
-    link_unverified: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,13 @@ class Outcome:
 
     stripe_id: str
     email: str
-    what: str  # new, linked, linked unverified, known, unverified, without a mail address, of the other mode
+    what: str  # new, linked, known, without a mail address, of the other mode
 
 
 def people(mode: str, wish: Wish) -> Iterator[Outcome]:
-    """Give every customer of the account an account here; commits each batch. Raises StripeUnavailable.
+    """Give every customer of the Stripe account a user here; commits each batch. Raises StripeUnavailable.
 
-    An address that nobody has proved is theirs links nothing by itself: whoever signed up with it would get what
-    another pays for.
+    That is the account that has proven their address ("linked"), else an unclaimed user of their own ("new").
     """
     for batch in _batches(gateway.of(mode).every_customer()):
         done = [_adopt(mode, found, wish) for found in batch]
@@ -67,35 +66,30 @@ def plans(mode: str) -> Iterator[bool]:
 
 
 def _adopt(mode: str, found: gateway.Customer, wish: Wish) -> Outcome:
-    email = found.email.strip().lower()
-    what = _judge(mode, found, email, wish)
+    email = owners.normalized(found.email)
+    what = _judge(mode, found, email)
     if what in ADOPTED and not wish.dry_run:
         _write(mode, found.id, email, wish)
     return Outcome(found.id, email, what)
 
 
-def _judge(mode: str, found: gateway.Customer, email: str, wish: Wish) -> str:
+def _judge(mode: str, found: gateway.Customer, email: str) -> str:
     if _known(mode, [found.id]):
         return "known"
     if found.metadata.get("portal_mode") not in (None, mode):
         return "of the other mode"
     if "@" not in email or len(email) > 254:
         return "without a mail address"
-    user = owners.account(email) or next(iter(owners.waiting(email)), None)
-    if user is None:
-        return "new"
-    if user.is_claimed and user.verified_at is None:
-        return "linked unverified" if wish.link_unverified else "unverified"
-    return "linked"
+    return "linked" if owners.proven(email) else "new"
 
 
 def _write(mode: str, stripe_customer: str, email: str, wish: Wish) -> None:
-    user, made = adopting.user_of(email)
+    user = owners.of(email)
     customer = customers.of(user, mode)
-    adopting.add_name(customer, stripe_customer, email)
+    customers.add_name(customer, stripe_customer, email)
     key = f"customer.adopted:{mode}:{stripe_customer}"
     audit.record("customer.adopted", customer_id=customer.id, user_id=user.id, subject=stripe_customer, key=key)
-    if made and wish.claim_mails:
+    if wish.claim_mails and not user.is_claimed:
         mail.queue(user, "claim", f"claim:adopted:{user.id}", moved=True)
 
 

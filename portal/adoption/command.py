@@ -14,26 +14,20 @@ from portal.webhooks import replaying
 
 group = Commands("customers", help="Who pays.")
 
-ASIDE = ("linked unverified", "unverified", "without a mail address", "of the other mode")
+ASIDE = ("without a mail address", "of the other mode")
 
 
 @group.command("import")
 @click.option("--mode", type=click.Choice(gateway.MODES), default="live", show_default=True)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
-@click.option("--claim-mails", is_flag=True, help="Mail each new account the link that sets its password.")
-@click.option(
-    "--link-unverified",
-    is_flag=True,
-    help="Link also to accounts whose owner has not proved that the address is theirs.",
-)
-def command(mode: str, dry_run: bool, claim_mails: bool, link_unverified: bool) -> None:
+@click.option("--claim-mails", is_flag=True, help="Email each new user the link that claims the account.")
+def command(mode: str, dry_run: bool, claim_mails: bool) -> None:
     """Adopt the customers and running subscriptions of the Stripe account, and replay their parked events.
 
     Run again it goes on, and changes nothing that is done.
     """
-    wish = Wish(dry_run=dry_run, claim_mails=claim_mails, link_unverified=link_unverified)
     try:
-        _import(mode, wish)
+        _import(mode, Wish(dry_run=dry_run, claim_mails=claim_mails))
     except StripeUnavailable as error:
         raise click.ClickException(f"{error.detail} What is done stays done: run it again to go on.") from None
 
@@ -56,11 +50,7 @@ def _import(mode: str, wish: Wish) -> None:
 
 
 def _line(outcome: Outcome) -> str:
-    words = {
-        "unverified": "has an account whose address is not verified; not linked (--link-unverified links it)",
-        "linked unverified": "linked to an account whose address is not verified, as asked",
-    }
-    return f"{outcome.stripe_id}  {masked(outcome.email)}  {words.get(outcome.what, outcome.what)}"
+    return f"{outcome.stripe_id}  {masked(outcome.email)}  {outcome.what}"
 
 
 def _replay() -> int:

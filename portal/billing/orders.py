@@ -32,14 +32,14 @@ def standing(purchase: Purchase, *, is_owner: bool, is_current: bool = True, now
 
 
 def _for_bearer(purchase: Purchase, now: datetime) -> str:
-    """`paid` (a key can be revealed) within the hour where this purchase made the account; else a mail decides.
+    """`paid` (a key can be revealed) for an hour on the unclaimed user that this made, `mailed` after it.
 
-    An account that was there before is never handed out: its owner signs in, or claims it by the mailed link.
+    An account is never handed out: its owner signs in. So the reveal ends once the user is claimed.
     """
     assert purchase.paid_at is not None
-    if purchase.made_account and now < purchase.paid_at + BEARERS_HOUR:
-        return "paid"
-    return "sign_in" if purchase.customer.user.is_claimed else "mailed"
+    if purchase.customer.user.is_claimed:
+        return "sign_in"
+    return "paid" if purchase.made_account and now < purchase.paid_at + BEARERS_HOUR else "mailed"
 
 
 def reveal(purchase: Purchase, *, is_owner: bool) -> tuple[ApiKey, str] | None:

@@ -9,13 +9,26 @@ from sqlalchemy import func, select, update
 
 from portal import clock
 from portal.credits import entries
+from portal.customers import owners
 from portal.customers.locks import lock
 from portal.errors import InvalidInput
 from portal.extensions import db
-from portal.models import CreditEntry, CreditGrant, Customer
+from portal.models import CreditEntry, CreditGrant, Customer, User
+from portal.purchases import customers
 
 NOTE_LENGTH = 255
 LONGEST = timedelta(days=36525)  # a date near the end of all dates has no local time everywhere
+
+
+def holder(email: str, mode: str, reference: str) -> Customer:
+    """Who a grant by address is for: who got it under this reference before, else the address's owner. Flushes."""
+    entry = (CreditEntry.reason == "grant", CreditEntry.reference == reference)
+    mine = (User.email == owners.normalized(email), Customer.mode == mode)
+    query = (
+        select(Customer).join(User).join(CreditEntry, CreditEntry.customer_id == Customer.id).where(*mine, *entry)
+    )
+    known = db.session.execute(query.order_by(Customer.id)).scalars().first()
+    return known or customers.of(owners.of(email), mode)
 
 
 def give(customer_id: int, credits: int, expires_at: datetime, reference: str, note: str = "") -> CreditGrant:

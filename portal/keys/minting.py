@@ -48,11 +48,11 @@ def rotate(key: ApiKey, overlap: timedelta) -> tuple[ApiKey, str]:
     return made, secret
 
 
-def revoke(key: ApiKey) -> None:
-    """End a key at once; a second time changes nothing. Flushes."""
+def revoke(key: ApiKey, *, mailed: bool = True) -> None:
+    """End a key at once; a second time changes nothing. `mailed` false: another mail tells of it. Flushes."""
     statement = update(ApiKey).where(ApiKey.id == key.id, ApiKey.revoked_at.is_(None))
     if changed(statement.values(revoked_at=clock.now())):
-        _tell(key, "revoked")
+        _tell(key, "revoked", mailed=mailed)
 
 
 def living(customer: Customer) -> list[ApiKey]:
@@ -90,10 +90,13 @@ def _new(customer: Customer, name: str, scopes: Sequence[str], expires_at: datet
     return key, secret
 
 
-def _tell(key: ApiKey, what: str, before: Facts | None = None, after: Facts | None = None) -> None:
+def _tell(
+    key: ApiKey, what: str, before: Facts | None = None, after: Facts | None = None, *, mailed: bool = True
+) -> None:
     """Write down what became of a key, and mail its owner: it may have been somebody else."""
     after = {"key": key.prefix, **(after or {})}
     audit.record(f"key.{what}", customer_id=key.customer_id, subject=str(key.id), before=before, after=after)
     context = {"what": what, "name": key.name, "prefix": key.prefix, "page": mail.external("keys.index")}
-    mail.tell(key.customer, "api_key", f"api_key:{what}:{key.id}", **context)
+    if mailed:
+        mail.tell(key.customer, "api_key", f"api_key:{what}:{key.id}", **context)
     log.info(f"key_{what}", key=key.id, customer=key.customer_id)

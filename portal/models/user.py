@@ -53,6 +53,11 @@ class User(Base):
         return self.password_hash is not None
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it is an unclaimed user that nobody has decided about."""
+        return not (self.is_claimed or self.deleted_at or self.taken_over_by or self.disowned_at)
+
+    @property
     def is_proven(self) -> bool:
         """Whether it is an account whose address is known to be its owner's."""
         return self.is_claimed and self.verified_at is not None

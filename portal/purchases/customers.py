@@ -42,6 +42,13 @@ def remember(customer: Customer) -> Customer:
     return customer
 
 
+def forget(*user_ids: int) -> None:
+    """Have `find` ask again about these users: their customers have changed hands."""
+    known: dict[tuple[int, str], Customer | None] = g.get("customers", {})
+    for key in [key for key in known if key[0] in user_ids]:
+        del known[key]
+
+
 class PortalRefused(StripeRefused):
     """Stripe does not open its own portal for this customer just now."""
 
@@ -123,6 +130,23 @@ def claim(customer: Customer) -> StripeCustomer:
     name = current(customer)
     assert name is not None
     return name
+
+
+def add_name(customer: Customer, stripe_customer: str, email: str) -> None:
+    """One more name at Stripe for this customer; the current one stays current. Flushes."""
+    db.session.execute(
+        insert(StripeCustomer)
+        .values(
+            customer_id=customer.id,
+            mode=customer.mode,
+            stripe_id=stripe_customer,
+            email=email,
+            is_current=current(customer) is None,
+            attempt=1,
+            created_at=clock.now(),
+        )
+        .on_conflict_do_nothing(index_elements=["mode", "stripe_id"])
+    )
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ import structlog
 from sqlalchemy import select
 
 from portal import clock, gateway, mail, money
+from portal.customers import owners
 from portal.errors import InvalidInput, StripeRefused
 from portal.extensions import db
 from portal.models import Customer, PaymentLink, Plan, Price, Purchase
 from portal.models.purchase import new_number
-from portal.purchases import adopting, claims, customers, items
+from portal.purchases import claims, customers, items
 from portal.settings import current_settings
 
 log = structlog.get_logger()
@@ -130,8 +131,8 @@ def is_ours(session: gateway.Session, price: gateway.Price | None, mode: str) ->
 
 
 def arrive(mode: str, session: gateway.Session, price: gateway.Price) -> Purchase:
-    """Write the purchase of a link's session, and the account of a buyer who had none. Flushes."""
-    customer, made_account = _buyer(mode, session)
+    """Write the purchase of a link's session, under an unclaimed user unless its address is proven. Flushes."""
+    customer, is_new = _buyer(mode, session)
     now = clock.now()
     purchase = Purchase(
         number=new_number(),
@@ -148,15 +149,15 @@ def arrive(mode: str, session: gateway.Session, price: gateway.Price) -> Purchas
         params={},
         session_id=session.id,
         payment_link=session.payment_link,
-        made_account=made_account,
+        made_account=is_new,
         state="open",
         created_at=now,
     )
     db.session.add(purchase)
     db.session.flush()
-    if customer.user.password_hash is None:
+    if not customer.user.is_claimed:
         mail.queue(customer.user, "claim", f"claim:{purchase.number}")
-    log.info("payment_link_used", order=purchase.number, link=session.payment_link, made_account=made_account)
+    log.info("payment_link_used", order=purchase.number, link=session.payment_link, made_account=is_new)
     return purchase
 
 
@@ -167,12 +168,12 @@ def _name(price: gateway.Price, mode: str) -> str:
 
 
 def _buyer(mode: str, session: gateway.Session) -> tuple[Customer, bool]:
-    """Whose purchase it is: the Stripe customer's, else the mail's that Checkout collected; and whether new."""
+    """Whose purchase it is: the Stripe customer's, else the address's; and whether it made an unclaimed user."""
     known = customers.by_stripe_id(mode, session.customer)
     if known is not None:
         return known, False
-    user, made = adopting.user_of(session.email.strip().lower())
+    user = owners.of(session.email)
     customer = customers.of(user, mode)
     if session.customer is not None:
-        adopting.add_name(customer, session.customer, session.email)
-    return customer, made
+        customers.add_name(customer, session.customer, session.email)
+    return customer, not user.is_claimed

@@ -44,7 +44,10 @@ def test_a_new_reset_makes_older_ones_void(house, alice):
         assert tokens.redeem(newer, "reset").id == alice
 
 
-def test_a_reset_sets_the_password_and_ends_every_session(house, alice, browser):
+def test_a_reset_of_a_proven_account_ends_sessions_and_signs_in(house, alice, browser):
+    with house.app_context():
+        db.session.get(User, alice).verified_at = clock.now()
+        db.session.commit()
     elsewhere = Browser(house)
     elsewhere.sign_in()
     assert browser.post("/password/forgot", email="alice@example.com").location == "/mail-sent/reset"
@@ -53,8 +56,9 @@ def test_a_reset_sets_the_password_and_ends_every_session(house, alice, browser)
     assert (page.status_code, page.headers["Referrer-Policy"]) == (200, "no-referrer")
     assert browser.post(path, password="password").status_code == 400
     assert elsewhere.me == "alice@example.com"
-    assert browser.post(path, password=NEW).location == "/login"
-    assert elsewhere.me == "nobody"
+    assert browser.post(path, password=NEW).location == "/account"
+    assert (browser.me, elsewhere.me) == ("alice@example.com", "nobody")
+    browser.post("/logout")
     spent = browser.post(path, password=NEW)
     assert (spent.status_code, 'href="/password/forgot"' in spent.text) == (410, True)
     assert browser.sign_in(password=PASSWORD).status_code == 401

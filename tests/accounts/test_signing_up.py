@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.accounts import people
+from portal.customers import owners
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db
 from portal.models import AuditEntry, User
@@ -44,13 +45,21 @@ def test_an_account_that_exists_is_named_at_the_field(alice, browser):
     assert browser.me == "nobody"
 
 
-def test_an_unclaimed_account_gets_its_link_and_is_claimed_by_it(house, browser):
+def test_signing_up_with_an_address_that_purchases_wait_for_learns_nothing(house, browser):
     with house.app_context():
-        people.create("carol@example.com")
+        owners.of("carol@example.com")
         db.session.commit()
-    answer = sign_up(browser, password="somebody else's wish")
-    assert answer.location == "/mail-sent/claim"
-    assert "seven days" in browser.get(answer.location).text
+    assert sign_up(browser).location == "/account"
+    assert browser.me == "carol@example.com"
+    assert "purchases made with it are added then" in browser.get("/account").text
+    assert browser.get("/account/purchases").location == "/account"
+
+
+def test_somebody_without_an_account_claims_what_waits_by_a_forgotten_password(house, browser):
+    with house.app_context():
+        owners.of("carol@example.com")
+        db.session.commit()
+    assert browser.post("/password/forgot", email="carol@example.com").location == "/mail-sent/reset"
     path = mailed_path(house)
     assert browser.get(path).status_code == 200
     assert browser.me == "nobody"
@@ -58,6 +67,9 @@ def test_an_unclaimed_account_gets_its_link_and_is_claimed_by_it(house, browser)
     assert browser.post(path, password=PASSWORD).location == "/account"
     assert browser.me == "carol@example.com"
     assert Browser(house).sign_in("carol@example.com").status_code == 303
+    assert browser.post(path, password=PASSWORD).status_code == 410
+    with house.app_context():
+        assert people.find("carol@example.com").is_proven
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ UNPLACED = {
     **MONEY,
     **PAGE,
 }
+BEGUN = {"sessions": 2, "keys": ["key_live_4fJq81Lz"], "second_factor": True, "email_change": True}
 
 LIMIT = {"percent": 75, "amount": 7512, "limit": 10000, "currency": "usd", "month": "November 2026", **USAGE}
 
@@ -44,6 +45,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "api_key-made": KEY,
     "api_key-rotated": KEY | {"what": "rotated"},
     "api_key-revoked": KEY | {"what": "revoked"},
+    "begun_anew": BEGUN | {"sessions": 1, "keys": [], "second_factor": False, "email_change": False},
+    "begun_anew-all": BEGUN,
     "cancelled": ENDING,
     "cancelled-owing": ENDING | {"owing": True},
     "cancelled-over": ENDING | {"at": None},
@@ -84,6 +87,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "plan_changed": CHANGED,
     "plan_changed-planned": CHANGED | {"at": SOON},
     "reactivated": USAGE,
+    "purchase_disowned": PAGE,
     "receipt": {"number": "ABC-0001", "paid_at": SOON, **MONEY, **PAGE},
     "reset": LINK,
     "second_factor_off": {},
@@ -91,6 +95,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "spend_limit": LIMIT | {"hard_stop": False},
     "spend_limit-stop": LIMIT | {"hard_stop": True},
     "suspended": {"why": "There is no payment method any more.", **USAGE},
+    "takeover_held": {"account": 7, **PAGE},
     "top_up_failed": {"why": "Your card was declined. We try again later.", "paused": False, **PAGE},
     "top_up_failed-paused": {"why": "Your card was declined three times.", "paused": True, **PAGE},
     "trial_ended_early": TRIAL,
