@@ -36,8 +36,8 @@ def living_keys(user: User) -> list[ApiKey]:
 def begin_anew(user: User, password_hash: str, keep: Collection[int]) -> Ended:
     """Set a new password and end what whoever made the account set up, but for the keys that are kept. Flushes.
 
-    Sessions with their tokens, known browsers, the second factor, a pending change of address and every other key end. What the
-    account bought stays with it. Its owner is mailed.
+    Sessions with their tokens, known browsers, the second factor, a pending change of address and every other key
+    end. What the account bought stays with it. Its owner is mailed.
     """
     db.session.refresh(user, with_for_update={"of": User})
     locked = select(Customer.id).where(Customer.user_id == user.id).order_by(Customer.id).with_for_update()
