@@ -98,7 +98,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         }
         with tls.front(tmp_path, behind) as front:
             (tmp_path / ".curlrc").write_text(
-                f'cacert = "{front.ca}"\nsilent\nshow-error\nfail\n'
+                f'cacert = "{front.ca}"\nsilent\nshow-error\nfail-with-body\n'
                 f'connect-to = "api.stripe.com:443:127.0.0.1:{front.port}"\n'
                 f'connect-to = "billing.example.com:443:127.0.0.1:{front.port}"\n'
             )

@@ -141,8 +141,9 @@ def test_a_portal_configuration_is_written_and_found(api: Any, bob: Any) -> None
 
 
 def test_an_endpoint_can_be_changed_and_switched_off(api: Any, hook: Hook) -> None:
-    words = {"description": "d", "metadata": {"a": "1"}}
+    words = {"description": "d", "metadata": {"a": "1"}, "api_version": "2026-10-28.endive"}
     made = api.webhook_endpoints.create({"url": hook.url, "enabled_events": ["price.created"], **words})
+    assert made.api_version == "2026-10-28.endive"
     changes = {"url": hook.url + "2", "enabled_events": ["product.created"], "description": "e"}
     changed = api.webhook_endpoints.update(made.id, {**changes, "metadata": {"b": "2"}, "disabled": True})
     assert (changed.url, changed.enabled_events, changed.status) == (
