@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import select
+from sqlalchemy.orm import lazyload
 
 from portal import access
 from portal.access import Access
@@ -48,6 +49,7 @@ class Side:
 def sides(user: User) -> list[Side]:
     """Live first, then test; only modes in which the user ever bought something or made a key."""
     query = select(Customer, StripeCustomer).outerjoin(StripeCustomer).where(Customer.user_id == user.id)
+    query = query.options(lazyload(StripeCustomer.customer))  # its inner join would drop who is not at Stripe yet
     named: dict[Customer, list[StripeCustomer]] = {}
     for customer, name in db.session.execute(query.order_by(Customer.mode, StripeCustomer.id.desc())):
         named.setdefault(customer, []).extend([name] if name else [])
