@@ -24,8 +24,11 @@ def record(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
     key: str | None = None,
+    reason: str = "",
 ) -> None:
     """Write who did what, on whom, before and after. Flushes.
+
+    `reason` is why a person did it, in their words; it is kept as a fact of `after`.
 
     `action` is a noun and what became of it ("subscription.canceled"), `subject` the object's id. Facts are ids,
     states and amounts, never names, addresses or secrets. With `key`, which names what is reported (an invoice, a
@@ -33,6 +36,8 @@ def record(
     operator key, or as `acting_as` says.
     """
     actor, actor_id = _actor()
+    if reason:
+        after = {**(after or {}), "reason": reason}
     values = {
         "at": clock.now(),
         "action": action,

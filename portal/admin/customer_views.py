@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Select, bindparam, select
 from portal import access, audit, clock, gateway, money
 from portal.accounts import sessions
 from portal.admin import customers, people
-from portal.admin.forms import LONGEST, GraceForm, GrantForm, RefundForm, SearchForm
+from portal.admin.forms import LONGEST, GraceForm, GrantForm, RefundForm, SearchForm, VoidForm
 from portal.admin.guard import sensitive
 from portal.admin.paging import LONGEST_ID, before
 from portal.billing import cancelling, resyncing
@@ -26,6 +26,7 @@ from portal.models.suspension import SuspensionReason
 from portal.payments import issue
 from portal.payments.issue import Refundable
 from portal.purchases import customers as at_stripe
+from portal.usage import quantities, voids
 
 blueprint = Blueprint("admin_customers", __name__)
 
@@ -106,6 +107,26 @@ def extend_grace(user_id: int) -> ResponseReturnValue:
     audit.record("grace.extended", customer_id=customer.id, **facts)
     db.session.commit()
     flash("The plan stays until the end of that day, paid or not.", "positive")
+    return _back(user_id)
+
+
+@blueprint.post("/customers/<int:user_id>/usage/void")
+@sensitive
+def void_usage(user_id: int) -> ResponseReturnValue:
+    """Take back usage that was counted by mistake; both entries stay."""
+    user, form = people.by_id(user_id), VoidForm()
+    if not form.validate_on_submit():
+        return _page(user, void=form), 400
+    customer = _customer(user, form.void_mode.data)
+    try:
+        done = voids.void(customer.id, form.identifier.data, form.reason.data)
+    except (NotFound, Conflict) as refused:
+        db.session.rollback()
+        form.identifier.errors = [refused.detail]
+        return _page(user, void=form), refused.status
+    db.session.commit()
+    taken = f"{done.meter} {quantities.text(done.quantity)}"
+    flash(f"{taken} was taken off {done.month.words}." if done.is_new else "That was voided before.", "positive")
     return _back(user_id)
 
 
@@ -265,7 +286,8 @@ def _back(user_id: int) -> ResponseReturnValue:
 
 
 def _page(user: User, **forms: Any) -> str:
-    shown = {"grant": GrantForm(formdata=None), "grace": GraceForm(formdata=None)} | forms
+    empty = {"grant": GrantForm, "grace": GraceForm, "void": VoidForm}
+    shown = {name: form(formdata=None) for name, form in empty.items()} | forms
     return render_template(
         "admin/customer.html",
         user=user,

@@ -106,6 +106,14 @@ class GraceForm(FlaskForm):
         return not self.until.errors
 
 
+class VoidForm(FlaskForm):
+    """Usage that is taken back, and why."""
+
+    void_mode = SelectField("Mode", choices=MODES, default="live")
+    identifier = StringField("Identifier", [InputRequired("Which one?"), Length(max=100)])
+    reason = StringField("Reason", [InputRequired("Why?"), Length(max=255)])
+
+
 class RefundForm(FlaskForm):
     """How much of a payment goes back."""
 

@@ -8,17 +8,19 @@ from pydantic import Field
 from portal import clock
 from portal.answers import Answer, answers
 from portal.callers import caller_required
-from portal.errors import InvalidInput, PortalError
+from portal.errors import InvalidInput, NotFound, PortalError
 from portal.extensions import db
-from portal.inputs import QueryString, asks, takes
+from portal.inputs import JsonBody, QueryString, asks, takes
 from portal.models import UsageSettings
+from portal.operators import operator_required
 from portal.settings import current_settings
-from portal.usage import batches, coverage, limits, metering, operator_reports, quantities, reports
+from portal.usage import batches, coverage, limits, metering, operator_reports, quantities, reports, voids
 from portal.usage.batches import Repeated, Report
 from portal.usage.coverage import NoAgreement
 from portal.usage.limits import SpendLimitReached
 from portal.usage.months import Month
 from portal.usage.reports import MeterUsage
+from portal.usage.voids import MonthClosed
 
 
 class SelfReportClosed(PortalError):
@@ -63,6 +65,38 @@ class Taken(Answer):
         list[Refused] | None,
         Field(exclude_if=lambda refused: refused is None, description="In answers to operator keys alone."),
     ] = None
+
+
+class VoidWanted(JsonBody):
+    """Which usage to take back, and why."""
+
+    customer: Annotated[
+        str,
+        Field(pattern=r"^[0-9]{1,18}$", description="The id that `/v1/receipt` gives.", examples=["42"]),
+    ]
+    identifier: Annotated[
+        batches.Identifier,
+        Field(description="As it is stored: with `op:` before it where an operator key reported it."),
+    ]
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=255,
+            pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
+            description="For the audit log, which outlives accounts: no personal data.",
+            examples=["Counted twice by the gateway"],
+        ),
+    ]
+
+
+class UsageVoided(Answer):
+    """What was taken back."""
+
+    meter: str
+    quantity: Annotated[str, Field(description="Exact, as a decimal.", examples=["1204.5"])]
+    month: Annotated[str, Field(description="From whose bill.", examples=["2026-11"])]
+    voided_before: Annotated[bool, Field(description="Whether an earlier call did it: this one changed nothing.")]
 
 
 class Asked(QueryString):
@@ -140,6 +174,26 @@ def _for_customers(body: Report) -> Taken:
         for one in done.refused
     ]
     return Taken(accepted=done.accepted, duplicates=done.duplicates, late=late, refused=refused)
+
+
+@blueprint.post("/void")
+@operator_required("usage:void")
+@takes(VoidWanted)
+@answers(UsageVoided, NotFound, MonthClosed)
+def void(body: VoidWanted) -> UsageVoided:
+    """Take back usage that was counted by mistake, until its month is closed.
+
+    The event stays, and one of the negative quantity is written beside it; the reason goes to the audit log. A
+    voided identifier that is reported again is a duplicate. Afterwards, correct the bill in Stripe.
+    """
+    done = voids.void(int(body.customer), body.identifier, body.reason)
+    db.session.commit()
+    return UsageVoided(
+        meter=done.meter,
+        quantity=quantities.wire(done.quantity),
+        month=str(done.month),
+        voided_before=not done.is_new,
+    )
 
 
 @blueprint.get("")

@@ -18,6 +18,7 @@ from portal.usage.months import Month
 MOST_EVENTS = 1000
 MOST_IDENTIFIER = 100
 OPERATOR_S = "op:"  # what the operator's identifiers begin with, where they are stored
+VOIDS = f"{OPERATOR_S}void:"  # and those that take usage back: see portal.usage.voids
 # As Stripe bounds its own meter events (https://docs.stripe.com/api/billing/meter-event/create).
 OLDEST = timedelta(days=35)
 AHEAD = timedelta(minutes=5)
@@ -135,6 +136,8 @@ def read_for_operator(events: Sequence[Event], now: datetime) -> dict[int, Share
         if event.customer is None:
             raise _refused(index, "customer", "Name the customer, by the id that `/v1/receipt` gives.")
         identifier = OPERATOR_S + event.identifier.removeprefix(OPERATOR_S)
+        if identifier.startswith(VOIDS):
+            raise _refused(index, "identifier", f"Identifiers that begin with `{VOIDS}` take usage back.")
         if len(identifier) > MOST_IDENTIFIER:
             most = MOST_IDENTIFIER - len(OPERATOR_S)
             raise _refused(index, "identifier", f"Use at most {most} characters.")
