@@ -203,7 +203,8 @@ NO_IDS = [
 @pytest.mark.parametrize("kind", sorted(HANDLERS.keys() - {"test_helpers.test_clock.deleted"}))  # asks nothing
 def test_an_event_about_what_has_no_id_is_parked(app: Flask, http: FlaskClient, kind: str) -> None:
     for number, bad in enumerate(NO_IDS):
-        thing = {"id": bad, "object": "charge", "customer": bad, "metadata": {}}
+        about = {"customer": bad, "subscription": bad, "invoice": bad}
+        thing = {"id": bad, "object": "charge", "metadata": {}} | about
         answer = post(http, event(id=f"evt_{number}", type=kind, data={"object": thing}))
         assert (answer.status_code, answer.json["status"]) == (200, "parked"), (kind, bad)
 
