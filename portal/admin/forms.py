@@ -55,7 +55,11 @@ class PurchaseForm(FlaskForm):
                 SelectChoice(f"plan:{price.key}", f"{plan.name}, {_cost(price)} a {price.interval}")
                 for plan in plans
                 for price in plan.prices
-                if price.amount and price.test_price_id and not price.withdrawn and not plan.withdrawn
+                if price.amount
+                and price.test_price_id
+                and not price.withdrawn
+                and not plan.withdrawn
+                and not price.is_archived("test")
             ],
             "Credits": [
                 SelectChoice(f"credits:{one.key}", f"{one.credits:,} credits, {_cost(one)}") for one in packages

@@ -111,7 +111,11 @@ def price_for(plan: Plan, cycle: str) -> Price | None:
 def not_on_sale(plans: Sequence[Plan]) -> list[str]:
     """The keys of shown plans' prices that nobody can buy, because no live price at Stripe is known for them."""
     shown = [price for plan in plans if not plan.hidden and not plan.withdrawn for price in plan.prices]
-    return [price.key for price in shown if not price.withdrawn and not _is_on_sale(price)]
+    return [
+        price.key
+        for price in shown
+        if not price.withdrawn and not price.is_archived("live") and not _is_on_sale(price)
+    ]
 
 
 def log_what_is_not_on_sale() -> None:
@@ -129,7 +133,9 @@ def log_what_is_not_on_sale() -> None:
 
 def _is_on_sale(price: Price) -> bool:
     """Whether there is something to buy: Stripe has the price, or it costs nothing."""
-    return not price.withdrawn and (not price.amount or price.live_price_id is not None)
+    if price.withdrawn or price.is_archived("live"):
+        return False
+    return not price.amount or price.live_price_id is not None
 
 
 def in_words(item: items.Item) -> str:

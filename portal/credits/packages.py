@@ -102,7 +102,11 @@ def entries() -> Iterator[Entry]:
 
 def offers(mode: str = "live") -> list[Offer]:
     """The packages that can be bought, in the catalogue's order; the cheapest credit is marked once."""
-    found = [package for package in _on_sale() if not package.is_custom and package.stripe_id(mode)]
+    found = [
+        package
+        for package in _on_sale()
+        if not package.is_custom and package.stripe_id(mode) and not package.is_archived(mode)
+    ]
     best = min(found, key=lambda package: (package.amount / package.credits, package.position), default=None)
     return [
         Offer(
@@ -128,7 +132,7 @@ def find(word: str | int, mode: str, *, amount: int | None = None, field: str = 
     package = next(
         (one for one in _on_sale() if word in ((one.key,) if one.is_custom else (one.id, one.key))), None
     )
-    if package is None:
+    if package is None or package.is_archived(mode):
         raise _refused(field, "There is no such package.")
     if amount is not None and not package.is_custom:
         raise _refused("amount", "A package has its own price; an amount goes with the custom choice alone.")

@@ -70,7 +70,7 @@ class Price:
     id: str
     product: str
     product_name: str  # empty unless the product was expanded
-    active: bool
+    active: bool  # and its product, where that was expanded
     amount: int | None
     unit_amount: Decimal | None
     currency: str
@@ -88,7 +88,8 @@ class Price:
             id=data["id"],
             product=id_of(product) or "",
             product_name=product.get("name", "") if isinstance(product, dict) else "",
-            active=bool(data.get("active")),
+            active=bool(data.get("active"))
+            and (not isinstance(product, dict) or bool(product.get("active", True))),
             amount=data.get("unit_amount"),
             unit_amount=_unit_amount(data),
             currency=data["currency"],

@@ -73,10 +73,18 @@ class ForSale:
     withdrawn: Mapped[bool] = mapped_column(default=False)
     live_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)  # null until pushed
     test_price_id: Mapped[str | None] = mapped_column(String(255), unique=True)
+    # The price that was archived at Stripe; another one in its place is offered.
+    live_archived_id: Mapped[str | None] = mapped_column(String(255))
+    test_archived_id: Mapped[str | None] = mapped_column(String(255))
 
     def stripe_id(self, mode: str) -> str | None:
         """The id of the price at Stripe in one mode; null where it was not pushed yet."""
         return self.live_price_id if mode == "live" else self.test_price_id
+
+    def is_archived(self, mode: str) -> bool:
+        """Whether Stripe has archived the price in one mode: it is not offered until it is active again."""
+        archived = self.live_archived_id if mode == "live" else self.test_archived_id
+        return archived is not None and archived == self.stripe_id(mode)
 
 
 def one_of(column: str, *words: str) -> str:

@@ -88,9 +88,9 @@ def _in_catalogue(word: str, mode: str) -> Price | None:
 
 
 def of_price(price: Price, mode: str) -> Item | None:
-    """A price of the catalogue as it is sold; None where the settings forbid it. Raises StripeUnavailable."""
+    """A price of the catalogue as it is sold; None where it is archived or forbidden. Raises StripeUnavailable."""
     stripe_id = price.stripe_id(mode)
-    if not is_allowed(stripe_id):
+    if price.is_archived(mode) or not is_allowed(stripe_id):
         return None
     if price.amount and stripe_id is None:
         raise StripeUnavailable(f"{price.plan.name} cannot be bought yet: its price is not at Stripe.")

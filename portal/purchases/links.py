@@ -107,6 +107,8 @@ def _catalogue_price(tier: str, mode: str, cycle: str) -> str:
     stripe_id = price.stripe_id(mode)
     if stripe_id is None:
         raise InvalidInput(f"{price.key} is not at Stripe yet: run `flask catalogue push --mode {mode}` first.")
+    if price.is_archived(mode):
+        raise InvalidInput(f"{stripe_id} is archived at Stripe.")
     return stripe_id
 
 

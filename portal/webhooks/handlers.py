@@ -10,7 +10,7 @@ from typing import Any, Literal
 from portal.billing import cards, changes, invoices, subscriptions
 from portal.credits import payments
 from portal.payments import sync
-from portal.purchases import clocks, customers, fulfilment, unplaced
+from portal.purchases import archived, clocks, customers, fulfilment, unplaced
 from portal.usage import methods
 
 
@@ -98,6 +98,11 @@ def _methods(snapshot: methods.Snapshot) -> None:
         raise Parked(f"{snapshot.stripe_customer} is no customer of ours")
 
 
+def _prices(snapshot: archived.Snapshot) -> None:
+    if not archived.apply(snapshot):
+        raise Parked("it is no price of ours")
+
+
 def _follow_subscription(snapshot: subscriptions.Snapshot) -> subscriptions.Snapshot:
     """A change whose payment failed is taken back before what it left is written."""
     ended = changes.follow_payment(snapshot.mode, snapshot.facts.id)
@@ -125,6 +130,8 @@ REVERSAL = Handler(sync.read_by_reversal, _reversals)
 METHODS = Handler(methods.read, _methods, about="customer", act=methods.act)
 DISCOUNT = Handler(subscriptions.read, _subscription, about="subscription")
 CREDIT_NOTE = Handler(invoices.read, _invoice, about="invoice")
+PRICE = Handler(archived.read, _prices)
+PRODUCT = Handler(archived.read_product, _prices)
 ALWAYS = ("object", "customer")  # an event that names no subscription or invoice concerns no handler of theirs
 
 HANDLERS: dict[str, tuple[Handler, ...]] = {
@@ -177,6 +184,10 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "payment_method.detached": (CARDS, METHODS),
     "payment_method.updated": (CARDS,),
     "payment_method.automatically_updated": (CARDS,),
+    "price.updated": (PRICE,),
+    "price.deleted": (PRICE,),
+    "product.updated": (PRODUCT,),
+    "product.deleted": (PRODUCT,),
     "test_helpers.test_clock.advancing": (CLOCK,),
     "test_helpers.test_clock.ready": (CLOCK,),
     "test_helpers.test_clock.deleted": (CLOCK_GONE,),

@@ -12,7 +12,7 @@ from sqlalchemy import event, select, update
 
 from portal.customers import suspensions
 from portal.extensions import db
-from portal.models import Customer, Invoice, MonthlyBill, Purchase, StripeCustomer, Subscription
+from portal.models import Customer, Invoice, MonthlyBill, Price, Purchase, StripeCustomer, Subscription
 from portal.models.suspension import SuspensionReason
 from portal.purchases import tickets
 from portal.webhooks import handlers, inbox
@@ -48,7 +48,10 @@ def subjects(app: Flask, here: World, bob: Person) -> dict[str, Subject]:
     bill = bill_of(server.customer_id).invoice_id
     schedule = stripe.subscription_schedules.create({"from_subscription": plan.stripe_id})
     here.flush()
+    sold = db.session.execute(select(Price).filter_by(key="pro-monthly")).scalar_one()
     assert bill
+    assert sold.live_price_id
+    assert sold.plan.live_product_id
     return {
         "session of credits": (handlers.SESSION, sessions["credits"]),
         "session of a plan": (handlers.SESSION, sessions["plan"]),
@@ -64,6 +67,10 @@ def subjects(app: Flask, here: World, bob: Person) -> dict[str, Subject]:
         "payment": (handlers.PAYMENT, intent),
         "charge": (handlers.CHARGE, refund.charge),
         "refund": (handlers.REVERSAL, refund.id),
+        "discount": (handlers.DISCOUNT, plan.stripe_id),
+        "credit note": (handlers.CREDIT_NOTE, first.stripe_id),
+        "price": (handlers.PRICE, sold.live_price_id),
+        "product": (handlers.PRODUCT, sold.plan.live_product_id),
     }
 
 
