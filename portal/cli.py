@@ -297,11 +297,12 @@ def create_admin(email: str, role: str, password: str) -> None:
 @users_group.command("set-role")
 @click.argument("email")
 @click.argument("role", type=click.Choice(["customer", "support", "admin"]))
-def set_role(email: str, role: str) -> None:
+@click.option("--reason", default="", help="Why, for the audit log. No personal data.")
+def set_role(email: str, role: str, reason: str) -> None:
     """Give a user another role, or take it away: customers see no admin pages."""
     from portal.accounts import people
 
-    people.give_role(people.named(email), role)
+    people.give_role(people.named(email), role, reason)
     db.session.commit()
     click.echo(f"{email} has the role {role}.")
 

@@ -157,10 +157,10 @@ def make_staff(email: str, password: str, role: str = "admin") -> None:
         audit.record("role.given", user_id=user.id, after={"role": role})
 
 
-def give_role(user: User, role: str) -> None:
+def give_role(user: User, role: str, reason: str = "") -> None:
     """Make somebody a customer, support or an admin, from their next request on. Flushes."""
     before, user.role = user.role, role
-    audit.record("role.given", user_id=user.id, before={"role": before}, after={"role": role})
+    audit.record("role.given", user_id=user.id, before={"role": before}, after={"role": role}, reason=reason)
 
 
 def ensure_people(settings: Settings) -> dict[str, str]:

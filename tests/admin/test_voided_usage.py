@@ -38,3 +38,11 @@ def test_an_admin_voids_on_the_customer_s_page(here: World, admin: Browser, alic
     with here.app.app_context():
         entry = db.session.execute(select(AuditEntry).filter_by(action="usage.voided")).scalar_one()
         assert (entry.actor, entry.after["reason"]) == ("user", "A slip")
+
+
+def test_a_role_is_given_with_a_reason(here: World, alice: Person) -> None:
+    words = ["users", "set-role", alice.email, "support", "--reason", "Joined the team"]
+    assert here.app.test_cli_runner().invoke(args=words).exit_code == 0
+    with here.app.app_context():
+        entry = db.session.execute(select(AuditEntry).filter_by(action="role.given")).scalars().all()[-1]
+        assert entry.after == {"role": "support", "reason": "Joined the team"}
