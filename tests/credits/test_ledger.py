@@ -11,9 +11,11 @@ from sqlalchemy.exc import DatabaseError
 
 from portal import clock, jobs
 from portal.credits import costs, grants, ledger
+from portal.customers import owners
 from portal.errors import InvalidInput
 from portal.extensions import db
 from portal.models import CreditGrant
+from portal.purchases import customers
 from tests.support.books import a_customer, a_grant, assert_balanced, entries_of
 
 pytestmark = pytest.mark.both_databases
@@ -196,7 +198,7 @@ def test_the_command_grants_until_the_end_of_a_day(dora: int, app: Flask) -> Non
     assert assert_balanced(dora) == 250
     (grant,) = grants.still_open(dora)
     assert (f"{grant.expires_at:%Y-%m-%d %H:%M:%S.%f}", grant.note) == (f"{until} 23:59:59.999999", "Welcome")
-    for wrong in (["nobody@example.com", "250"], ["dora@example.com", "0"]):
+    for wrong in (["nobody", "250"], ["dora@example.com", "0"]):
         refused = app.test_cli_runner().invoke(args=["credits", "grant", *wrong, "--expires", until])
         assert refused.exit_code != 0
     for_ever = app.test_cli_runner().invoke(args=[*words[:5], "9999-12-31"])
@@ -209,3 +211,15 @@ def test_the_command_grants_until_the_end_of_a_day(dora: int, app: Flask) -> Non
 )
 def test_a_cost_becomes_credits_with_the_markup(app: Flask, cost: str, credits: int) -> None:
     assert costs.credits_for(Decimal(cost)) == credits
+
+
+def test_the_command_lets_credits_wait_for_who_proves_the_address_and_gives_them_once(app: Flask) -> None:
+    until = f"{clock.now() + timedelta(days=30):%Y-%m-%d}"
+    words = ["credits", "grant", "eve@example.com", "250", "--expires", until, "--reference", "moved-1"]
+    for _ in range(2):
+        done = app.test_cli_runner().invoke(args=words)
+        assert (done.exit_code, "wait for whoever does" in done.output) == (0, True), done.output
+    (waiting,) = owners.waiting("eve@example.com")
+    found = customers.find(waiting)
+    assert found is not None
+    assert assert_balanced(found.id) == 250
