@@ -62,7 +62,7 @@ def mailed_change(purpose: str, path: str) -> Reach:
 
 
 PORTAL = [
-    Place("verified", "alice", "Account", pressing("Yes, confirm it", mailed("verify", "/verify/"))),
+    Place("verified", "alice", "Account", pressing("Verify email", mailed("verify", "/verify/"))),
     Place("account", "alice", "Account", at("/account")),
     Place("account with a plan", "bob", "Account", at("/account")),
     Place("second factor, off", "alice", "Second factor", at(FACTOR)),

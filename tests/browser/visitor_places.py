@@ -46,7 +46,7 @@ PORTAL = [
         refused("Save password", mailed("reset", "/password/reset/"), Password="short"),
     ),
     Place("claim", "visitor", "Claim your account", mailed("claim", "/claim/")),
-    Place("verify", "visitor", "Confirm your email address", mailed("verify", "/verify/")),
+    Place("verify", "visitor", "Verify your email", mailed("verify", "/verify/")),
     Place("link spent", "visitor", "This link no longer works", at("/verify/nonsense")),
     Place("404", "visitor", "", at("/nowhere")),
     Place("400", "alice", "", at("/pricing?cycle=week")),
