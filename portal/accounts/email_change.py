@@ -80,7 +80,12 @@ def refuse(raw: str) -> None:
 
 def drop(user: User) -> None:
     """Forget the request, its links, and what of its mails is still to be sent. Flushes."""
+    end(user)
     mail.withdraw(user, OLD, NEW)
+
+
+def end(user: User) -> None:
+    """Forget the request and its links; a mail that is still to be sent leads nowhere. Flushes."""
     tokens.void(user, OLD, NEW)
     db.session.execute(delete(EmailChange).where(EmailChange.user_id == user.id))
 

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from portal import audit, clock, mail
 from portal.accounts import devices, email_change, people, recovery, sessions
+from portal.customers import owners
 from portal.extensions import db
 from portal.keys import minting
 from portal.models import ApiKey, Customer, User
@@ -39,21 +40,18 @@ def begin_anew(user: User, password_hash: str, keep: Collection[int]) -> Ended:
     Sessions with their tokens, known browsers, the second factor, a pending change of address and every other key
     end. What the account bought stays with it. Its owner is mailed.
     """
-    db.session.refresh(user, with_for_update={"of": User})
-    locked = select(Customer.id).where(Customer.user_id == user.id).order_by(Customer.id).with_for_update()
-    db.session.execute(locked).all()  # no key is made meanwhile
-    ended = Ended(
-        sessions=len(sessions.living(user)),
-        keys=tuple(_end_keys(user, keep)),
-        second_factor=user.has_second_factor,
-        email_change=email_change.pending(user) is not None,
-    )
+    owners.lock_users(user.email)
+    living, had_factor = len(sessions.living(user)), user.has_second_factor
+    had_change = email_change.pending(user) is not None
     user.begun_anew_at = clock.now()
     user.totp_seed = user.totp_step = user.second_factor_at = None
     recovery.remove(user)
     devices.forget(user)
-    email_change.drop(user)
-    people.store_password(user, password_hash, mailed=False)
+    email_change.end(user)
+    people.replace_password(user, password_hash)
+    owners.lock_customers(user.email)
+    people.tell_of_password(user, mailed=False)
+    ended = Ended(living, tuple(_end_keys(user, keep)), had_factor, had_change)
     _tell(user, ended)
     return ended
 

@@ -129,17 +129,28 @@ def set_password(email: str, password: str) -> None:
     store_password(user, passwords.hash(password))
 
 
-def store_password(user: User, password_hash: str, *, mailed: bool = True) -> None:
-    """Put a new password in force: whoever came in by the old one, or holds a link to set one, is out.
+def store_password(user: User, password_hash: str) -> None:
+    """Put a new password in force and tell its owner, if there was another before. Flushes."""
+    had_one = user.is_claimed
+    replace_password(user, password_hash)
+    tell_of_password(user, mailed=had_one)
 
-    With `mailed` its owner is told, if there was another before.
+
+def replace_password(user: User, password_hash: str) -> None:
+    """Put a new password in force: whoever came in by the old one, or holds a link to set one, is out. Flushes.
+
+    `tell_of_password` says so, once the transaction has every lock that it needs.
     """
-    if mailed and user.is_claimed:
-        mail.queue(user, "password_changed", f"password_changed:{user.id}:{clock.now().timestamp()}")
     user.password_hash = password_hash
     tokens.void(user, "reset", "claim")
     sessions.end_all(user)
+
+
+def tell_of_password(user: User, *, mailed: bool) -> None:
+    """Write down that the password changed, and mail its owner where nothing else does. Flushes."""
     audit.record("password.changed", user_id=user.id)
+    if mailed:
+        mail.queue(user, "password_changed", f"password_changed:{user.id}:{clock.now().timestamp()}")
     log.info("password_set", user_id=user.id)
 
 

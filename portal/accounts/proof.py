@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy.exc import IntegrityError
 
+from portal import mail, tokens
 from portal.accounts import fresh_start, links, passwords, people, takeover
 from portal.accounts.fresh_start import Ended
 from portal.accounts.takeover import Taken
@@ -85,6 +86,7 @@ def finish(raw: str, purpose: str, case: Case, answers: Answers, password: str |
     somebody else is still in it. Raises LinkSpent, InvalidInput for a poor password, Conflict.
     """
     hashed = _hashed(case, password)
+    owners.lock_users(case.holder.email)
     holder = links.prove(raw, purpose)
     account, ended = owners.account(holder.email), None
     if (account and account.id) != (case.account and case.account.id):
@@ -93,22 +95,31 @@ def finish(raw: str, purpose: str, case: Case, answers: Answers, password: str |
         assert hashed is not None
         account = _claimed(holder, case.way, hashed)
     assert account is not None
+    if case.way is Way.RESET and hashed:
+        people.replace_password(account, hashed)
     if case.way is Way.ANEW and hashed:
         ended = fresh_start.begin_anew(account, hashed, answers.keep)
-    elif case.way is Way.RESET and hashed:
-        people.store_password(account, hashed)
+    owners.lock_customers(account.email)
+    if case.way in (Way.CLAIM, Way.CLAIM_EACH, Way.RESET):
+        people.tell_of_password(account, mailed=case.way is Way.RESET)
     links.proven(account)
     return Outcome(account, ended, decide(account, answers))
 
 
 def decide(account: User, answers: Answers) -> tuple[Taken, ...]:
     """Take over what is theirs of what waits for the address of a proven account, disown the rest. Flushes."""
-    taken = []
-    for unclaimed in takeover.order([one for one in owners.waiting(account.email) if one.id in answers.mine]):
+    owners.lock_users(account.email)
+    answered, taken = [one for one in owners.waiting(account.email) if one.id in answers.mine], []
+    for unclaimed in answered:
+        tokens.void(unclaimed, "claim")
+    owners.lock_customers(account.email)
+    for unclaimed in takeover.order(answered):
         if answers.mine[unclaimed.id]:
             taken.append(takeover.take_over(unclaimed, account, answers.keep))
         else:
             takeover.disown(unclaimed, account)
+    for unclaimed in answered:
+        mail.withdraw(unclaimed, "claim")
     return tuple(one for one in taken if one)
 
 
@@ -131,5 +142,5 @@ def _claimed(holder: User, way: Way, hashed: str) -> User:
     except IntegrityError:  # somebody signed up with it at this moment
         db.session.rollback()
         raise Conflict("This address got an account a moment ago. Open the link again.") from None
-    people.store_password(account, hashed, mailed=False)
+    people.replace_password(account, hashed)
     return account

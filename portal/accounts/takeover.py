@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, Update, delete, exists, or_, select, update
 
-from portal import audit, clock, mail, tokens
+from portal import audit, clock, mail
 from portal.credits import entries
 from portal.customers import owners
 from portal.extensions import db
@@ -17,6 +17,7 @@ from portal.models import (
     Base,
     Customer,
     Invoice,
+    OpenCall,
     Payment,
     Purchase,
     RefundOrder,
@@ -46,6 +47,7 @@ MOVED = (
     TrialUse,
     Invoice,
     Voiding,
+    OpenCall,
 )
 # What is never rewritten, what is a choice of the customer's own, and keys, which go over one by one.
 LEFT = ("api_keys", "audit_entries", "credit_entries", "top_up_rules", "usage_settings")
@@ -78,9 +80,10 @@ def order(waiting: Collection[User]) -> list[User]:
 def take_over(unclaimed: User, account: User, keep: Collection[int]) -> Taken | None:
     """Give an account what waits under an unclaimed user, with the keys whose ids are kept; others end. Flushes.
 
-    Nothing goes where somebody decided meanwhile: None. The address has been proven to be the account's before.
+    Nothing goes where somebody decided meanwhile: None. The address was proven to be the account's before, and its
+    users and customers are locked.
     """
-    if not _lock(unclaimed, account):
+    if not _still_waits(unclaimed):
         return None
     pairs = [(source, customers.of(account, source.mode)) for source in _customers(unclaimed)]
     if any(not _is_empty(target) and _has(source, HOLDING) for source, target in pairs):
@@ -90,7 +93,6 @@ def take_over(unclaimed: User, account: User, keep: Collection[int]) -> Taken | 
     _move(merged)
     kept, ended = _sort_keys(pairs, keep)
     unclaimed.taken_over_by = account.id
-    _close(unclaimed)
     after = {"user": unclaimed.id, "keys_kept": kept, "keys_ended": ended}
     audit.record("purchase.taken_over", user_id=account.id, subject=str(unclaimed.id), after=after)
     log.info("unclaimed_user_taken_over", user_id=account.id, unclaimed=unclaimed.id)
@@ -99,21 +101,14 @@ def take_over(unclaimed: User, account: User, keep: Collection[int]) -> Taken | 
 
 def disown(unclaimed: User, account: User) -> None:
     """The owner of the address did not buy this: it stays with its buyer, and an admin is told. Flushes."""
-    if not _lock(unclaimed, account):
+    if not _still_waits(unclaimed):
         return
     unclaimed.disowned_at = clock.now()
-    _close(unclaimed)
     audit.record("purchase.disowned", user_id=account.id, subject=str(unclaimed.id))
     _tell_admin(unclaimed, "purchase_disowned")
 
 
-def _lock(unclaimed: User, account: User) -> bool:
-    """Lock both users, then their customers, and say whether the one still waits."""
-    ids = sorted((unclaimed.id, account.id))
-    users = select(User).where(User.id.in_(ids)).order_by(User.id).with_for_update(of=User)
-    db.session.execute(users, execution_options={"populate_existing": True}).all()
-    theirs = select(Customer.id).where(Customer.user_id.in_(ids)).order_by(Customer.id).with_for_update()
-    db.session.execute(theirs).all()
+def _still_waits(unclaimed: User) -> bool:
     query = select(User.id).where(User.id == unclaimed.id, *owners.WAITING)
     return db.session.execute(query).scalar_one_or_none() is not None
 
@@ -202,13 +197,6 @@ def _sort_keys(pairs: list[tuple[Customer, Customer]], keep: Collection[int]) ->
 
 def _run(statement: Update) -> None:
     db.session.execute(statement, execution_options={"synchronize_session": False})
-
-
-def _close(unclaimed: User) -> None:
-    """No link claims it any more. Flushes."""
-    tokens.void(unclaimed, "claim")
-    mail.withdraw(unclaimed, "claim")
-    db.session.flush()
 
 
 def _hold(unclaimed: User, account: User) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from portal import gateway, mail
 from portal.credits import ledger
-from portal.customers import locks
+from portal.customers import locks, owners
 from portal.extensions import db
 from portal.models import CreditEntry, Purchase
 from portal.payments import record
@@ -53,8 +53,11 @@ def give(purchase: Purchase, bought: Bought) -> None:
 
 
 def _stands(customer_id: int, reference: str) -> bool:
-    query = select(CreditEntry.id).filter_by(customer_id=customer_id, reason="purchase", reference=reference)
-    return db.session.execute(query).scalar_one_or_none() is not None
+    mine = CreditEntry.customer_id.in_(owners.ledgers(customer_id))
+    query = select(CreditEntry.id).where(
+        mine, CreditEntry.reason == "purchase", CreditEntry.reference == reference
+    )
+    return db.session.execute(query.limit(1)).scalar_one_or_none() is not None
 
 
 def _tell(purchase: Purchase, entry: CreditEntry) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import func, or_, select
 
 from portal import money
 from portal.credits import ledger, topup_rules
+from portal.customers import owners
 from portal.extensions import db
 from portal.models import CreditEntry, Payment, Purchase
 from portal.payments.takes import Turn
@@ -61,7 +62,7 @@ def owed(payment: Payment, withdrawn: int) -> int:
 def _taken(payment: Payment) -> int:
     """How many of the payment's credits the ledger has taken back so far."""
     query = select(func.coalesce(func.sum(CreditEntry.amount), 0)).where(
-        CreditEntry.customer_id == payment.customer_id,
+        CreditEntry.customer_id.in_(owners.ledgers(payment.customer_id)),
         CreditEntry.purchase_id == payment.purchase_id,
         CreditEntry.reason.in_(TAKING_BACK),
     )
@@ -71,7 +72,7 @@ def _taken(payment: Payment) -> int:
 def _reference(payment: Payment, reason: str, stripe_id: str) -> str:
     """The reversal's id; should it turn a second time, which Stripe rarely lets it, with a number: `dp_1:2`."""
     query = select(func.count()).where(
-        CreditEntry.customer_id == payment.customer_id,
+        CreditEntry.customer_id.in_(owners.ledgers(payment.customer_id)),
         CreditEntry.reason == reason,
         or_(
             CreditEntry.reference == stripe_id, CreditEntry.reference.startswith(f"{stripe_id}:", autoescape=True)

@@ -10,6 +10,7 @@ from portal.models.base import Base, BigId, one_of, pk
 ROLES = ("customer", "support", "admin")
 LEAVING = text("deleted_at IS NOT NULL AND erased_at IS NULL")
 CLAIMED = text("password_hash IS NOT NULL")
+TAKEN_OVER = text("taken_over_by IS NOT NULL")
 
 
 class User(Base):
@@ -24,6 +25,7 @@ class User(Base):
         CheckConstraint(one_of("role", *ROLES), "role"),
         Index("uq_users_email", "email", unique=True, sqlite_where=CLAIMED, postgresql_where=CLAIMED),
         Index(None, "email"),
+        Index("ix_users_taken_over_by", "taken_over_by", sqlite_where=TAKEN_OVER, postgresql_where=TAKEN_OVER),
         Index("ix_users_leaving", "deleted_at", sqlite_where=LEAVING, postgresql_where=LEAVING),
     )
 
