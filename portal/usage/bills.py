@@ -26,6 +26,7 @@ def follow(customer_id: int, facts: gateway.Invoice) -> None:
     if bill is None:
         return
     bill.invoice_id, bill.state = facts.id, state_of(facts)
+    bill.error = None  # of an earlier try; a webhook may be faster than the run that succeeded
     if bill.state == "unpaid":
         bill.unpaid_since = bill.unpaid_since or facts.created
     else:
