@@ -18,7 +18,7 @@ from werkzeug.routing import Rule
 
 from bench import portal, requests
 from portal import audit, clock, tokens
-from portal.accounts import people
+from portal.accounts import people, sign_in_links
 from portal.extensions import db, limiter
 from portal.keys import minting
 from portal.models import EmailChange, Invoice, Payment, Purchase, StripeEvent, User
@@ -118,8 +118,10 @@ def furnish() -> Values:
     db.session.flush()
     holders = {purpose: buyer if purpose == "claim" else user for purpose in tokens.LIFETIMES}
     mailed = {purpose: tokens.mint(holder, purpose, timedelta(hours=1)) for purpose, holder in holders.items()}
+    _, direct = sign_in_links.make(customer.id, "/billing", None)
     db.session.commit()
     return {
+        "sign_in_links.follow token": direct,
         "accounts.mail_sent kind": "reset",
         "keys.confirm_revoke key_id": str(key.id),
         "keys.confirm_rotate key_id": str(key.id),

@@ -67,10 +67,11 @@ def payment_link_revealed(page: Page, scene: Scene) -> None:
 
 
 def payment_link_by_bob(page: Page, scene: Scene) -> None:
-    """Bought signed out, with the address of an account."""
+    """Bought signed out, with an address that an account has proven."""
     bob = scene.name("bob")
     page.goto(scene.url("/signup"))
     hands.sign_up(page, f"{bob}@example.com")
+    scene.prove(f"{bob}@example.com")
     page.get_by_text("Dora", exact=True).first.click()
     hands.press(page, "Sign out")
     pay_by_link(page, scene, "starter", f"{bob}@example.com")
@@ -80,6 +81,7 @@ def billing_twice(page: Page, scene: Scene) -> None:
     """Two subscriptions: one bought here, one by a Payment Link with the same address."""
     success(page, scene)
     email = str(page.locator(".menu-panel p").text_content()).removeprefix("Signed in as ")
+    scene.prove(email)
     pay_by_link(page, scene, "starter", email)
     page.goto(scene.url("/billing"))
 

@@ -9,6 +9,8 @@ from playwright.sync_api import Page
 from sqlalchemy import select
 
 from portal import tokens
+from portal.accounts import links
+from portal.customers import owners
 from portal.extensions import db, limiter
 from portal.models import Subscription
 from tests.conftest import Person, person
@@ -46,12 +48,24 @@ class Scene:
         return cookies(self.here, someone)
 
     def token(self, purpose: str) -> str:
-        """A link's token as it would be mailed to alice."""
+        """A link's token as it would be mailed to alice; one to claim, to a buyer without an account."""
         with self.here.app.app_context():
-            raw = tokens.mint(self.people["alice"].user, purpose)
+            alice = self.people["alice"].user
+            raw = tokens.mint(
+                owners.of(f"{self.name('buyer')}@example.com") if purpose == "claim" else alice, purpose
+            )
             db.session.commit()
             db.session.remove()
         return raw
+
+    def prove(self, email: str) -> None:
+        """Let an account have proven its address."""
+        with self.here.app.app_context():
+            account = owners.account(email)
+            assert account is not None
+            links.proven(account)
+            db.session.commit()
+            db.session.remove()
 
     def let_the_last_subscription(self, **changes: Any) -> None:
         """Bring about a state that takes months: a row as a sync would have written it by then."""
