@@ -20,7 +20,7 @@ from tests.support import events
 from tests.support.stories import Story, in_order, shuffled, told
 from tests.support.world import World, eventually
 
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore:Generating overly large repr")]
 
 BEGINS = datetime(2027, 1, 31, 12, tzinfo=UTC)
 MONTH = 31 * 86400

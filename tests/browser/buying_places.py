@@ -18,7 +18,7 @@ def success_unpaid(page: Page, scene: Scene) -> None:
 def success_pending(page: Page, scene: Scene) -> None:
     checkout(page, scene)
     scene.here.deliveries(hold=True)
-    scene.here.fail(next=2, status=500, path="/v1/checkout/sessions/")
+    scene.here.fail(next=1000, status=500, path="/v1/checkout/sessions/")  # until the next visit
     hands.pay(page)
     page.wait_for_url("**/billing/success?*")
 

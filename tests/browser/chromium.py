@@ -9,10 +9,16 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+PROGRAMS = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+)  # the first takes half the time
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
+    "--in-process-gpu",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -21,9 +27,9 @@ ARGUMENTS = [
 WAIT_MS = 10_000
 
 
-def program() -> str | None:
-    """The path of a Chromium on this machine."""
-    return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
+def program(names: tuple[str, ...] = PROGRAMS) -> str | None:
+    """Return the path of a Chromium on this machine, or None."""
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """Every page in every state: accessible, narrow, light, by keyboard, under its policy, and among ourselves."""
 
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import checks, hosted_places, scene, tour
 from tests.browser.chromium import Window, open_window
@@ -25,7 +25,14 @@ def visit(chromium: Browser, cast: Scene, place: Place) -> Window:
     place.reach(window.page, cast)
     expect(window.page.get_by_role("heading", level=1)).to_contain_text(place.heading)
     window.page.wait_for_load_state()  # the heading may stand there before the page has its colours
+    stand_still(window.page)
     return window
+
+
+def stand_still(page: Page) -> None:
+    """Give a page that waits for news no answers: it would reload itself while it is checked."""
+    for watched in page.locator("[data-poll]").all():
+        page.route(urljoin(page.url, watched.get_attribute("data-poll")), lambda route: route.abort())
 
 
 @pytest.mark.parametrize("place", tour.PORTAL, ids=lambda place: place.name)

@@ -21,6 +21,7 @@ def entry(where: str, folder: Path) -> Entry:
     return Entry(where, f"sqlite:///{folder}/bench.db", folder)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", ["webhook", "page", "entitlements"])
 def test_the_portal_and_the_floor_take_turns_and_lose_nothing(task: str, tmp_path: Path, short: None) -> None:
     entries = {module: entry(f"bench.{module}:{task}", tmp_path / module) for module in ("portal", "floors")}
@@ -28,6 +29,7 @@ def test_the_portal_and_the_floor_take_turns_and_lose_nothing(task: str, tmp_pat
     assert all(len(costs[module]) == 1 and costs[module][0] > 0 for module in entries)
 
 
+@pytest.mark.long
 def test_every_page_is_visited_and_stays_within_its_bounds(tmp_path: Path) -> None:
     found = {line.name: (line.verdict, line.trouble) for line in pages.lines("SQLite", databases.sqlite, tmp_path)}
     assert len(found) == 8, found

@@ -12,6 +12,8 @@ from billing_e2e import cli
 
 from tests.sandbox.conftest import TEST_KEY, Sandbox
 
+pytestmark = pytest.mark.long
+
 SCENARIOS = importlib.resources.files(billing_e2e) / "scenarios"
 YEAR_WITHIN = 3.0  # seconds for twelve months of one subscription
 

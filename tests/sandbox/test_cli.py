@@ -11,6 +11,8 @@ from tests.conftest import leave_out
 from tests.sandbox.conftest import TEST_KEY, Sandbox, eventually
 from tests.support import npm
 
+pytestmark = pytest.mark.long
+
 PACKAGE = "@stripe/cli@1.52.0"
 TRIGGERS = [
     "billing_portal.session.created",

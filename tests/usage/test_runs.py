@@ -165,6 +165,7 @@ def test_usage_that_is_reported_while_a_run_begins_is_on_one_bill(here: World, a
 MANY = 1000  # 20 s of two idle cores, most of it the sandbox's
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_very_many_customers_with_four_meters_each(here: World, app: Flask) -> None:
     many = range(1, MANY + 1)

@@ -16,7 +16,7 @@ from tests.support import credits, dying, events, servers
 from tests.support.events import Json
 from tests.support.world import World, environ
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.long, pytest.mark.both_databases]
 
 COMPLETED = "checkout.session.completed"
 

@@ -14,7 +14,11 @@ from tests.support import events
 from tests.support.stories import Story, in_order, shuffled, told
 from tests.support.world import World
 
-pytestmark = [pytest.mark.both_databases, pytest.mark.filterwarnings("ignore:Generating overly large repr")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.both_databases,
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+]
 
 AT_ONCE = 4
 EXAMPLES = settings(
