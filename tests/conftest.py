@@ -9,6 +9,10 @@ A test that uses the world runs on SQLite. These markers change where and when a
   both out. Do not write them yourself.
 
 A test without `both_databases` has its run on PostgreSQL in `make test-long`.
+
+pytest-flask brings `client` and `config`, for tests with one caller who does not sign in. It keeps a request
+pushed while a fixture named `app` is in use, and clients inside it share `g`, where Flask-Login remembers who
+signed in. So tests with two people, sign-in or webhooks use real HTTP: `visitor`, `alice` and the others.
 """
 
 import os
@@ -49,7 +53,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for marker in ("both_databases", "long", "browser", "postgresql"):
         config.addinivalue_line("markers", f"{marker}: see tests/conftest.py")
-    config.addinivalue_line("markers", "sqlite_only: the default now; write nothing instead")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -32,7 +32,7 @@ def visit(chromium: Browser, cast: Scene, place: Place) -> Window:
 def stand_still(page: Page) -> None:
     """Give a page that waits for news no answers: it would reload itself while it is checked."""
     for watched in page.locator("[data-poll]").all():
-        page.route(urljoin(page.url, watched.get_attribute("data-poll")), lambda route: route.abort())
+        page.route(urljoin(page.url, watched.get_attribute("data-poll") or ""), lambda route: route.abort())
 
 
 @pytest.mark.parametrize("place", tour.PORTAL, ids=lambda place: place.name)

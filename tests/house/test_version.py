@@ -3,14 +3,15 @@
 import re
 
 from flask import Flask
+from flask.testing import FlaskClient
 
 from portal import __version__
 from tests.conftest import Person
 from tests.support.world import World
 
 
-def test_the_probe_and_the_command_show_the_version(app: Flask) -> None:
-    assert app.test_client().get("/healthz").json == {"status": "ok", "version": __version__}
+def test_the_probe_and_the_command_show_the_version(app: Flask, client: FlaskClient) -> None:
+    assert client.get("/healthz").json == {"status": "ok", "version": __version__}
     assert app.test_cli_runner().invoke(args=["version"]).output == f"Portal {__version__}\n"
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
 

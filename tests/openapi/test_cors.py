@@ -1,9 +1,9 @@
 """Calls from other origins: those of ALLOWED_ORIGINS alone, on the JSON API alone, never with a cookie."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from portal import create_app
@@ -14,14 +14,15 @@ FRONT = "https://app.example.com"
 ENVIRON = {"SECRET_KEY": "only-for-tests-0123456789abcdef0123456789", "API_PREFIX": "/service/v2"}
 
 
-@pytest.fixture(params=[f'["{FRONT}", "http://localhost:3000"]', "[]"], ids=["allowed", "none"])
-def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FlaskClient]:
+@pytest.fixture(scope="module", params=[f'["{FRONT}", "http://localhost:3000"]', "[]"], ids=["allowed", "none"])
+def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """A portal that allows a front end's origin, and one that allows none."""
-    given = ENVIRON | {"INSTANCE_PATH": str(tmp_path), "ALLOWED_ORIGINS": request.param}
+    folder = tmp_path_factory.mktemp("cors")
+    given = ENVIRON | {"INSTANCE_PATH": str(folder), "ALLOWED_ORIGINS": request.param}
     app = create_app(load(given, env_file=None))
     with app.app_context():
         db.create_all()
-    yield app.test_client()
+    yield app
     with app.app_context():
         db.engine.dispose()
 
