@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from portal.credits import history
 from portal.extensions import db
@@ -48,8 +49,8 @@ def test_nobody_sees_somebody_else_s_history_nor_what_happened_in_test_mode(
 
 
 @pytest.mark.parametrize("path", ["/history", "/history.csv"])
-def test_strangers_are_asked_to_sign_in(here: World, path: str) -> None:
-    answer = here.app.test_client().get(path)
+def test_strangers_are_asked_to_sign_in(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
     assert answer.status_code == 303
     assert "/login" in answer.headers["Location"]
 
