@@ -48,9 +48,11 @@ def _from_stripe(lane: gateway.Lane, session_id: str) -> Purchase | None:
 def unplaced_payment(session_id: str) -> unplaced.Unplaced | None:
     """The paid session that a browser came with, if no order is behind it: noted, and told of. Commits."""
     shaped = SESSION_ID.fullmatch(session_id)
+    if shaped is None:
+        return None
     known = db.session.execute(select(Purchase.id).filter_by(session_id=session_id)).first()
     db.session.commit()
-    if shaped is None or known:
+    if known:
         return None
     for lane in map(gateway.of, gateway.MODES):
         if not lane.is_configured or lane.livemode != (shaped[1] == "live"):
