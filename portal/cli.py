@@ -287,9 +287,9 @@ def grant_credits(
 @click.password_option(help="Asked for where it is not given; a command line is seen by others.")
 def create_admin(email: str, role: str, password: str) -> None:
     """Make somebody who works here, or give an existing user the role; their password is set anew."""
-    from portal.accounts import people
+    from portal.accounts import staff
 
-    people.make_staff(email, password, role)
+    staff.make(email, password, role)
     db.session.commit()
     click.echo(f"{email} has the role {role}.")
 
@@ -300,9 +300,9 @@ def create_admin(email: str, role: str, password: str) -> None:
 @click.option("--reason", default="", help="Why, for the audit log. No personal data.")
 def set_role(email: str, role: str, reason: str) -> None:
     """Give a user another role, or take it away: customers see no admin pages."""
-    from portal.accounts import people
+    from portal.accounts import people, staff
 
-    people.give_role(people.named(email), role, reason)
+    staff.give_role(people.named(email), role, reason)
     db.session.commit()
     click.echo(f"{email} has the role {role}.")
 

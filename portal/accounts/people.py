@@ -154,26 +154,6 @@ def tell_of_password(user: User, *, mailed: bool) -> None:
     log.info("password_set", user_id=user.id)
 
 
-def make_staff(email: str, password: str, role: str = "admin") -> None:
-    """Make somebody who works here, of an existing user too. Raises InvalidInput for a bad address or password."""
-    if not is_address(normalised(email)):
-        raise InvalidInput("This is not an email address, such as name@example.com.", errors={"email": "not one"})
-    passwords.check(password, normalised(email))
-    user = _make(email, role.capitalize(), password, role=role)
-    if user is None:
-        set_password(email, password)
-        user = named(email)
-        give_role(user, role)
-    else:
-        audit.record("role.given", user_id=user.id, after={"role": role})
-
-
-def give_role(user: User, role: str, reason: str = "") -> None:
-    """Make somebody a customer, support or an admin, from their next request on. Flushes."""
-    before, user.role = user.role, role
-    audit.record("role.given", user_id=user.id, before={"role": before}, after={"role": role}, reason=reason)
-
-
 def ensure_people(settings: Settings) -> dict[str, str]:
     """Make the admin, and in development the demo user, where missing: email → password of those just made.
 

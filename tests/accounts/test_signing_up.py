@@ -3,11 +3,14 @@
 import pytest
 from sqlalchemy import select
 
-from portal.accounts import people
+from portal import clock
+from portal.accounts import people, staff
 from portal.customers import owners
-from portal.errors import InvalidInput, NotFound
+from portal.errors import Conflict, InvalidInput, NotFound
 from portal.extensions import db
-from portal.models import AuditEntry, User
+from portal.keys import minting
+from portal.models import ApiKey, AuditEntry, User
+from portal.purchases import customers
 from portal.settings import load
 
 from .conftest import ENVIRON, PASSWORD, Browser, mailed_path
@@ -122,19 +125,48 @@ def test_production_makes_no_account_that_has_no_chosen_password(house, settings
 def test_the_command_line_makes_admins_and_sets_passwords(house, alice, browser):
     browser.sign_in()
     with house.app_context():
-        people.make_staff("alice@example.com", "another good one")
-        people.make_staff("root@example.com", "another good one")
+        staff.make("alice@example.com", "another good one")
+        staff.make("root@example.com", "another good one")
         db.session.commit()
         assert people.find("alice@example.com").is_admin
         assert people.find("root@example.com").is_admin
         with pytest.raises(NotFound):
             people.set_password("nobody@example.com", "another good one")
         with pytest.raises(InvalidInput):
-            people.make_staff("eve@example.com", "password")
+            staff.make("eve@example.com", "password")
         for nobody in ("", "eve", "eve@localhost", "e\x00ve@example.com"):
             with pytest.raises(InvalidInput):
-                people.make_staff(nobody, "another good one")
+                staff.make(nobody, "another good one")
         given = db.session.execute(select(AuditEntry).filter_by(action="role.given").order_by(AuditEntry.id))
         roles = [(one.before, one.after) for one in given.scalars()]
         assert roles == [({"role": "customer"}, {"role": "admin"}), ({}, {"role": "admin"})]
+    assert browser.me == "nobody"
+
+
+def test_a_staff_role_is_given_to_a_proven_address_alone(house, browser):
+    sign_up(browser)
+    with house.app_context():
+        carol = people.find("carol@example.com")
+        with pytest.raises(Conflict):
+            staff.give_role(carol, "support")
+        assert carol.role == "customer"
+        carol.verified_at = clock.now()
+        staff.give_role(carol, "support", "Joined the team")
+        db.session.commit()
+        assert people.find("carol@example.com").role == "support"
+
+
+def test_an_admin_made_of_an_unproven_account_shares_nothing_with_its_maker(house, browser):
+    sign_up(browser)
+    with house.app_context():
+        carol = people.find("carol@example.com")
+        key, _secret = minting.mint(customers.of(carol), "Left behind")
+        carol.totp_seed, carol.second_factor_at = "seed of the maker", clock.now()
+        db.session.commit()
+        staff.make("carol@example.com", "another good one")
+        db.session.commit()
+        carol = people.find("carol@example.com")
+        assert (carol.is_admin, carol.is_proven, carol.has_second_factor) == (True, True, False)
+        assert db.session.get(ApiKey, key.id).revoked_at is not None
+        assert db.session.execute(select(AuditEntry).filter_by(action="account.begun_anew")).scalar_one()
     assert browser.me == "nobody"

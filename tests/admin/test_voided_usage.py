@@ -42,6 +42,12 @@ def test_an_admin_voids_on_the_customer_s_page(here: World, admin: Browser, alic
 
 def test_a_role_is_given_with_a_reason(here: World, alice: Person) -> None:
     words = ["users", "set-role", alice.email, "support", "--reason", "Joined the team"]
+    refused = here.app.test_cli_runner().invoke(args=words)
+    assert refused.exit_code == 1
+    assert "is not verified yet" in refused.output
+    with here.app.app_context():
+        alice.user.verified_at = clock.now()
+        db.session.commit()
     assert here.app.test_cli_runner().invoke(args=words).exit_code == 0
     with here.app.app_context():
         entry = db.session.execute(select(AuditEntry).filter_by(action="role.given")).scalars().all()[-1]
