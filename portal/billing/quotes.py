@@ -104,17 +104,19 @@ def of(
     next_amount = move.item.amount * subscription.quantity
     if same_cycle:
         next_amount = lane.preview(_params(facts, subscription, move, None)).amount_due
-    return _quote(subscription, facts, move, moment, today, next_amount, next_at)
+    can_pay = _can_pay(facts, moment) and customer.user.trusts_card(facts.method_saved_at)
+    return _quote(subscription, move, moment, today, next_amount, next_at, can_pay=can_pay)
 
 
 def _quote(
     subscription: Subscription,
-    facts: gateway.Subscription,
     move: Move,
     moment: datetime,
     today: gateway.Preview | None,
     next_amount: int,
     next_at: datetime,
+    *,
+    can_pay: bool,
 ) -> Quote:
     due = today.amount_due if today else 0
     lines = today.lines if today else ()
@@ -135,7 +137,7 @@ def _quote(
         lines=lines,
         next_amount=next_amount,
         next_at=next_at,
-        needs_card=due > 0 and not _can_pay(facts, moment),
+        needs_card=due > 0 and not can_pay,
         digest=hashlib.sha256(json.dumps([agreed, costs]).encode()).hexdigest(),
         replaces_at=subscription.next_at,
     )

@@ -24,8 +24,15 @@ CALL_LIVES = timedelta(minutes=1)  # longer than any call to Stripe with its ret
 
 def has_card(customer: Customer) -> bool:
     """Whether something is saved at Stripe that can be charged. Call it outside transactions; commits."""
-    stripe_customer = customers.at_stripe(customer)
-    return gateway.of(customer.mode).saved_method(stripe_customer) is not None
+    return _saved_method(customer, customers.at_stripe(customer)) is not None
+
+
+def _saved_method(customer: Customer, stripe_customer: str) -> gateway.SavedMethod | None:
+    """What may be charged: not what was saved before the account began anew, which may be somebody else's."""
+    method = gateway.of(customer.mode).saved_method(stripe_customer)
+    user = customer.user
+    db.session.commit()
+    return method if method and user.trusts_card(method.saved_at) else None
 
 
 def run() -> int:
@@ -56,7 +63,7 @@ def attempt(customer_id: int) -> bool:
     if item is None:
         return False
     stripe_customer = customers.at_stripe(customer)
-    method = gateway.of(customer.mode).saved_method(stripe_customer)
+    method = _saved_method(customer, stripe_customer)
     if method is None:
         _pause(customer, "no_card", f"no-card:{customer_id}:{clock.now():%Y%m%d%H%M}")
         db.session.commit()

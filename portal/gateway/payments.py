@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from portal.gateway.shapes import Card, id_of
+from portal.gateway.shapes import Card, id_of, time
 
 Json = dict[str, Any]
 
@@ -131,8 +131,9 @@ class SavedMethod:
 
     id: str
     card: Card | None
+    saved_at: datetime | None  # None where Stripe does not say
 
     @classmethod
     def read(cls, data: Json) -> Self:
         """From /v1/payment_methods."""
-        return cls(data["id"], Card.read(data))
+        return cls(data["id"], Card.read(data), time(data.get("created")))

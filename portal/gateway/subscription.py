@@ -72,6 +72,7 @@ class Subscription:
     default_tax_rates: tuple[str, ...] = ()
     pending_prices: tuple[str, ...] = ()  # of the items that a change waits to bring
     method_type: str | None = None  # card, sepa_debit, …; None where it is not known
+    method_saved_at: datetime | None = None  # None where it is not known
     is_sent: bool = False  # whether its invoices are sent to be paid, not charged
 
     @property
@@ -117,6 +118,7 @@ class Subscription:
             default_tax_rates=_ids(data.get("default_tax_rates")),
             pending_prices=_prices((data.get("pending_update") or {}).get("subscription_items")),
             method_type=method.get("type") if isinstance(method, dict) else None,
+            method_saved_at=time(method.get("created")) if isinstance(method, dict) else None,
             is_sent=data.get("collection_method") == "send_invoice",
         )
 

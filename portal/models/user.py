@@ -64,6 +64,15 @@ class User(Base):
         """Whether it is an account whose address is known to be its owner's."""
         return self.is_claimed and self.verified_at is not None
 
+    def trusts_card(self, saved_at: datetime | None) -> bool:
+        """Whether a payment method that was saved then may be charged for something new.
+
+        One that was there before the account began anew may be of whoever made it. Stripe counts whole seconds.
+        """
+        if self.begun_anew_at is None:
+            return True
+        return saved_at is not None and saved_at >= self.begun_anew_at.replace(microsecond=0)
+
     @property
     def is_admin(self) -> bool:
         """Whether they may do everything."""

@@ -1,6 +1,6 @@
 """Changes in corners: odd cycles, several subscriptions, what was planned before, and answers that get lost."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -127,3 +127,20 @@ def test_who_takes_some_minutes_to_decide_gets_what_was_shown(
     carol.advance(minutes=10)
     outcome = changing.confirm(carol.customer, key, shown.digest, shown.moment)
     assert (outcome.quote.due_today, outcome.subscription.interval) == (shown.due_today, interval)
+
+
+def test_a_card_from_before_the_account_began_anew_pays_no_change(here: World) -> None:
+    """Whoever made the account may have saved it; its owner saves one of their own first."""
+    bob = starter(here)
+    with here.app.app_context():
+        bob.user.begun_anew_at = clock.now() + timedelta(seconds=1)  # Stripe counts whole seconds
+        db.session.commit()
+    bob.browser.open("/billing/change?price=pro-monthly")
+    assert "Save a card" in bob.browser.text
+    assert "Confirm change" not in bob.browser.text
+    with here.app.app_context():
+        bob.user.begun_anew_at = clock.now() - timedelta(hours=1)
+        db.session.commit()
+    bob.browser.open("/billing/change?price=pro-monthly")
+    bob.browser.press("Confirm change")
+    assert tier(here) == "pro"

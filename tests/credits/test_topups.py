@@ -14,6 +14,7 @@ from portal.extensions import db
 from portal.models import CreditEntry, Customer, OutboxMail, Purchase, StripeCustomer, TopUpRule
 from tests.conftest import Person
 from tests.support.credits import balance
+from tests.support.looking import one
 from tests.support.world import World
 
 TERMS = {"threshold": "1000", "package": "basic", "monthly_cap": "$100", "consent": "y"}
@@ -44,6 +45,13 @@ def keen(here: World, alice: Person) -> Person:
     alice.browser.press("Turn on top-up", **TERMS)
     assert "The automatic top-up is on." in alice.browser.text
     return alice
+
+
+def begin_anew(here: World, person: Person, **ago: float) -> None:
+    """Let somebody else have made the account: its owner proved the address so long ago, in seconds or hours."""
+    with here.app.app_context():
+        person.user.begun_anew_at = clock.now() - timedelta(**ago)
+        db.session.commit()
 
 
 def tick(here: World) -> int:
@@ -267,3 +275,18 @@ def test_nobody_else_s_ledger_moves(here: World, keen: Person, charlie: Person) 
         entries = db.session.execute(select(CreditEntry.customer_id)).scalars().all()
         assert entries == [db.session.execute(owner).scalar_one()]
         assert topup_rules.charged_this_month(entries[0], clock.now()) == 4500
+
+
+def test_a_card_from_before_the_account_began_anew_is_not_charged(here: World, keen: Person) -> None:
+    begin_anew(here, keen, seconds=-1)  # whole seconds: the card is of this one
+    assert tick(here) == 0
+    assert one(here, select(TopUpRule.paused_reason)) == "no_card"
+    stripe_id = one(here, select(StripeCustomer.stripe_id))
+    assert here.stripe().v1.payment_intents.list({"customer": stripe_id}).data == []
+    keen.browser.open("/credits")
+    keen.browser.press("Turn on top-up", **TERMS)
+    assert "no saved card" in keen.browser.text
+    begin_anew(here, keen, hours=1)
+    keen.browser.open("/credits")
+    keen.browser.press("Turn on top-up", **TERMS)
+    assert tick(here) == 1
