@@ -26,16 +26,19 @@ def pending(user: User) -> EmailChange | None:
 def request(user: User, email: str) -> None:
     """Mail a link to both addresses; an earlier request is void. Flushes. Raises InvalidInput for the present one.
 
-    An address that has an account gets no mail, so that the change never comes to be; the page says the same.
+    An address that was never proven is not asked: it may be mistyped, and then somebody else reads its mail. An
+    address that has an account gets no mail, so that the change never comes to be; the page says the same.
     """
     email = people.normalised(email)
     if email == user.email:
         raise _same_address()
     drop(user)
     now = clock.now()
-    db.session.add(EmailChange(user_id=user.id, new_email=email, requested_at=now))
+    approved_at = None if user.is_proven else now
+    db.session.add(EmailChange(user_id=user.id, new_email=email, requested_at=now, approved_at=approved_at))
     db.session.flush()
-    mail.queue(user, OLD, f"{OLD}:{user.id}:{now.timestamp()}", new_email=mail.masked(email))
+    if user.is_proven:
+        mail.queue(user, OLD, f"{OLD}:{user.id}:{now.timestamp()}", new_email=mail.masked(email))
     if people.find(email) is None:
         mail.queue(user, NEW, f"{NEW}:{user.id}:{now.timestamp()}", to=email)
     audit.record("email.change_asked", user_id=user.id)
@@ -91,7 +94,7 @@ def end(user: User) -> None:
 
 
 def _make(user: User, email: str) -> None:
-    old = user.email
+    old, was_proven = user.email, user.is_proven
     drop(user)
     tokens.void(user, "verify", "reset", "claim")  # they went to the old address
     user.email, user.verified_at = email, clock.now()
@@ -101,7 +104,8 @@ def _make(user: User, email: str) -> None:
         db.session.rollback()
         raise LinkSpent(NEW) from None
     addresses.changed(user)
-    mail.queue(user, "email_changed", f"email_changed:{user.id}:{clock.now().timestamp()}", to=old)
+    if was_proven:  # else it may be a stranger's
+        mail.queue(user, "email_changed", f"email_changed:{user.id}:{clock.now().timestamp()}", to=old)
     audit.record("email.changed", user_id=user.id)
     log.info("email_changed", user_id=user.id)
 

@@ -9,12 +9,14 @@ from portal.accounts import email_change
 from portal.accounts.answers import page, refused
 from portal.accounts.confirmation import recent_password_required
 from portal.accounts.forms import NewEmailForm
-from portal.errors import InvalidInput
+from portal.errors import Conflict, InvalidInput
 from portal.extensions import db
 
 blueprint = Blueprint("email", __name__, url_prefix="/account/email")
 
 WAITING = "Thank you. The address changes once the other one has confirmed it too."
+ASKED = "We mailed a link to both addresses. The change waits for both."
+ASKED_NEW = "We mailed a link to the new address. Follow it here, or sign in where you open it."
 CHANGED = "Your email address is changed."
 
 
@@ -29,15 +31,15 @@ def _keep_tokens_quiet(response: Response) -> Response:
 def change() -> ResponseReturnValue:
     """Ask for another mail address."""
     form = NewEmailForm()
-    waiting = email_change.pending(current_user.user)
+    shown = {"waiting": email_change.pending(current_user.user), "proven": current_user.user.is_proven}
     if not form.validate_on_submit():
-        return page("accounts/email.html", form, waiting=waiting)
+        return page("accounts/email.html", form, **shown)
     try:
         email_change.request(current_user.user, form.email.data)
     except InvalidInput as error:
-        return refused("accounts/email.html", form, error, waiting=waiting)
+        return refused("accounts/email.html", form, error, **shown)
     db.session.commit()
-    flash("We mailed a link to both addresses. The change waits for both.", "positive")
+    flash(ASKED if current_user.user.is_proven else ASKED_NEW, "positive")
     return redirect(url_for("email.change"), 303)
 
 
@@ -64,10 +66,19 @@ def approve(token: str) -> ResponseReturnValue:
 
 @blueprint.route("/confirm/<token>", methods=["GET", "POST"])
 def confirm(token: str) -> ResponseReturnValue:
-    """The new address says that it is theirs."""
+    """The new address says that it is theirs.
+
+    Where the account has proven none yet, this is its first proof, which only somebody in the account gives:
+    whoever else reads the mail would verify an account that somebody else can sign in to.
+    """
+    change = email_change.of_link(token, email_change.NEW)
+    if not change.user.is_proven and not current_user.is_authenticated:
+        flash("Sign in to the account that asked for this address, then confirm it.", "info")
+        return redirect(url_for("accounts.login", next=request.path), 303)
+    if not change.user.is_proven and current_user.id != change.user_id:
+        raise Conflict("You are signed in to another account. Sign out, then open the link again.")
     if request.method != "POST":
-        waiting = email_change.of_link(token, email_change.NEW)
-        return render_template("accounts/confirm_email.html", email=waiting.new_email)
+        return render_template("accounts/confirm_email.html", email=change.new_email)
     return _accept(token, email_change.NEW)
 
 

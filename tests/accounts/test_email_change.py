@@ -7,6 +7,7 @@ import time_machine
 from sqlalchemy import select
 
 from portal import clock, mail
+from portal.accounts import links as mailed_links
 from portal.accounts import people, sessions
 from portal.extensions import db
 from portal.models import AuditEntry, EmailChange
@@ -30,7 +31,10 @@ def links(house):
 
 @pytest.fixture
 def asked(house, alice, browser):
-    """Alice has asked for another address; the links that were mailed, by address."""
+    """Alice, whose address is proven, has asked for another one; the links that were mailed, by address."""
+    with house.app_context():
+        db.session.get(people.User, alice).verified_at = clock.now()
+        db.session.commit()
     browser.sign_in()
     assert browser.post("/account/email", email=f" {NEW.upper()} ").location == "/account/email"
     return links(house)
@@ -117,3 +121,39 @@ def test_mails_to_another_address_keep_none_in_the_database(house, alice, asked)
     with house.app_context():
         rows = db.session.execute(db.text("SELECT * FROM outbox_mails")).all()
         assert NEW not in str(rows)
+
+
+def test_an_address_that_was_never_proven_is_corrected_by_the_new_one_alone(house, alice, browser):
+    """It may be mistyped: whoever reads its mail is not asked, is not told, and its links end."""
+    with house.app_context():
+        mailed_links.mail_verification(db.session.get(people.User, alice))
+        db.session.commit()
+    verify = links(house)["alice@example.com"]
+    browser.sign_in()
+    assert "We mail a link to the new address." in browser.get("/account/email").text
+    browser.post("/account/email", email=NEW)
+    sent = links(house)
+    assert browser.post(sent[NEW], answer="yes").location == "/account"
+    assert address(house, alice) == NEW
+    assert Browser(house).get(verify).status_code == 410
+    assert links(house) == sent
+    with house.app_context():
+        assert db.session.get(people.User, alice).is_proven
+
+
+def test_the_first_proof_by_a_new_address_takes_somebody_in_the_account(house, alice, browser):
+    """Else whoever reads its mail would verify an account that a stranger made and can sign in to."""
+    browser.sign_in()
+    browser.post("/account/email", email=NEW)
+    link = links(house)[NEW]
+    stranger = Browser(house)
+    for answer in (stranger.get(link), stranger.post(link, answer="yes")):
+        assert (answer.status_code, answer.location) == (303, f"/login?next={link}")
+    with house.app_context():
+        people.create("charlie@example.com", "Charlie", PASSWORD)
+        db.session.commit()
+    stranger.sign_in("charlie@example.com", PASSWORD)
+    assert stranger.post(link, answer="yes").status_code == 409
+    assert address(house, alice) == "alice@example.com"
+    assert browser.post(link, answer="yes").location == "/account"
+    assert address(house, alice) == NEW

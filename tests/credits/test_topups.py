@@ -284,9 +284,9 @@ def test_a_card_from_before_the_account_began_anew_is_not_charged(here: World, k
     stripe_id = one(here, select(StripeCustomer.stripe_id))
     assert here.stripe().v1.payment_intents.list({"customer": stripe_id}).data == []
     keen.browser.open("/credits")
-    keen.browser.press("Turn on top-up", **TERMS)
+    keen.browser.press("Save top-up", **TERMS)
     assert "no saved card" in keen.browser.text
     begin_anew(here, keen, hours=1)
     keen.browser.open("/credits")
-    keen.browser.press("Turn on top-up", **TERMS)
+    keen.browser.press("Save top-up", **TERMS)
     assert tick(here) == 1
