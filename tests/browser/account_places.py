@@ -101,14 +101,14 @@ PORTAL = [
         "email, waiting",
         "newcomer",
         "Change your email address",
-        pressing("Send the links", at("/account/email"), Email="somebody.with.a.rather.long.name@example.org"),
+        pressing("Send the link", at("/account/email"), Email="somebody.with.a.rather.long.name@example.org"),
     ),
     Place(
         "email, old address", "visitor", "Change your email", mailed_change("email_old", "/account/email/approve/")
     ),
     Place(
         "email, new address",
-        "visitor",
+        "alice",
         "Confirm your email",
         mailed_change("email_new", "/account/email/confirm/"),
     ),
