@@ -1,6 +1,7 @@
 """One portal, its database and its sandbox, and what tests do with them."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -182,7 +183,8 @@ def changes_allowed(table: str) -> Iterator[None]:
 
 
 def empty(app: Flask) -> None:
-    """Every table empty again, but for the catalogue, loaded and known to Stripe. Inside an app context."""
+    """Empty every table but the catalogue, which Stripe knows, and the outbox. Inside an app context."""
+    shutil.rmtree(app.extensions["settings"].instance_path / "outbox", ignore_errors=True)
     app.extensions.pop("entitlements", None)  # SQLite gives ids of deleted rows again, which no portal does
     _delete_everything()
     first = app.extensions.get(FIRST)
