@@ -2,25 +2,26 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+unexport PYTHONDONTWRITEBYTECODE  # otherwise each process of the tests compiles every module again
 
-.PHONY: run test test-long test-fast check check-fast bench install install-dev lock clean
+.PHONY: run test test-long test-fast check check-fast bench docs install install-dev lock clean
 
 run: .venv/installed
-	@args=$$($(BIN)/python -m portal.instance) && PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/honcho start --no-prefix --no-colour -e /dev/null $$args
+	@args=$$($(BIN)/python -m portal.settings.instance) && PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/honcho start --no-prefix --no-colour -e /dev/null $$args
 
 # Work is shared out in whole files as far as possible, so that a file's server is started once.
-PYTEST = $(BIN)/python -m pytest -n $${WORKERS:-2} --dist worksteal
+PYTEST = $(BIN)/python -m pytest -n $${WORKERS:-3} --dist worksteal
 
 test: .venv/installed-dev
 	@$(PYTEST) -m "not long" $(ARGS)
 
-# What `make test` leaves to this: other programs that judge ours, long runs, and all the rest on PostgreSQL.
+# What `make test` leaves out: third-party checkers, long runs, and all other tests on PostgreSQL.
 test-long: .venv/installed-dev
 	@$(PYTEST) -m long $(ARGS)
 
-# For work in between: no browser, and SQLite only.
+# A quick run while you work: no browser, no PostgreSQL, and no running portal with its sandbox.
 test-fast: .venv/installed-dev
-	@$(PYTEST) -m "not long and not browser and not postgresql" $(ARGS)
+	@$(PYTEST) -m "not long and not browser and not postgresql and not world" $(ARGS)
 
 check: check-fast
 	@$(BIN)/mypy
@@ -33,9 +34,13 @@ check-fast: .venv/installed-dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 
-# CPU time against floors of our own; PEERS=all installs the peers too and measures them.
+# CPU time as a ratio to hand-written minimal versions; PEERS=all also installs and measures the peers.
 bench: .venv/installed-dev
 	@$(BIN)/python -m bench
+
+# Generates the tables of docs/ from the code.
+docs: .venv/installed-dev
+	@$(BIN)/python .ci/docs.py
 
 install: .venv/installed
 install-dev: .venv/installed-dev

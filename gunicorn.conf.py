@@ -34,12 +34,17 @@ loglevel = "warning"
 
 
 def when_ready(_server):
-    """Once, whoever started gunicorn: what the catalogue has and nobody can buy."""
-    from portal.billing import plans
+    """Say once that the portal listens, what nobody can buy, and which price settings name nothing."""
+    from portal.catalogue import plans
+    from portal.doctor import commands as doctor
     from wsgi import app
 
+    print(f"\n  Portal is on {settings.base_url}\n", flush=True)
     with app.app_context():
         plans.log_what_is_not_on_sale()
+        plans.log_unknown_prices()
+        if line := doctor.warning_line():
+            print(f"  {line}\n", flush=True)
 
 
 def post_fork(_server, _worker):

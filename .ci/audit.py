@@ -1,6 +1,7 @@
-"""`make check`'s last step: known faults in the libraries, or a loud word that nobody looked.
+"""The last step of `make check`: known vulnerabilities in the libraries, or a visible notice that they were not
+checked.
 
-pip-audit can end well having audited nothing, when its index does not answer; so that is told apart.
+pip-audit can succeed without auditing anything when its index does not respond, so that case is detected.
 """
 
 import subprocess
@@ -11,7 +12,7 @@ OPTIONS = ["--strict", "--disable-pip", "--require-hashes", "--progress-spinner=
 
 
 def main() -> int:
-    """0 when clean or not auditable, 1 when a library has a known fault."""
+    """Return 0 if clean or not auditable, 1 if a library has a known vulnerability."""
     audit = Path(sys.executable).with_name("pip-audit")
     try:
         done = subprocess.run(  # noqa: S603

@@ -1,1 +1,1 @@
-"""The benchmark: ratios of CPU time against floors that stand here and peers from the index. `make bench`."""
+"""The benchmark: ratios of CPU time to minimal versions and to peers. `make bench`."""

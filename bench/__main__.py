@@ -1,4 +1,4 @@
-"""`make bench`: each goal a line, on each database; exit status 1 where one failed. PEERS=all brings the peers."""
+"""`make bench`: one line per goal and database; exit status 1 if one failed. PEERS=all adds the peers."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from bench.table import Line
 
 
 def main() -> int:
-    """Measure, print, judge."""
+    """Measure, print, and compare with the goals."""
     with_peers = os.environ.get("PEERS") == "all"
     if with_peers:
         peers.install()

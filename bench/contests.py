@@ -1,4 +1,4 @@
-"""The contests: the portal against a floor, and where it was asked for against a peer, on one database."""
+"""The comparisons: the portal against a minimal version, and optionally against a peer, on one database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

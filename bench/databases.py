@@ -1,4 +1,4 @@
-"""Both databases, an empty one for each contestant."""
+"""Both databases, with an empty one for each candidate."""
 
 from collections.abc import Callable
 from itertools import count

@@ -83,7 +83,7 @@ def _engine(url: str) -> Engine:
 
 
 def webhook(url: str, folder: Path) -> Contestant:
-    """HMAC, orjson, one INSERT in one transaction."""
+    """Return the floor of a webhook: HMAC, orjson, one INSERT in one transaction."""
     app, engine = Flask(__name__), _engine(url)
     secret = requests.WEBHOOK_SECRET.encode()
 

@@ -1,4 +1,4 @@
-"""P8: a page of the history costs the same, however long the ledger is."""
+"""P8: a page of the history costs the same for any length of the ledger."""
 
 import json
 import subprocess

@@ -18,11 +18,11 @@ from flask import Flask
 from sqlalchemy import text, update
 
 from bench import portal
-from portal.credits import history, sources
-from portal.credits.history import Filter, Position
+from portal.credits.history import sources, transactions
+from portal.credits.history.transactions import Filter, Position
 from portal.extensions import db
 from portal.models import Customer
-from portal.reconcile import books
+from portal.reconcile import in_database
 
 ROWS = (5_000_000, 10_000)
 REPEATS = 5
@@ -69,9 +69,9 @@ def pages(app: Flask, rows: int) -> Iterator[float]:
     for place in cycle((None, middle, last)):
         with app.app_context():
             begun = perf_counter()
-            found, _ = history.page(customer, EVERYTHING, place)
+            found, _ = transactions.page(customer, EVERYTHING, place)
             seconds = perf_counter() - begun
-        assert len(found) == history.PAGE, "a page was short"
+        assert len(found) == transactions.PAGE, "a page was short"
         yield seconds * 1000
 
 
@@ -91,14 +91,14 @@ def race(rivals: list[Iterator[float]]) -> list[list[float]]:
 
 
 def check(app: Flask) -> None:
-    """The books agree still."""
+    """Check that the ledger is still consistent."""
     with app.app_context():
-        assert not list(books.balances("live")), "the ledger does not add up"
+        assert not list(in_database.balances("live")), "the ledger does not add up"
 
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever is logged goes where errors go
+    os.dup2(2, 1)  # logs go to stderr
     apps = [
         ledger(url, Path(folder), rows)
         for url, folder, rows in zip(sys.argv[1::2], sys.argv[2::2], ROWS, strict=True)

@@ -1,4 +1,4 @@
-"""P13: the worst of all pages in weight, requests and queries, and queries that grow with rows."""
+"""P13: the worst page by size, requests and queries, and queries that grow with rows."""
 
 import json
 import subprocess

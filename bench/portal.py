@@ -14,14 +14,16 @@ from sqlalchemy import func, select
 
 from bench import requests
 from bench.contestant import Contestant
-from portal import access, catalogue, clock, create_app, gateway
+from portal import clock, create_app, gateway
 from portal import settings as settings_module
-from portal.accounts import people, sessions
-from portal.billing import seeding, subscriptions
+from portal.accounts import users
+from portal.accounts.sign_in import sessions
+from portal.billing import subscriptions
+from portal.catalogue import catalogue_file, load
+from portal.customers import access, stripe_customers
 from portal.extensions import db
-from portal.keys import minting
+from portal.keys import api_keys
 from portal.models import Customer, Invoice, StripeCustomer, StripeEvent, SyncTicket
-from portal.purchases import customers
 
 EMAIL = "alice@example.com"
 WEBHOOK = "/api/webhooks/stripe"
@@ -42,7 +44,7 @@ def app(url: str, folder: Path) -> Flask:
     with made.app_context():
         upgrade()
         gateway.of("live")._client = Stripe()
-        seeding.seed(catalogue.read(settings.catalogue), settings.price_ids)
+        load.into_database(catalogue_file.read(settings.catalogue), settings.price_ids)
         _alice()
         db.session.commit()
         subscriptions.sync("live", requests.SUBSCRIPTION["id"])
@@ -66,9 +68,9 @@ def _environment(url: str, folder: Path) -> dict[str, str]:
 
 
 def _alice() -> None:
-    user = people.create(EMAIL, "Alice", "correct horse battery staple")
+    user = users.create(EMAIL, "Alice", "correct horse battery staple")
     assert user is not None
-    customer = customers.of(user)
+    customer = stripe_customers.of(user)
     name = requests.SUBSCRIPTION["customer"]["id"]
     db.session.add(
         StripeCustomer(customer_id=customer.id, mode="live", stripe_id=name, email=EMAIL, created_at=clock.now())
@@ -83,7 +85,7 @@ def alice() -> Customer:
 def sign_in(app: Flask, email: str = EMAIL) -> str:
     """Somebody's cookie, as the sign-in page sets it. Commits."""
     with app.test_request_context(base_url=requests.BASE) as context:
-        user = people.find(email)
+        user = users.find(email)
         assert user is not None
         sessions.sign_in(user)
         db.session.commit()
@@ -147,7 +149,7 @@ def entitlements(url: str, folder: Path) -> Contestant:
     """What a product's servers ask on every request, by API key."""
     made = app(url, folder)
     with made.app_context():
-        _, secret = minting.mint(alice(), "bench")
+        _, secret = api_keys.mint(alice(), "bench")
         db.session.commit()
     header = f"Bearer {secret}"
     return Contestant(made, lambda number: requests.page("/api/v1/entitlements", Authorization=header))

@@ -23,7 +23,7 @@ from portal import clock
 from portal.extensions import db
 from portal.models import Customer, User
 from portal.models.base import UTCDateTime
-from portal.reconcile import books
+from portal.reconcile import in_database
 
 ORDERS, CUSTOMERS = 100_000, 10_000
 ENTRIES = 10 * ORDERS  # of an order one that buys, and nine that use it up
@@ -36,7 +36,7 @@ NUMBERS = """
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)
 """
 PURCHASES = """
-INSERT INTO purchases (id, number, customer_id, mode, kind, item, name, amount, currency, credits, params, attempt,
+INSERT INTO orders (id, number, customer_id, mode, kind, item, name, amount, currency, credits, params, attempt,
                        session_id, payment_intent, made_account, state, paid_at, created_at)
 {numbers}
 SELECT n + 1, 'PO-' || CAST(n AS TEXT), :first + n % :customers, 'live', 'credits', 'credits-starter',
@@ -44,7 +44,7 @@ SELECT n + 1, 'PO-' || CAST(n AS TEXT), :first + n % :customers, 'live', 'credit
        :now, :now FROM numbers
 """
 PAYMENTS = """
-INSERT INTO payments (id, customer_id, mode, kind, purchase_id, stripe_id, charge_id, amount, currency,
+INSERT INTO payments (id, customer_id, mode, kind, order_id, stripe_id, charge_id, amount, currency,
                       amount_refunded, status, created_at, synced_at)
 {numbers}
 SELECT n + 1, :first + n % :customers, 'live', 'credits', n + 1, 'pi_' || CAST(n AS TEXT),
@@ -59,7 +59,7 @@ SELECT :first + n % :customers, 'live', 're_' || CAST(n AS TEXT), 'refund', n + 
        :now FROM numbers WHERE n % 20 = 0
 """
 ENTRIES_OF_ORDERS = """
-INSERT INTO credit_entries (id, customer_id, amount, balance_after, reason, reference, purchase_id, description,
+INSERT INTO credit_entries (id, customer_id, amount, balance_after, reason, reference, order_id, description,
                             created_at)
 {numbers}, orders AS (SELECT n, n / 10 AS number, n % 10 AS step FROM numbers),
 lines AS (SELECT n, number, :first + number % :customers AS customer, CASE
@@ -126,7 +126,7 @@ def _run(statement: str, count: int) -> None:
 def prove() -> float:
     """Seconds that it takes to find no difference."""
     begun = perf_counter()
-    found = list(books.differences("live"))
+    found = list(in_database.differences("live"))
     assert not found, found[0]
     return perf_counter() - begun
 
@@ -136,13 +136,13 @@ def check() -> None:
     customer = update(Customer).where(Customer.id == FIRST)
     db.session.execute(customer.values(credit_balance=Customer.credit_balance + 1))
     db.session.commit()
-    found = [one.about for one in books.differences("live")]
+    found = [one.about for one in in_database.differences("live")]
     assert found == [f"customer {FIRST}"], found
 
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever is logged goes where errors go
+    os.dup2(2, 1)  # logs go to stderr
     with portal.app(sys.argv[1], Path(sys.argv[2])).app_context():
         fill()
         taken = [prove() for _ in range(REPEATS)]

@@ -1,4 +1,4 @@
-"""The table that `make bench` prints, a line a goal."""
+"""The table that `make bench` prints, one line per goal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -27,10 +27,10 @@ from bench.race import PYTHON, REPEATS, ROOT
 from bench.table import Line, ratios
 from portal import clock, gateway
 from portal.extensions import db
-from portal.keys import minting
+from portal.keys import api_keys
 from portal.models import Customer, Meter, MonthlyBill, StripeCustomer, UsageEvent, User
-from portal.usage import claiming, running
-from portal.usage.months import Month
+from portal.usage.monthly_run import claims, runs
+from portal.usage.monthly_run.months import Month
 
 BATCH, BATCHES = 1000, 10  # events of a report, reports of a turn
 ROWS, CUSTOMERS, METERS = 5_000_000, 10_000, 4
@@ -107,7 +107,7 @@ def reports(app: Flask) -> Numbers:
     """Reports as a customer's server sends them, against the rows alone."""
     with app.app_context():
         customer = portal.alice().id
-        _, secret = minting.mint(portal.alice(), "bench")
+        _, secret = api_keys.mint(portal.alice(), "bench")
         keys = [meter.key for meter in db.session.execute(select(Meter).order_by(Meter.id)).scalars()]
         db.session.commit()
     raw = _driver(app)
@@ -178,7 +178,7 @@ def sums(app: Flask) -> Numbers:
 
     def ours() -> None:
         with app.app_context():
-            assert len(claiming.aggregate(MONTH)) == CUSTOMERS * METERS, "somebody was forgotten"
+            assert len(claims.aggregate(MONTH)) == CUSTOMERS * METERS, "somebody was forgotten"
 
     def floor() -> None:
         assert len(raw.cursor().execute(GROUP.format(MONTH.number)).fetchall()) == CUSTOMERS * METERS
@@ -225,7 +225,7 @@ def bills(app: Flask) -> Numbers:
         stripe = gateway.of("live")._client = Stripe()
         db.session.remove()
         wall, cpu = time.perf_counter(), time.process_time()
-        summary = running.run(app, MONTH, workers=4, begun=lambda count: None, done=lambda count: None)
+        summary = runs.run(app, MONTH, workers=4, begun=lambda count: None, done=lambda count: None)
         numbers = {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         assert summary.outcomes == {"invoiced": CUSTOMERS}, summary
         assert stripe.calls == {"invoices": CUSTOMERS, "invoiceitems": CUSTOMERS * METERS, "finalize": CUSTOMERS}

@@ -1,4 +1,4 @@
-"""Visits every page that has an address, signed in and signed out, with few rows and with many.
+"""Visits every page, signed in and signed out, with few rows and with many.
 
 `python -m bench.visits DATABASE_URL FOLDER` prints what each page weighs, loads and asks of the database.
 """
@@ -13,17 +13,27 @@ from pathlib import Path
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 from werkzeug.routing import Rule
 
 from bench import portal, requests
 from portal import audit, clock, tokens
-from portal.accounts import people, sign_in_links
+from portal.accounts import users
+from portal.accounts.sign_in import sign_in_links
+from portal.customers import stripe_customers
 from portal.extensions import db, limiter
-from portal.keys import minting
-from portal.models import EmailChange, Invoice, Payment, Purchase, StripeEvent, User
-from portal.models.purchase import new_number
-from portal.purchases import customers
+from portal.keys import api_keys
+from portal.models import (
+    EmailChange,
+    Invoice,
+    Order,
+    Payment,
+    StripeCustomer,
+    StripeEvent,
+    Subscription,
+    User,
+)
+from portal.models.order import new_number
 
 # What answers machines or writes files, or only leads on.
 NO_PAGES = ("/api/", "/v1/", "/static/", "/healthz", "/readyz", "/metrics", "/history.csv", "/usage.csv")
@@ -97,35 +107,36 @@ def _visit(client: FlaskClient, path: str, queries: Queries) -> Counts | None:
 
 def furnish() -> Values:
     """One row of everything that a page shows, and the values of the addresses' arguments. Commits."""
-    user, customer, now = people.find(portal.EMAIL), portal.alice(), clock.now()
+    user, customer, now = users.find(portal.EMAIL), portal.alice(), clock.now()
     assert user is not None
     portal.add_invoices(1)
-    key, _ = minting.mint(customer, "first")
-    order = Purchase(
+    key, _ = api_keys.mint(customer, "first")
+    order = Order(
         number=new_number(), customer_id=customer.id, mode="live", kind="plan", item="pro-monthly", name="Pro",
         tier="pro", amount=4999, currency="usd", interval="month", params={}, state="paid", paid_at=now,
         created_at=now,
     )  # fmt: skip
-    credits = Purchase(
+    credits = Order(
         number=new_number(), customer_id=customer.id, mode="live", kind="credits", item="basic", name="Credits",
         amount=4500, currency="usd", credits=5500, params={}, state="paid", session_id="cs_live_bench",
         paid_at=now, created_at=now,
     )  # fmt: skip
-    db.session.add_all([order, credits])
-    db.session.add(EmailChange(user_id=user.id, new_email="alice@example.org", requested_at=now))
+    change = EmailChange(user_id=user.id, new_email="alice@example.org", requested_at=now)
     buyer = User(email="buyer@example.com", created_at=now)  # unclaimed
-    db.session.add(buyer)
+    db.session.add_all([order, credits, change, buyer])
     db.session.flush()
+    _freshen()
     holders = {purpose: buyer if purpose == "claim" else user for purpose in tokens.LIFETIMES}
     mailed = {purpose: tokens.mint(holder, purpose, timedelta(hours=1)) for purpose, holder in holders.items()}
     _, direct = sign_in_links.make(customer.id, "/billing", None)
     db.session.commit()
     return {
         "sign_in_links.follow token": direct,
-        "accounts.mail_sent kind": "reset",
+        "sign_in.mail_sent kind": "reset",
         "keys.confirm_revoke key_id": str(key.id),
         "keys.confirm_rotate key_id": str(key.id),
         "success.page ?": f"?order={order.number}",
+        "success.address ?": f"?order={order.number}",  # 404 for the owner: for buyers without an account alone
         "credits.success ?": f"?session_id={credits.session_id}",
         "email.approve token": mailed["email_old"],
         "email.confirm token": mailed["email_new"],
@@ -143,13 +154,13 @@ def _paid(invoice: Invoice) -> Payment:
 
 def _furnish_admin(alice: User) -> Values:
     """An admin, and a test purchase of Alice's with its event. Commits."""
-    ada = people.create(ADA, "Ada", "correct horse battery staple", role="admin")
+    ada = users.create(ADA, "Ada", "correct horse battery staple", role="admin")
     assert ada is not None
     ada.second_factor_at = clock.now()
     invoice = db.session.execute(select(Invoice)).scalars().first()
     assert invoice is not None
     db.session.add(_paid(invoice))
-    tried = _tried(customers.of(alice, "test").id)
+    tried = _tried(stripe_customers.of(alice, "test").id)
     db.session.add(tried)
     db.session.flush()
     heard = _event(tried, 0)
@@ -157,30 +168,36 @@ def _furnish_admin(alice: User) -> Values:
     db.session.commit()
     return {
         "admin_customers.show user_id": str(alice.id),
-        "admin_customers.confirm_refund user_id": str(alice.id),
-        "admin_customers.confirm_refund ?": f"?invoice={invoice.id}",
+        "admin_refunds.confirm_refund user_id": str(alice.id),
+        "admin_refunds.confirm_refund ?": f"?invoice={invoice.id}",
         "admin_testing.show user_id": str(alice.id),
         "admin_testing.purchase number": tried.number,
         "admin_events.show event_id": str(heard.id),
     }
 
 
-def _tried(customer_id: int) -> Purchase:
+def _freshen() -> None:
+    """Have the copies just compared with Stripe: a page that asks first is not what is measured. Flushes."""
+    db.session.execute(update(StripeCustomer).values(asked_at=clock.now()))
+    db.session.execute(update(Subscription).values(previewed_at=clock.now()))
+
+
+def _tried(customer_id: int) -> Order:
     """A test purchase of credits."""
-    return Purchase(
+    return Order(
         number=new_number(), customer_id=customer_id, mode="test", kind="credits", item="basic", name="Credits",
         amount=4500, currency="usd", credits=5500, params={}, state="paid", session_id=f"cs_test_{new_number()}",
         paid_at=clock.now(), created_at=clock.now(), off_session=True,
     )  # fmt: skip
 
 
-def _event(purchase: Purchase, number: int) -> StripeEvent:
+def _event(order: Order, number: int) -> StripeEvent:
     """One about this test purchase."""
-    assert purchase.session_id is not None
+    assert order.session_id is not None
     now = clock.now()
     return StripeEvent(
         mode="test", event_id=f"evt_bench_{number}", type="checkout.session.completed", state="processed",
-        object_id=purchase.session_id, payload=requests.event(number).decode(), created_at=now, received_at=now,
+        object_id=order.session_id, payload=requests.event(number).decode(), created_at=now, received_at=now,
         finished_at=now,
     )  # fmt: skip
 
@@ -188,10 +205,10 @@ def _event(purchase: Purchase, number: int) -> StripeEvent:
 def add_rows() -> None:
     """Many more of what lists show. Commits."""
     portal.add_invoices(49)
-    tried = db.session.execute(select(Purchase).filter_by(mode="test")).scalar_one()
+    tried = db.session.execute(select(Order).filter_by(mode="test")).scalar_one()
     for number in range(49):
-        minting.mint(portal.alice(), f"key {number}")
-        people.create(f"user-{number}@example.com")
+        api_keys.mint(portal.alice(), f"key {number}")
+        users.create(f"user-{number}@example.com")
         db.session.add_all([_tried(tried.customer_id), _event(tried, number + 1)])
         audit.record("bench.made", customer_id=tried.customer_id, subject=tried.number)
     db.session.commit()

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import click
 from alembic import context
 from flask import current_app
 from sqlalchemy import Connection
+
+from portal.importer import sql_views
 
 db = current_app.extensions["migrate"].db
 
@@ -21,7 +24,7 @@ def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
 
 
 def skip_empty(_context: Any, _revision: Any, directives: list[Any]) -> None:
-    """`flask db migrate` with nothing to do makes no file."""
+    """Create no file if `flask db migrate` finds nothing to do."""
     if getattr(context.config.cmd_opts, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
         directives[:] = []
 
@@ -53,12 +56,42 @@ def foreign_keys_off(connection: Connection) -> Iterator[None]:
 
 
 def check_foreign_keys(connection: Connection) -> None:
-    """Raise where a migration on SQLite left a row that points to none."""
+    """Raise if a migration on SQLite left a row with a broken foreign key."""
     if connection.dialect.name != "sqlite":
         return
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken is not None:
         raise RuntimeError(f"a row of {broken[0]} points to a row of {broken[2]} that is not there")
+
+
+@contextmanager
+def without_views(connection: Connection) -> Iterator[None]:
+    """Drop the views of `flask moving views` before migrations, and create them again afterwards.
+
+    SQLite cannot alter a table that a view reads, and PostgreSQL cannot drop a column that one reads. Only the
+    newest schema has what the views read, so they stay away after a downgrade.
+    """
+    dropped = sql_views.drop(connection) if changes_schema() else []
+    yield
+    if dropped and is_newest(context.get_context().get_current_heads()):
+        sql_views.make(connection, dropped)
+    elif dropped:
+        click.echo(f"Dropped: {', '.join(dropped)}. After an upgrade, `flask moving views` creates them again.")
+
+
+def changes_schema() -> bool:
+    """Return whether this command migrates to another revision than the database has."""
+    try:
+        goal = context.get_revision_argument()
+    except KeyError:  # `flask db current`, `check` or `migrate`
+        return False
+    heads = context.get_context().get_current_heads()
+    return set(heads) != {goal} and set(heads) != set(goal or ())
+
+
+def is_newest(heads: tuple[str, ...]) -> bool:
+    """Return whether these are the newest migrations of this code."""
+    return set(heads) == set(context.script.get_heads())
 
 
 def run_online() -> None:
@@ -73,7 +106,7 @@ def run_online() -> None:
             process_revision_directives=skip_empty,
             transactional_ddl=True,  # SQLite's too: our engine begins its transactions itself
         )
-        with context.begin_transaction():
+        with context.begin_transaction(), without_views(connection):
             context.run_migrations()
             check_foreign_keys(connection)
 

@@ -1,12 +1,12 @@
 """Portal: a self-hosted customer billing portal for Stripe.
 
-`create_app` reads like a table of contents. Imports stay inside it, so that `python -m portal.sandbox` and
-`python -m portal.instance` start without the whole house.
+Imports stay inside `create_app`, so that `python -m portal.sandbox` and `python -m portal.settings.instance` start
+without loading the application.
 """
 
 from typing import TYPE_CHECKING
 
-from portal.version import __version__
+from portal.settings.version import __version__
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -17,9 +17,9 @@ __all__ = ["__version__", "create_app"]
 
 
 def create_app(settings: "Settings | None" = None) -> "Flask":
-    """The portal as a WSGI application. Without settings they are read from the environment and `.env`.
+    """Create the portal as a WSGI application. Without settings, they are read from the environment and `.env`.
 
-    Raises BadSettings, naming each bad value, before anything else happens.
+    Raises BadSettings, naming each invalid value, before anything else happens.
     """
     from portal import settings as settings_module
 
@@ -31,14 +31,16 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
 
 
 def _bare(settings: "Settings") -> "Flask":
-    """The application, its log, and the proxies in front of it."""
+    """Create the application with its logging and proxy settings."""
     from flask import Flask
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from portal import logs
+    from portal.logs import sentry
     from portal.settings import flask_config
 
-    logs.configure(settings.is_production)
+    sentry.init(settings)
+    logs.configure(settings.is_production, report=sentry.report)
     app = Flask(__name__, template_folder="../templates", static_folder="../static")
     app.config.from_mapping(flask_config(settings))
     app.extensions["settings"] = settings
@@ -50,36 +52,51 @@ def _bare(settings: "Settings") -> "Flask":
 
 
 def _furnish(app: "Flask", settings: "Settings") -> None:
-    """What every room uses."""
-    from portal import accounts, cors, errors, extensions, gateway, inputs, pages
+    """Set up what every room uses."""
+    from portal import accounts, extensions, gateway
+    from portal.api import bodies
+    from portal.errors import responses
+    from portal.web import cors, pages
 
-    inputs.init_app(app)
+    bodies.init_app(app)
     extensions.init_app(app, settings, before_csrf=accounts.init_before_csrf)
     pages.init_app(app, settings)
-    errors.init_app(app)
+    responses.init_app(app)
     cors.init_app(app, settings)
-    gateway.init_app(app, settings, before_call=extensions.refuse_open_transaction)
+    gateway.init_app(app, settings, before_call=before_call)
+
+
+def before_call() -> None:
+    """Run before each call to Stripe."""
+    from portal import extensions
+    from portal.sync import call_budget
+
+    extensions.refuse_open_transaction()
+    call_budget.count()
 
 
 def _open_rooms(app: "Flask", settings: "Settings") -> None:
-    """Pages, APIs and commands."""
+    """Register pages, APIs and commands."""
     from portal import (
         accounts,
         admin,
         billing,
         cli,
         credits,
-        health,
+        customers,
+        doctor,
+        figures,
         keys,
-        openapi,
+        orders,
         payments,
-        purchases,
         usage,
         webhooks,
     )
+    from portal.api import health, openapi
 
-    for room in (accounts, purchases, payments, billing, credits, keys, usage, webhooks):
+    for room in (customers, accounts, orders, payments, billing, credits, keys, usage, figures, webhooks):
         room.init_app(app)
-    admin.init_app(app, settings)
+    for staff in (admin, doctor):
+        staff.init_app(app, settings)
     for service in (health, openapi, cli):
         service.init_app(app)

@@ -1,10 +1,12 @@
-"""The time, always aware and in UTC."""
+"""The current time, always aware and in UTC."""
 
 from datetime import UTC, datetime
 
 
 def now(frozen: datetime | None = None) -> datetime:
-    """The time it is; `frozen` (a customer's test clock) wins. Raises ValueError for a clock without a zone."""
+    """Return the current time, or `frozen` (a customer's test clock). Raises ValueError for a time without a
+    zone.
+    """
     if frozen is None:
         return datetime.now(UTC)
     if frozen.tzinfo is None:

@@ -34,7 +34,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def network_of(address: str | None) -> str:
-    """Return what of a network address one client holds: an IPv4 address, or the /64 of an IPv6 address."""
+    """Return the network of one client: an IPv4 address, or the /64 of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:
@@ -46,12 +46,12 @@ def network_of(address: str | None) -> str:
 
 
 def client_network() -> str:
-    """Return the network that this request comes from; limits count by it."""
+    """Return the network that this request comes from, which limits are counted by."""
     return network_of(request.remote_addr)
 
 
-# Objects stay readable after a commit: reading an attribute again would open a transaction, and on
-# SQLite take the write lock and hold it through the next call to Stripe.
+# Objects stay readable after a commit. Otherwise reading an attribute would open a transaction, which on SQLite
+# takes the write lock and holds it through the next call to Stripe.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 migrate = Migrate()
 login_manager = LoginManager()
@@ -60,7 +60,7 @@ limiter = Limiter(key_func=client_network)
 mail = Mail()
 jwt = JWTManager()
 
-# Redis answers at once or not at all: whoever waits for it waits in front of a customer.
+# Short timeouts, because a customer waits while a request waits for Redis.
 REDIS_OPTIONS: dict[str, Any] = {
     "socket_connect_timeout": 0.25,
     "socket_timeout": 0.25,
@@ -77,8 +77,8 @@ POSTGRES_TIMEOUTS = "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_tran
 
 
 def engine_options(url: str) -> dict[str, Any]:
-    """What SQLAlchemy's engine needs for this database URL: time limits and a pool that survives restarts."""
-    # Parameters stay out of error texts, and so out of the logs.
+    """Return SQLAlchemy's engine options for this database URL: time limits and a pool that survives restarts."""
+    # Parameters are kept out of error messages, and so out of the logs.
     if url.startswith("sqlite"):
         return {"hide_parameters": True, "connect_args": {"timeout": 5}}
     return {
@@ -89,7 +89,7 @@ def engine_options(url: str) -> dict[str, Any]:
 
 
 def prepare_sqlite(engine: Engine, folder: Path) -> None:
-    """Make SQLite lose no write: our own BEGIN IMMEDIATE instead of the driver's late, silent one.
+    """Make SQLite lose no write: our own BEGIN IMMEDIATE replaces the driver's deferred, implicit one.
 
     A page that only reads opens its transaction with the execution option sqlite_begin="DEFERRED".
     """
@@ -98,7 +98,7 @@ def prepare_sqlite(engine: Engine, folder: Path) -> None:
 
     @event.listens_for(engine, "do_connect")
     def _folder(_dialect: object, _record: object, _args: object, _parameters: object) -> None:
-        """The file's folder, where it is the instance's own: no command needs another one to have run before."""
+        """Create the file's folder if it is the instance's own, so that no command depends on another."""
         if engine.url.database and Path(engine.url.database).parent == folder:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -115,25 +115,25 @@ def prepare_sqlite(engine: Engine, folder: Path) -> None:
 
 
 def insert(model: type[Base]) -> SQLiteInsert | PostgresInsert:
-    """INSERT for the database in use, with its ON CONFLICT: once is the database's word."""
+    """Return INSERT for the database in use, which supports ON CONFLICT."""
     build = sqlite_insert if db.engine.dialect.name == "sqlite" else postgres_insert
     return build(model)
 
 
-def changed(statement: UpdateBase) -> int:
-    """Run an UPDATE or DELETE and say how many rows it changed: 0 where its conditions no longer hold. Flushes."""
+def rows_changed(statement: UpdateBase) -> int:
+    """Run a statement and return how many rows it changed: 0 if its conditions no longer hold. Flushes."""
     done = db.session.execute(statement)
     assert isinstance(done, CursorResult)
     return done.rowcount
 
 
 def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None]) -> None:
-    """Configure every extension for this app. `before_csrf` registers what must count refused forms too."""
+    """Configure every extension for this app. `before_csrf` registers what must also count refused forms."""
     app.config.from_mapping(
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
-        WTF_CSRF_TIME_LIMIT=None,  # a form stays good as long as its session
+        WTF_CSRF_TIME_LIMIT=None,  # a form stays valid as long as its session
         RATELIMIT_STORAGE_OPTIONS=REDIS_OPTIONS if settings.redis_url else {},
-        # The Referer check would refuse forms of our no-referrer pages; the token and SameSite decide.
+        # The Referer check would refuse forms of our no-referrer pages. The token and SameSite protect them.
         WTF_CSRF_SSL_STRICT=False,
     )
     db.init_app(app)
@@ -149,7 +149,7 @@ def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None
 
     @app.before_request
     def _read_only() -> None:
-        """Pages that only read take no write lock on SQLite; those that sync say so by `writes`."""
+        """Keep read-only pages from taking SQLite's write lock. Pages that sync are marked by `writes`."""
         view = app.view_functions.get(request.endpoint or "")
         reads = view is not None and request.method in ("GET", "HEAD") and not getattr(view, "writes", False)
         if reads:
@@ -157,23 +157,25 @@ def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None
 
 
 def reading() -> None:
-    """Begin a transaction that only reads, and so keeps nobody from writing on SQLite. An open one is given up."""
+    """Begin a read-only transaction, which does not block writers on SQLite. An open one is rolled back."""
     db.session.rollback()
     if db.engine.dialect.name == "sqlite":
         db.session.connection(execution_options={"sqlite_begin": "DEFERRED"})
 
 
 def writes(view: View) -> View:
-    """Mark a GET view that may write (the success pages): its transactions take the write lock at once."""
+    """Mark a GET view that may write (the success pages), so that its transactions take the write lock
+    immediately.
+    """
     view.writes = True  # type: ignore[attr-defined]
     return view
 
 
 def write_aside(statement: Executable) -> None:
-    """Write something small after a request's own work, such as when a key was last used; commits.
+    """Write something minor after a request's own work, such as a key's last use; commits.
 
-    In a transaction of its own, because the request's may only read. A busy database loses it: the request
-    that it is about must not fail for it.
+    It uses its own transaction, because the request's may be read-only. If the database is busy, the write is
+    lost: the request must not fail because of it.
     """
     db.session.rollback()
     try:
@@ -185,6 +187,6 @@ def write_aside(statement: Executable) -> None:
 
 
 def refuse_open_transaction() -> None:
-    """Raise where a call to Stripe would be made inside a transaction: locks are never held across the wire."""
+    """Raise if a call to Stripe would be made inside a transaction: locks are never held during a call."""
     if db.session().in_transaction():
         raise RuntimeError("a call to Stripe inside an open transaction; commit first")

@@ -1,6 +1,6 @@
-"""The mail's door: queued in the transaction of what is reported, sent afterwards, by one sender at a time.
+"""Emails: queued in the transaction of the change that they report, and sent afterwards, each by one sender.
 
-Without MAIL_URL, or with MAIL_URL=outbox, mails become `.eml` files in INSTANCE_PATH/outbox.
+Without MAIL_URL, or with MAIL_URL=outbox, they are written as `.eml` files to INSTANCE_PATH/outbox.
 """
 
 import hashlib
@@ -20,13 +20,14 @@ from jinja2 import TemplateError
 from sqlalchemy import ColumnElement, delete, event, or_, select, update
 
 from portal import clock, extensions, jobs, tokens
+from portal.enums import Mode
 from portal.extensions import db
 from portal.models import Customer, OutboxMail, User
 from portal.settings import Settings, current_settings
 
 log = structlog.get_logger()
 
-# Templates that carry a link, and where it leads; its token's purpose has the template's name.
+# Templates with a link, and the view that it opens. Its token's purpose has the template's name.
 LINKS = {
     "verify": "proof.verify",
     "reset": "proof.reset",
@@ -36,11 +37,11 @@ LINKS = {
 }
 BRAND = "Portal"
 SMTP_TIMEOUT_SECONDS = 10
-# The first wait outlasts the slowest delivery, so that a mail being sent is never due.
+# The first wait is longer than the slowest delivery, so that a mail being sent is never due.
 FIRST_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=6)
 MAX_ATTEMPTS = 12
-TOGETHER = 1000  # keys that are asked for in one statement
+TOGETHER = 1000  # keys per statement
 
 
 @dataclass(frozen=True)
@@ -50,48 +51,49 @@ class Letter:
     id: int
     key: str
     template: str
-    user: User | None  # None: the address belongs to nobody's account
+    user: User | None  # None: the address belongs to no account
     to: str
     context: dict[str, Any]
 
 
 def queue(user: User | None, template: str, key: str, *, to: str | None = None, **context: Any) -> None:
-    """Have a mail sent once this transaction commits, to another address than the user's where one is given.
+    """Queue a mail that is sent once this transaction commits, to another address than the user's if `to` is
+    given.
 
-    Without a user, `to` is somebody who has no account.
-
-    The same key again is no second mail, and who has deleted their account gets none.
-
-    `context` is JSON (a time is ISO 8601, for the filter `day`) and stands in the database: no secret belongs in
-    it; links are made while sending.
+    Without a user, `to` is someone who has no account. Repeating a key queues no second mail, and users who
+    deleted their account get none. `context` is JSON (a time is ISO 8601, for the filter `day`) and stored in the
+    database, so it must not contain secrets; links are created while sending.
     """
     if user is not None and user.deleted_at is not None:
         return
     row = {"user_id": user and user.id, "template": template, "key": key, "to": to, "context": context}
     statement = extensions.insert(OutboxMail).values(created_at=clock.now(), **row)
     db.session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
-    # Once it is committed it goes out at once, rather than within the minute.
-    event.listen(db.session(), "after_commit", lambda _session: jobs.ring(), once=True)
+    # Once committed, it is sent immediately instead of within the minute.
+    event.listen(db.session(), "after_commit", lambda _session: jobs.run_soon(), once=True)
 
 
 def tell(customer: Customer, template: str, key: str, **context: Any) -> None:
-    """The same about what a customer buys or owes. What happens in test mode is no news to the customer, who
-    never sees it: it goes to ADMIN_EMAIL, with "[Test]" before its subject."""
-    if customer.mode == "live":
+    """Do the same for a mail about a customer's orders and payments.
+
+    In test mode it goes to ADMIN_EMAIL, with "[Test]" before its subject, because the customer never sees test
+    mode.
+    """
+    if customer.mode == Mode.LIVE:
         queue(customer.user, template, key, **context)
     else:
         queue(customer.user, template, key, to=current_settings().admin_email, test=True, **context)
 
 
-def tell_admins(template: str, key: str, mode: str, **context: Any) -> None:
-    """Tell each admin of something that somebody has to see to, be it in test mode. Flushes."""
+def tell_admins(template: str, key: str, mode: Mode, **context: Any) -> None:
+    """Mail each admin about something that needs attention, also in test mode. Flushes."""
     admins = select(User).where(User.role == "admin", User.deleted_at.is_(None)).order_by(User.id)
     for admin in db.session.execute(admins).scalars():
-        queue(admin, template, f"{key}:{admin.id}", test=mode == "test", **context)
+        queue(admin, template, f"{key}:{admin.id}", test=mode == Mode.TEST, **context)
 
 
 def unsaid(keys: Iterable[str]) -> list[str]:
-    """Those of these keys that no mail was queued under yet, for chores that find the same things each minute."""
+    """Return the keys without a queued mail, for tasks that find the same things each minute."""
     asked = list(keys)
     said: set[str] = set()
     for start in range(0, len(asked), TOGETHER):  # PostgreSQL takes 65,535 parameters at most
@@ -101,29 +103,30 @@ def unsaid(keys: Iterable[str]) -> list[str]:
 
 
 def withdraw(user: User, *templates: str) -> None:
-    """Leave unsent what of these mails still waits; all of them where none is named. Flushes."""
+    """Delete the user's unsent mails of these templates; all of them if none is named. Flushes."""
     waiting = delete(OutboxMail).where(OutboxMail.user_id == user.id, OutboxMail.sent_at.is_(None))
     db.session.execute(waiting.where(OutboxMail.template.in_(templates)) if templates else waiting)
 
 
 def send_due(limit: int = 50) -> int:
-    """Send up to `limit` mails that are due and return how many left. Commits; safe beside itself.
+    """Send up to `limit` due mails and return how many are left. Commits; safe to run concurrently.
 
-    Each is claimed before it is sent, so two senders never send one mail. A crash in between sends it again.
+    Each is claimed before it is sent, so two senders never send one mail. After a crash in between, it is sent
+    again.
     """
     letters = (_claim(mail_id, attempts) for mail_id, attempts in _due(limit))
     return sum(_deliver(letter) for letter in letters if letter is not None)
 
 
 def external(endpoint: str, **values: Any) -> str:
-    """The URL of a page as customers reach it: built on BASE_URL, never on a request's Host header."""
+    """Return the URL of a page for customers, built on BASE_URL, never on a request's Host header."""
     base = urlsplit(current_settings().base_url)
     urls = current_app.url_map.bind(base.netloc, script_name=base.path or "/", url_scheme=base.scheme)
     return urls.build(endpoint, values, force_external=True)
 
 
 def masked(email: str) -> str:
-    """A mail address as logs may show it: `a…@example.com`."""
+    """Return an email address as logs may show it: `a…@example.com`."""
     name, _, domain = email.partition("@")
     return f"{name[:1]}…@{domain}"
 
@@ -141,7 +144,7 @@ def _due(limit: int) -> list[tuple[int, int]]:
 
 
 def _claim(mail_id: int, attempts: int) -> Letter | None:
-    """Push the next try ahead and commit: whoever's UPDATE finds the row sends it. None: another did."""
+    """Claim a mail by postponing its next attempt, and commit. Returns None if another sender claimed it."""
     now = clock.now()
     statement = (
         update(OutboxMail)
@@ -150,7 +153,7 @@ def _claim(mail_id: int, attempts: int) -> Letter | None:
         .returning(OutboxMail)
     )
     row = db.session.execute(statement, execution_options={"populate_existing": True}).scalar_one_or_none()
-    db.session.commit()  # before a link's token is made: a transaction that changes tokens holds no mail
+    db.session.commit()  # before a link's token is created: a transaction that changes tokens locks no mail
     letter = None if row is None else _letter(row)
     db.session.commit()
     return letter
@@ -166,7 +169,7 @@ def _wait(attempts: int) -> timedelta:
 
 
 def _link(row: OutboxMail) -> dict[str, Any]:
-    """`url` and `expires` for the templates that carry a link; its token is nowhere else in the clear."""
+    """Return `url` and `expires` for templates with a link. Its token is stored nowhere else in the clear."""
     endpoint = LINKS.get(row.template)
     if endpoint is None or row.user is None:
         return {}
@@ -193,18 +196,18 @@ def _note(letter: Letter) -> None:
     settings = current_settings()
     if not settings.smtp_url:
         facts["file"] = str(_outbox_path(letter.key, settings))
-        # Only a developer's own terminal may show what signs somebody in.
+        # Only a developer's own terminal may show a sign-in link.
         if not settings.is_production and "url" in letter.context:
             facts["link"] = letter.context["url"]
     log.info("mail_sent", **facts)
 
 
 def _compose(letter: Letter) -> EmailMultiAlternatives:
-    """The mail of a template: the text's first line is `Subject: …`, the HTML says the same."""
+    """Return a template's mail: the text's first line is `Subject: …`, and the HTML has the same content."""
     context = {"user": letter.user, "brand": BRAND, **letter.context}
-    # Not render_template: its context processors are about a request, and here is none.
+    # Not render_template: its context processors need a request.
     environment = current_app.jinja_env
-    g.zone = letter.user.timezone if letter.user else "UTC"  # the dates are for whom the mail is for
+    g.zone = letter.user.timezone if letter.user else "UTC"  # for the dates of the recipient
     try:
         text = environment.get_template(f"mail/{letter.template}.txt").render(context)
         html = environment.get_template(f"mail/{letter.template}.html").render(context)
@@ -226,13 +229,13 @@ def _compose(letter: Letter) -> EmailMultiAlternatives:
 
 
 def _message_id(key: str, settings: Settings) -> str:
-    """The same for every try, so that a mail sent twice after a crash is shown once."""
+    """Return the same id for every attempt, so that a mail sent twice after a crash is shown once."""
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     return f"<{name}@{urlsplit(settings.base_url).hostname}>"
 
 
 def sender(settings: Settings) -> str:
-    """Who mails are from: `?from=` of MAIL_URL, else its user where that is an address, else no-reply@host."""
+    """Return the sender: `?from=` of MAIL_URL, else its user if that is an address, else no-reply@host."""
     parts = urlsplit(settings.smtp_url or "")
     chosen = parse_qs(parts.query).get("from", [""])[0] or unquote(parts.username or "")
     return chosen if "@" in chosen else f"no-reply@{urlsplit(settings.base_url).hostname}"
@@ -250,7 +253,7 @@ def _connection(key: str, settings: Settings) -> BaseEmailBackend:
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         use_ssl=encrypted,
-        use_tls=not encrypted and bool(parts.username),  # a password never travels in the clear
+        use_tls=not encrypted and bool(parts.username),  # a password is never sent in the clear
         timeout=SMTP_TIMEOUT_SECONDS,
     )
 
@@ -262,14 +265,14 @@ def _outbox_path(key: str, settings: Settings) -> Path:
 
 
 class OutboxFile(BaseEmailBackend):
-    """A mail backend that writes a message to a file, readable by the owner alone."""
+    """A mail backend that writes each message to a file, readable only by the owner."""
 
     def __init__(self, path: Path, **options: Any) -> None:
         super().__init__(**options)
         self.path = path
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Write the messages; returns how many."""
+        """Write the messages and return how many."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:

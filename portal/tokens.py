@@ -1,4 +1,4 @@
-"""Tokens: the single-use ones that mails carry, stored as a hash, and what access and refresh tokens claim."""
+"""Tokens: single-use ones in mails, stored as a hash, and the claims of access and refresh tokens."""
 
 import hashlib
 import re
@@ -31,7 +31,7 @@ USER_ID = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a signed token of the JSON API says: whose, of which session, and its own id."""
+    """The claims of a signed token of the JSON API: its user, its session, and its own id."""
 
     user_id: int
     session_id: int
@@ -39,16 +39,16 @@ class Claims:
 
 
 def claims(token: str, kind: Literal["access", "refresh"]) -> Claims | None:
-    """Return what a living token of this kind claims; None for any other.
+    """Return the claims of a valid token of this kind; None for any other.
 
-    A right signature proves little: another system may sign with the same secret (`JWT_SECRET_KEY` taken over from
-    it), and its tokens claim other things. So each claim that we rely on is checked, here and nowhere else.
+    A valid signature is not enough: another system may sign with the same secret (`JWT_SECRET_KEY` taken over from
+    it), and its tokens have other claims. So each claim that we rely on is checked, only here.
     """
     settings = current_settings()
     algorithms, required = [settings.jwt_algorithm], {"require": REQUIRED}
     try:
         found = jwt.decode(token, settings.jwt_secret_key, algorithms, options=required)  # type: ignore[arg-type]
-    except (jwt.PyJWTError, ValueError, RecursionError):  # the last: a header nested too deep
+    except (jwt.PyJWTError, ValueError, RecursionError):  # the last: a header nested too deeply
         return None
     user, session, jti = found["sub"], found["session"], found["jti"]
     if found["type"] != kind or not isinstance(jti, str) or not USER_ID.fullmatch(user):
@@ -59,12 +59,12 @@ def claims(token: str, kind: Literal["access", "refresh"]) -> Claims | None:
 
 
 def digest(raw: str) -> str:
-    """The SHA-256 of a random token, as stored. 256 random bits need neither salt nor a slow hash."""
+    """Return the SHA-256 of a random token, as stored. 256 random bits need neither salt nor a slow hash."""
     return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def mint(user: User, purpose: str, lifetime: timedelta | None = None) -> str:
-    """A new token for this user's mail; the caller commits. A new reset makes the older ones void."""
+    """Create a token for this user's mail; the caller commits. A new reset token voids older ones."""
     if purpose == "reset":
         void(user, "reset")
     now = clock.now()
@@ -82,15 +82,15 @@ def mint(user: User, purpose: str, lifetime: timedelta | None = None) -> str:
 
 
 def holder(raw: str, purpose: str) -> User | None:
-    """Whose token this is, without using it up: mail scanners follow links too."""
+    """Return the user of a token, without using it up, because mail scanners follow links too."""
     query = select(User).join(MailToken).where(*_alive(purpose), MailToken.token_hash == digest(raw))
     return db.session.execute(query).scalar_one_or_none()
 
 
 def redeem(raw: str, purpose: str) -> User | None:
-    """Use the token up and return its user; None where it is unknown, expired or was used before."""
+    """Use the token up and return its user; None if it is unknown, expired or already used."""
     user = holder(raw, purpose)
-    if user is not None:  # locked ahead of the token: see portal.models.locks
+    if user is not None:  # locked before the token: see portal.models.locks
         db.session.refresh(user, with_for_update={"of": User, "key_share": True})
     statement = (
         update(MailToken)
@@ -106,7 +106,7 @@ def redeem(raw: str, purpose: str) -> User | None:
 
 
 def void(user: User, *purposes: str) -> None:
-    """Make this user's unused tokens of these purposes worthless."""
+    """Void this user's unused tokens of these purposes."""
     now = clock.now()
     unused = (MailToken.user_id == user.id, MailToken.purpose.in_(purposes), MailToken.used_at.is_(None))
     statement = update(MailToken).where(*unused, MailToken.expires_at > now).values(expires_at=now)

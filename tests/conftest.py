@@ -5,8 +5,8 @@ A test that uses the world runs on SQLite. These markers change where and when a
 
 - `both_databases`: also on PostgreSQL. For tests of locks, races, migrations and SQL that we write ourselves.
 - `long`: only in `make test-long`. For other programs that judge ours, and for long runs of hypothesis.
-- `browser` and `postgresql` are added here, to tests that use Chromium or PostgreSQL; `make test-fast` leaves
-  both out. Do not write them yourself.
+- `browser`, `postgresql` and `world` are added here, to tests that use Chromium, PostgreSQL, or a running portal
+  with its sandbox; `make test-fast` leaves them out. Do not write them yourself.
 
 A test without `both_databases` has its run on PostgreSQL in `make test-long`.
 
@@ -15,30 +15,32 @@ pushed while a fixture named `app` is in use, and clients inside it share `g`, w
 signed in. So tests with two people, sign-in or webhooks use real HTTP: `visitor`, `alice` and the others.
 """
 
+import gc
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import update
 
-from portal import clock
-from portal.accounts import passwords, people
-from portal.extensions import db, limiter
-from portal.models import User
-from tests.support import browsing, servers
-from tests.support.world import World, drop_databases, empty, fresh_database, world
+from portal import extensions
+from portal.accounts.security import passwords
+from portal.extensions import db
+from portal.gateway import calls
+from tests.support import browsing, cast, servers
+from tests.support.cast import PASSWORD, Person, person
+from tests.support.world import World, drop_databases, fresh_database, world
 
-PASSWORD = "correct horse battery staple"
+__all__ = ["PASSWORD", "Person", "person"]
+
+PATIENCE_SECONDS = 30
 LEFT_OUT: set[str] = set()
 
 
 def leave_out(what: str) -> None:
-    """Skip, and say so in the suite's last lines."""
+    """Skip a test, and say so in the summary's last lines."""
     LEFT_OUT.add(what)
     pytest.skip(what)
 
@@ -51,27 +53,39 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for marker in ("both_databases", "long", "browser", "postgresql"):
+    for marker in ("both_databases", "long", "browser", "postgresql", "world"):
         config.addinivalue_line("markers", f"{marker}: see tests/conftest.py")
+    # The cast has a thousand passwords, and no stranger can guess at them: test_passwords holds the real cost.
+    passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    # A database of tests may be lost with its machine, and nothing is refused because the machine is busy.
+    extensions.SQLITE_PRAGMAS += ("synchronous=OFF", f"busy_timeout={PATIENCE_SECONDS * 1000}")
+    extensions.POSTGRES_TIMEOUTS = f"-c lock_timeout={PATIENCE_SECONDS}s -c statement_timeout={PATIENCE_SECONDS}s"
+    calls.SECONDS = calls.QUICK_SECONDS = PATIENCE_SECONDS
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Add the markers that follow from what a test uses."""
-    # The cast signs in a thousand times, and no stranger can guess at it: test_passwords holds the real cost.
-    passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     for item in items:
         values = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+        if "the_world" in getattr(item, "fixturenames", ()):
+            item.add_marker("world")
         if "postgresql" in (values.get("the_world"), values.get("bare")):
             item.add_marker("postgresql")
             if item.get_closest_marker("both_databases") is None:
                 item.add_marker("long")
 
 
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking through the tests themselves again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 def worker() -> str:
-    """This test process, among those of this run and of others on the same machine."""
+    """Return a name of this test process that no other on this machine has."""
     return f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
 
 
@@ -99,66 +113,26 @@ def the_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def here(the_world: World) -> Iterator[World]:
-    """The world, empty but for the catalogue; webhooks are held until a test flushes them."""
+def here(the_world: World, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The world, empty except for the catalogue, and for bob if the test has him; webhooks are held until a test
+    flushes them.
+    """
     the_world.calm()
     the_world.deliveries(hold=True)
-    with the_world.app.app_context():
-        empty(the_world.app)
-        db.session.remove()
-    limiter.reset()
-    if the_world.locks:
-        the_world.locks.is_watching = True
+    the_world.locks.is_watching = True
+    cast.begin(the_world, with_bob="bob" in request.fixturenames)
     yield the_world
     the_world.calm()
-    if the_world.locks:
-        the_world.locks.check()
+    the_world.locks.check()
 
 
 @pytest.fixture
 def app(here: World) -> Iterator[Flask]:
-    """The portal inside an app context, for tests of verbs; pytest-flask finds it by its name."""
+    """The portal inside an app context, for tests of functions; pytest-flask finds it by its name."""
     with here.app.app_context():
         yield here.app
         db.session.rollback()
         db.session.remove()
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody of the cast: their user id, and a browser of their own."""
-
-    user_id: int
-    email: str
-    browser: browsing.Browser
-
-    @property
-    def user(self) -> User:
-        found = db.session.get(User, self.user_id)
-        assert found is not None
-        return found
-
-    def prove(self) -> None:
-        """Have followed the link that verifies the address."""
-        with self.browser.here.app.app_context():
-            db.session.execute(update(User).where(User.id == self.user_id).values(verified_at=clock.now()))
-            db.session.commit()
-            db.session.remove()
-
-
-def person(here: World, name: str, *, role: str = "customer", signed_in: bool = True) -> Person:
-    """Make somebody, and sign them in through the sign-in page."""
-    email = f"{name}@example.com"
-    with here.app.app_context():
-        made = people.create(email, name.capitalize(), PASSWORD, role=role)
-        assert made is not None
-        user_id = made.id
-        db.session.commit()
-        db.session.remove()
-    browser = browsing.Browser(here)
-    if signed_in:
-        browser.sign_in(email, PASSWORD)
-    return Person(user_id, email, browser)
 
 
 @pytest.fixture
@@ -170,15 +144,18 @@ def alice(here: World) -> Person:
 @pytest.fixture
 def bob(here: World) -> Person:
     """Signed in, has bought Pro; every webhook about it has arrived."""
-    someone = person(here, "bob")
-    someone.browser.buy("pro-monthly")
-    here.flush()
-    return someone
+    return cast.bob(here)
+
+
+@pytest.fixture
+def new_bob(here: World) -> Person:
+    """Bob, who has bought Pro a moment ago: for amounts that Stripe computes to the second."""
+    return cast.bob(here)
 
 
 @pytest.fixture
 def charlie(here: World) -> Person:
-    """Signed in, a stranger to everybody's things."""
+    """Signed in; owns nothing, and nothing of the others."""
     return person(here, "charlie")
 
 

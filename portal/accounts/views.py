@@ -1,127 +1,116 @@
-"""The doors: signing up, in and out, and asking for a mailed link."""
+"""The account page, and the profile."""
 
-from flask import Blueprint, flash, redirect, render_template, session, url_for
+import secrets
+from dataclasses import dataclass, field
+
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
+from sqlalchemy import and_, func, select
 
-from portal.accounts import limits, links, people, recovery, second_factor, sessions
-from portal.accounts.answers import go_on, next_path, page, refused
-from portal.accounts.entry import enter
-from portal.accounts.forms import CodeForm, ForgotForm, SignInForm, SignUpForm
-from portal.accounts.signup import EmailTaken, sign_up
-from portal.errors import InvalidInput, NotFound
+from portal import clock
+from portal.accounts.forms import BillingDetailsForm, ProfileForm
+from portal.accounts.ownership import waiting_purchases
+from portal.accounts.responses import page, refused
+from portal.accounts.sign_in import sessions
+from portal.api.rate_limits import per_person
+from portal.customers import access, billing_details, stripe_customers
+from portal.enums import Mode
+from portal.errors import InvalidInput
 from portal.extensions import db
+from portal.keys import api_keys
+from portal.models import ApiKey, Customer, StripeCustomer, User
+from portal.models.card import SavedCard
 
-blueprint = Blueprint("accounts", __name__)
+blueprint = Blueprint("account", __name__, url_prefix="/account")
 
-FORGOT_SECONDS = 0.1
-
-# What /mail-sent/<kind> says: the same whether the mail has an account or not.
-SENT = {
-    "reset": (
-        "Check your mail",
-        "If there is an account with that email, a link for a new password is on its way. It works for one hour.",
-    ),
-}
+TOLD = ("name", "tax_id_type", "tax_id")  # of the billing details, beside the address
 
 
-@blueprint.route("/signup", methods=["GET", "POST"])
-def signup() -> ResponseReturnValue:
-    """Create an account, then go on to where it was asked for."""
-    if current_user.is_authenticated:
-        return go_on()
-    form = SignUpForm()
-    bought = session.get("purchase_words")  # what the visitor is about to buy, as the pricing page put it there
-    if not form.validate_on_submit():
-        return page("accounts/signup.html", form, plan_name=bought)
-    try:
-        user = sign_up(form.email.data, form.password.data, form.name.data)
-    except EmailTaken as error:
-        limits.count_taken()
-        return refused("accounts/signup.html", form, error, plan_name=bought)
-    except InvalidInput as error:
-        return refused("accounts/signup.html", form, error, plan_name=bought)
-    return enter(user)
-
-
-@blueprint.route("/login", methods=["GET", "POST"])
-def login() -> ResponseReturnValue:
-    """Sign in, then go on to where it was asked for."""
-    if current_user.is_authenticated:
-        return go_on()
-    form = SignInForm()
-    if not form.validate_on_submit():
-        return page("accounts/login.html", form)
-    try:
-        user = people.authenticate(form.email.data, form.password.data)
-    except InvalidInput as error:
-        return refused("accounts/login.html", form, error)
-    return enter(user)
-
-
-@blueprint.route("/login/code", methods=["GET", "POST"])
-def second_step() -> ResponseReturnValue:
-    """The second factor's code, within five minutes of the password."""
-    user = sessions.half_signed_in()
-    if user is None:
-        flash("Sign in with your password first. The code is asked for after it, within five minutes.", "info")
-        return redirect(url_for("accounts.login", next=next_path()), 303)
-    form = CodeForm()
-    if not form.validate_on_submit():
-        return page("accounts/second_step.html", form)
-    limits.count(user, "code")
-    try:
-        by_recovery_code = second_factor.check(user, form.code.data)
-    except InvalidInput as error:
-        return refused("accounts/second_step.html", form, error)
-    sessions.sign_in(user, by_link=sessions.came_by_link())
-    if by_recovery_code:
-        flash(f"That recovery code is used up. You have {recovery.left(user)} left.", "warning")
-    db.session.commit()
-    return go_on()
-
-
-@blueprint.post("/logout")
-def logout() -> ResponseReturnValue:
-    """Sign out; whoever is signed out already is told the same."""
-    if current_user.is_authenticated:
-        sessions.sign_out()
-        db.session.commit()
-    flash("You are signed out.", "positive")
-    return redirect(url_for("accounts.login"), 303)
-
-
-@blueprint.route("/password/forgot", methods=["GET", "POST"])
-def forgot() -> ResponseReturnValue:
-    """Ask for a link that sets a new password."""
-    form = ForgotForm()
-    if not form.validate_on_submit():
-        return page("accounts/forgot.html", form)
-    with limits.at_least(FORGOT_SECONDS):  # whether there was a mail to write or not
-        limits.count_mail(form.email.data, people.find(form.email.data))
-        links.mail_reset(form.email.data)
-        db.session.commit()
-    return redirect(url_for("accounts.mail_sent", kind="reset"), 303)
-
-
-@blueprint.get("/mail-sent/<kind>")
-def mail_sent(kind: str) -> ResponseReturnValue:
-    """Where to look next after a link was mailed."""
-    if kind not in SENT:
-        raise NotFound("There is nothing here.")
-    title, text = SENT[kind]
-    back = url_for("accounts.login")
+@blueprint.get("")
+@login_required
+def index() -> ResponseReturnValue:
+    """Show plan, credits, card and keys, the user's details, and where they are signed in."""
+    user: User = current_user.user
+    known = _known(user)
+    mine = access.of(known.customer)
     return render_template(
-        "accounts/message.html", title=title, text=text, action_url=back, action_label="Back to sign in"
+        "accounts/index.html",
+        user=user,
+        plan_name=mine.plan_name,
+        card=(mine.subscription and mine.subscription.card) or known.card,
+        details=known.details,
+        address=", ".join(known.details.address.values()),
+        key_count=known.key_count,
+        sessions=sessions.living(user),
+        waits=user.is_proven and waiting_purchases.is_any(user.email),
+        this_session=current_user.session,
     )
 
 
-@blueprint.post("/verify")
+@blueprint.route("/profile", methods=["GET", "POST"])
 @login_required
-def send_verification() -> ResponseReturnValue:
-    """Mail the verification link again."""
-    if current_user.verified_at is None:
-        links.mail_verification(current_user.user)
-        db.session.commit()
-    flash("A link is on its way to your mailbox.", "positive")
+def profile() -> ResponseReturnValue:
+    """Change name and time zone."""
+    user: User = current_user.user
+    form = ProfileForm(obj=user)
+    if not form.validate_on_submit():
+        return page("accounts/profile.html", form)
+    user.name, user.timezone = form.name.data, form.timezone.data
+    db.session.commit()
+    flash("Your changes are saved.", "positive")
     return redirect(url_for("account.index"), 303)
+
+
+@blueprint.route("/billing-details", methods=["GET", "POST"])
+@login_required
+@per_person("10/minute")
+def details() -> ResponseReturnValue:
+    """Change company, address and tax id, which Stripe keeps and prints on invoices."""
+    user: User = current_user.user
+    form = BillingDetailsForm()
+    if not form.validate_on_submit():
+        if not form.is_submitted():
+            known = billing_details.current(stripe_customers.find(user))
+            form.process(data=known.address | {name: getattr(known, name) for name in TOLD}, nonce=_nonce())
+        return page("accounts/billing_details.html", form)
+    customer = stripe_customers.of(user)
+    db.session.commit()
+    try:
+        billing_details.save(customer, _details(form), form.nonce.data or _nonce())
+    except InvalidInput as error:
+        return refused("accounts/billing_details.html", form, error)
+    flash("Your billing details are saved and will be on your next invoice.", "positive")
+    return redirect(url_for("account.index"), 303)
+
+
+def _nonce() -> str:
+    return secrets.token_urlsafe(16)
+
+
+def _details(form: BillingDetailsForm) -> billing_details.Details:
+    address = {name: form[name].data for name in billing_details.ADDRESS if form[name].data}
+    return billing_details.Details(address=address, **{name: form[name].data or "" for name in TOLD})
+
+
+@dataclass(frozen=True)
+class Known:
+    """A user's live customer with its billing details, the default card, and the number of active keys."""
+
+    customer: Customer | None = None
+    card: SavedCard | None = None
+    details: billing_details.Details = field(default_factory=billing_details.Details)
+    key_count: int = 0
+
+
+def _known(user: User) -> Known:
+    """Return them with one statement, because the page runs more queries."""
+    keys = select(func.count()).where(ApiKey.customer_id == Customer.id, *api_keys.living_at(clock.now()))
+    current = and_(StripeCustomer.customer_id == Customer.id, StripeCustomer.is_current)
+    query = select(Customer, StripeCustomer, keys.scalar_subquery()).outerjoin(StripeCustomer, current)
+    row = db.session.execute(query.where(Customer.user_id == user.id, Customer.mode == Mode.LIVE)).one_or_none()
+    if row is None:
+        return Known()
+    customer, name, key_count = row
+    stripe_customers.remember(customer)
+    return Known(customer, name.card if name else None, billing_details.stored(name), key_count)

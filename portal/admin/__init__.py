@@ -1,4 +1,4 @@
-"""The admin room, under ADMIN_PATH: test billing, time travel, events, customers and the audit log."""
+"""The admin pages, under ADMIN_PATH: test billing, time travel, events, customers and the audit log."""
 
 from flask import Flask
 
@@ -6,26 +6,32 @@ from portal.settings import Settings
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Register the pages where the settings say; to anyone but admins and support there is nothing there."""
-    from portal import calls, jobs
-    from portal.admin import (
-        api,
-        audit_views,
-        customer_views,
-        event_views,
-        filters,
-        guard,
-        open_calls,
-        overview,
-        sealing,
-        testing_views,
-    )
+    """Register the pages under the configured path. To anyone but staff, they don't exist."""
+    from portal import jobs
+    from portal.admin import customer_views, event_views, filters, open_calls, overview, permissions, refund_views
+    from portal.admin.audit import seals, views
+    from portal.admin.figures import views as figures_views
+    from portal.admin.test_billing import api, credit_orders, plan_orders, usage_orders
+    from portal.admin.test_billing import views as test_billing_views
+    from portal.api import calls
     from portal.extensions import csrf
+    from portal.orders import off_session
 
-    guard.init_app(app, settings.admin_path)
+    permissions.init_app(app, settings.admin_path)
     filters.init_app(app)
-    for room in (overview, open_calls, customer_views, testing_views, event_views, audit_views):
+    for room in (
+        overview,
+        figures_views,
+        open_calls,
+        customer_views,
+        refund_views,
+        test_billing_views,
+        event_views,
+        views,
+    ):
         csrf.exempt(room.blueprint)  # the guard checks the token, after it has checked who asks
         app.register_blueprint(room.blueprint, url_prefix=settings.admin_path)
     calls.register(app, api.blueprint)
-    jobs.chores |= {"audit seals": sealing.run}
+    for kind, room in (("plan", plan_orders), ("credits", credit_orders), ("usage", usage_orders)):
+        off_session.pays[kind] = off_session.Pay(room.pay)
+    jobs.tasks |= {"audit seals": seals.run}

@@ -1,25 +1,41 @@
-"""One user in both modes: what stands about them, read in a handful of statements."""
+"""One user in both modes, read with a few statements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from flask import g
 from sqlalchemy import select
 from sqlalchemy.orm import lazyload
 
-from portal import access
-from portal.access import Access
-from portal.admin import why
-from portal.admin.why import Reason
-from portal.credits import history
-from portal.customers import suspensions
+from portal import clock
+from portal.admin import access_reasons
+from portal.admin.access_reasons import Reason
+from portal.credits.history import transactions
+from portal.credits.included import overview
+from portal.customers import access, suspensions
+from portal.customers.access import Access
 from portal.extensions import db
-from portal.models import ApiKey, Customer, Plan, StripeCustomer, Subscription, Suspension, User
+from portal.models import (
+    ApiKey,
+    CreditGrant,
+    Customer,
+    GivenPlan,
+    PeriodCredits,
+    Plan,
+    StripeCustomer,
+    Subscription,
+    Suspension,
+    User,
+)
 from portal.models.suspension import SuspensionReason
+from portal.usage.included import units
+from portal.usage.included.units import Included
+from portal.usage.monthly_run.months import Month
 
 Row = TypeVar("Row", ApiKey, Subscription)
 
-ROWS = 15  # of the history; the customer's own page has all of it
+ROWS = 15  # of the history; the customer's own page has all rows
 
 
 @dataclass(frozen=True)
@@ -33,32 +49,51 @@ class Side:
     access: Access
     reasons: list[Reason]
     suspended: list[Suspension]
-    history: list[history.Row]
+    given: GivenPlan | None
+    history: list[transactions.Row]
+    units: list[Included]
+    credits: list[tuple[PeriodCredits, CreditGrant | None]]
 
     @property
     def is_suspended_by_admin(self) -> bool:
-        """Whether an admin suspended the customer, beside whatever else did."""
+        """Return whether an admin suspended the customer, possibly among other reasons."""
         return any(one.reason == SuspensionReason.ADMIN for one in self.suspended)
 
     @property
     def is_lifted_by_admin(self) -> bool:
-        """Whether there is a suspension that an admin lifts."""
+        """Return whether there is a suspension that an admin can lift."""
         return any(SuspensionReason(one.reason).is_lifted_by_admin for one in self.suspended)
 
 
 def sides(user: User) -> list[Side]:
-    """Live first, then test; only modes in which the user ever bought something or made a key."""
-    query = select(Customer, StripeCustomer).outerjoin(StripeCustomer).where(Customer.user_id == user.id)
-    query = query.options(lazyload(StripeCustomer.customer))  # its inner join would drop who is not at Stripe yet
+    """List the live side, then the test side; only modes with an order or a key."""
+    mine = (GivenPlan.customer_id == Customer.id) & GivenPlan.ended_at.is_(None)
+    query = select(Customer, StripeCustomer, GivenPlan).outerjoin(StripeCustomer).outerjoin(GivenPlan, mine)
+    query = query.where(Customer.user_id == user.id)
+    # Its inner join would drop customers who are not at Stripe yet.
+    query = query.options(lazyload(StripeCustomer.customer))
     named: dict[Customer, list[StripeCustomer]] = {}
-    for customer, name in db.session.execute(query.order_by(Customer.mode, StripeCustomer.id.desc())):
+    given: dict[int, GivenPlan | None] = {}
+    for customer, name, plan in db.session.execute(query.order_by(Customer.mode, StripeCustomer.id.desc())):
         named.setdefault(customer, []).extend([name] if name else [])
+        given[customer.id] = plan
     ids = [customer.id for customer in named]
     subscriptions = _newest_first(Subscription, ids)
     keys = _newest_first(ApiKey, ids)
-    plans = db.session.execute(select(Plan)).scalars().all() if named else []
     suspended = suspensions.standing(named)
-    return [_side(customer, names, subscriptions, keys, plans, suspended) for customer, names in named.items()]
+    included = units.shown(ids, Month.of(clock.now()))
+    return [
+        _side(customer, names, subscriptions, keys, suspended, given[customer.id], included.get(customer.id, []))
+        for customer, names in named.items()
+    ]
+
+
+def plans() -> Sequence[Plan]:
+    """Return every plan, including withdrawn ones, in the catalogue's order. Queried once per request."""
+    if "all_plans" not in g:
+        g.all_plans = db.session.execute(select(Plan).order_by(Plan.position)).scalars().all()
+    found: Sequence[Plan] = g.all_plans
+    return found
 
 
 def _newest_first(model: type[Row], ids: list[int]) -> Sequence[Row]:
@@ -74,20 +109,24 @@ def _side(
     names: list[StripeCustomer],
     subscriptions: Sequence[Subscription],
     keys: Sequence[ApiKey],
-    plans: Sequence[Plan],
     suspended: Sequence[Suspension],
+    given: GivenPlan | None,
+    included: list[Included],
 ) -> Side:
     running = [one for one in subscriptions if one.customer_id == customer.id]
     why_suspended = [one for one in suspended if one.customer_id == customer.id]
-    mine = access.of(customer, plans=plans, subscriptions=running)
-    rows, _ = history.page(customer, history.Filter(), size=ROWS)
+    mine = access.of(customer, plans=plans(), subscriptions=running)
+    rows, _ = transactions.page(customer, transactions.Filter(), size=ROWS)
     return Side(
         customer=customer,
         names=names,
         subscriptions=running,
         keys=[one for one in keys if one.customer_id == customer.id],
         access=mine,
-        reasons=why.of(customer, mine, running, why_suspended),
+        reasons=access_reasons.of(customer, mine, running, why_suspended),
         suspended=why_suspended,
+        given=given,
         history=rows,
+        units=included,
+        credits=overview.newest(customer.id),
     )

@@ -1,4 +1,4 @@
-"""The admin's first page: how much there is of everything, in each mode."""
+"""The admin overview: counts of everything, in each mode."""
 
 from dataclasses import dataclass, field
 
@@ -6,21 +6,25 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from portal import gateway
+from portal.billing.status import unknown_prices
+from portal.enums import Mode
 from portal.extensions import db
+from portal.figures import report
 from portal.models import CreditEntry, Customer, OpenCall, Subscription
-from portal.purchases import open_calls, unplaced
-from portal.webhooks import vitals
+from portal.orders import differences, unplaced_payments
+from portal.payments import fraud_warnings
+from portal.sync import open_calls
+from portal.webhooks import statistics
 
 blueprint = Blueprint("admin", __name__)
 
 
 @dataclass
 class Counts:
-    """One mode in numbers; credits are whole ones."""
+    """The counts of one mode. Credits are whole credits."""
 
     customers: int = 0
-    unclear: int = 0  # calls to Stripe that a person decides about, of both modes
+    unclear: int = 0  # calls to Stripe that an admin has to decide about, in both modes
     credits_left: int = 0
     credits_sold: int = 0
     credits_spent: int = 0
@@ -29,21 +33,25 @@ class Counts:
 
 @blueprint.get("")
 def index() -> ResponseReturnValue:
-    """How things stand."""
-    modes, health = counts(), vitals.read()
+    """Show the overview."""
+    modes, health = counts(), statistics.read()
     return render_template(
         "admin/overview.html",
         modes=modes,
+        mrr=report.mrr_now(),
         vitals=health,
         unclear=open_calls.unclear() if any(one.unclear for one in modes.values()) else [],
-        unplaced=unplaced.still() if health.unplaced else [],
-        mend=unplaced.mend,
+        unplaced=unplaced_payments.still() if health.unplaced else [],
+        line_to_set=unplaced_payments.line_to_set() if health.unplaced else "",
+        differing=differences.still() if health.differing else [],
+        warnings=fraud_warnings.actionable() if health.warned else [],
+        kept=unknown_prices.kept() if health.kept else [],
     )
 
 
-def counts() -> dict[str, Counts]:
-    """Each mode in numbers. Three statements, none of which reads what was spent: that is by the million."""
-    found = {mode: Counts() for mode in gateway.MODES}
+def counts() -> dict[Mode, Counts]:
+    """Count each mode with three statements. None reads the spends, of which there are millions."""
+    found = {mode: Counts() for mode in Mode}
     unclear = select(func.count()).select_from(OpenCall).where(*open_calls.UNCLEAR).scalar_subquery()
     customers = select(Customer.mode, func.count(), func.sum(Customer.credit_balance), unclear)
     for mode, number, left, decisions in db.session.execute(customers.group_by(Customer.mode)):
@@ -55,8 +63,8 @@ def counts() -> dict[str, Counts]:
     return found
 
 
-def _count_credits(found: dict[str, Counts]) -> None:
-    """What came and is not left was spent: every entry but the spends, less the balances."""
+def _count_credits(found: dict[Mode, Counts]) -> None:
+    """Compute the spent credits: the sum of all other entries minus the balances."""
     given = (
         select(Customer.mode, CreditEntry.reason, func.sum(CreditEntry.amount))
         .join(Customer, Customer.id == CreditEntry.customer_id)

@@ -1,4 +1,4 @@
-"""Pages of long lists: each begins below an id."""
+"""Pages of long lists, each of which begins below an id."""
 
 from flask import request, url_for
 
@@ -8,7 +8,9 @@ LONGEST_ID = 18  # digits
 
 
 def before() -> int | None:
-    """The id that a page begins below; None for the first. Raises InvalidInput for what is no number."""
+    """Return the id that a page begins below; None for the first page. Raises InvalidInput if it is not a
+    number.
+    """
     given = request.args.get("before", "")
     if given and not (given.isascii() and given.isdigit() and len(given) <= LONGEST_ID):
         words = "This page of the list does not exist."

@@ -4,37 +4,30 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register the pages, what a purchase of a plan gives and takes back, and what time brings."""
-    from portal import calls, jobs
-    from portal.billing import (
-        api,
-        changes,
-        console_api,
-        disputes,
-        dunning,
-        invoices,
-        plan_views,
-        plans,
-        reminders,
-        success,
-        trial_ends,
-        views,
-        voiding,
-    )
-    from portal.billing import off_session as test_purchases
-    from portal.payments.takes import Source, sources, takes
-    from portal.purchases import off_session
-    from portal.purchases.gives import Give, gives
+    """Register the pages, what an order of a plan grants and reverses, and scheduled tasks."""
+    from portal import jobs
+    from portal.api import calls
+    from portal.billing import api, console_api, disputes, invoices, plan_checkout, success_views, views
+    from portal.billing.lifecycle import dunning, invoice_voids, reminders, stale_copies, trial_ends
+    from portal.billing.plan_change import change_requests, slow_payments
+    from portal.billing.plan_change import views as plan_change_views
+    from portal.billing.pricing import api as pricing_api
+    from portal.billing.status import second_plan
+    from portal.catalogue import items
+    from portal.orders.kinds import Give, gives
+    from portal.payments.reversal_effects import Source, sources, takes
 
-    jobs.chores |= {
+    jobs.tasks |= {
         "trials": trial_ends.run,
         "dunning": dunning.run,
-        "voiding": voiding.run,
-        "plan changes": changes.run,
+        "voiding": invoice_voids.run,
+        "plan changes": change_requests.run,
+        "slow payments": slow_payments.run,
         "reminders": reminders.run,
+        "second plans": second_plan.run,
+        "stale copies": stale_copies.run,
     }
-    off_session.pays["plan"] = off_session.Pay(test_purchases.pay)
-    gives["plan"] = Give(read=plans.read_bought, write=plans.give)
+    gives["plan"] = Give(read=plan_checkout.read_bought, write=plan_checkout.give, sold=items.sold)
     takes |= {
         "plan": disputes.take_plan,
         "subscription": disputes.take_subscription,
@@ -42,6 +35,6 @@ def init_app(app: Flask) -> None:
     }
     sources["invoice"] = Source(read=invoices.read_alone, apply=invoices.apply)
     app.register_blueprint(views.blueprint)
-    app.register_blueprint(plan_views.blueprint)
-    app.register_blueprint(success.blueprint)
-    calls.register(app, api.blueprint, console_api.blueprint)
+    app.register_blueprint(plan_change_views.blueprint)
+    app.register_blueprint(success_views.blueprint)
+    calls.register(app, api.blueprint, console_api.blueprint, pricing_api.blueprint)

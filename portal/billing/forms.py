@@ -1,31 +1,48 @@
-"""The forms about plans."""
+"""The forms for plans."""
 
 from datetime import UTC, datetime
 
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, IntegerField, RadioField, TextAreaField
+from wtforms import EmailField, HiddenField, IntegerField, RadioField, TextAreaField
 from wtforms.fields import SelectChoice
-from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
-from portal.billing import cancelling
+from portal.billing import cancellation
+from portal.customers import owners
+from portal.models.subscription import CancellationReason
 
-CHOICES = [SelectChoice(*reason) for reason in cancelling.REASONS.items()]
+CHOICES = [SelectChoice(str(reason), reason.label) for reason in CancellationReason]
 
 
 class CancelForm(FlaskForm):
-    """Why somebody leaves; neither question has to be answered."""
+    """Why the customer cancels. Both questions are optional."""
 
     reason = RadioField("Why are you leaving?", [Optional()], choices=CHOICES)
     comment = TextAreaField(
         "What would have kept you?",
-        [Length(max=cancelling.LONGEST_COMMENT, message="At most %(max)d characters.")],
-        render_kw={"rows": 3, "maxlength": cancelling.LONGEST_COMMENT},
+        [Length(max=cancellation.LONGEST_COMMENT, message="At most %(max)d characters.")],
+        render_kw={"rows": 3, "maxlength": cancellation.LONGEST_COMMENT},
     )
 
 
+class AddressForm(FlaskForm):
+    """The correction of a mistyped address from a payment."""
+
+    email = EmailField(
+        "Email",
+        [InputRequired("Enter your email address."), Length(max=254, message="This email address is too long.")],
+        render_kw={"autocomplete": "email"},
+    )
+
+    def validate_email(self, field: EmailField) -> None:
+        """Check that the address can receive email."""
+        if not owners.is_address(owners.normalized(field.data)):
+            raise ValidationError("This does not look like an email address, such as name@example.com.")
+
+
 class ChangeForm(FlaskForm):
-    """What was previewed: the plan, what it costs as a digest, and when that was reckoned."""
+    """The previewed change: the plan, a digest of its costs, and when they were computed."""
 
     price = HiddenField(validators=[InputRequired("Choose a plan first."), Length(max=255)])
     quote = HiddenField(validators=[InputRequired("Look at the costs first."), Length(max=64)])
@@ -35,5 +52,5 @@ class ChangeForm(FlaskForm):
 
     @property
     def moment(self) -> datetime:
-        """When it was reckoned."""
+        """Return when it was computed."""
         return datetime.fromtimestamp(self.at.data or 0, UTC)

@@ -3,21 +3,27 @@
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
-from sqlalchemy import select
 
-from portal import access, clock, mail
-from portal.billing import buying, invoices, overviews, plans, subscriptions, trials
+from portal import mail
+from portal.api.rate_limits import per_person
+from portal.billing import plan_checkout, subscriptions
+from portal.billing.lifecycle import trials
+from portal.billing.pricing import allowed_prices, currencies
+from portal.billing.pricing import offers as pricing_offers
+from portal.billing.status import page
+from portal.billing.upcoming import mine, refresh
+from portal.catalogue import items, plans
+from portal.customers import access, stripe_customers
+from portal.enums import Mode
 from portal.errors import InvalidInput
-from portal.extensions import db, limiter, writes
-from portal.models import Customer, Plan
-from portal.purchases import customers, items
-from portal.rates import per_person
+from portal.extensions import db, limiter, reading, writes
+from portal.models import Customer
 from portal.settings import current_settings
 
 blueprint = Blueprint("billing", __name__)
 
-CHOICE = "purchase_choice"  # what a stranger chose before signing up; a POST with CSRF put it there
-CHOICE_IN_WORDS = "purchase_words"  # the same for the sign-up page: "Pro, $49.99 a month"
+CHOICE = "purchase_choice"  # a visitor's choice before signing up, stored by a POST with CSRF
+CHOICE_IN_WORDS = "purchase_words"  # the same as text for the sign-up page: "Pro, $49.99 a month"
 
 PER_ADDRESS = "30/minute"
 PER_CUSTOMER = "10/minute"
@@ -25,23 +31,30 @@ PER_CUSTOMER = "10/minute"
 
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
-    """There is one front door: what is on sale."""
+    """Redirect to the pricing page."""
     return redirect(url_for("billing.pricing"))
 
 
 @blueprint.get("/pricing")
 def pricing() -> ResponseReturnValue:
-    """The plans, by month or by year."""
+    """Show the plans, by month or by year."""
     cycle = request.args.get("cycle", "month")
-    if cycle not in plans.CYCLES:
+    if cycle not in pricing_offers.CYCLES:
         raise InvalidInput("Plans are paid by month or by year.", errors={"cycle": "month or year"})
-    customer, everything = mine_or_none(), plans.every_plan()
-    mine = access.of(customer, plans=everything) if customer else None
+    customer = mine_or_none()
+    charged, running = currencies.of(customer)
+    allowed = allowed_prices.on_sale(charged.currency)
+    everything = plans.every_plan()
+    held = access.of(customer, plans=everything, subscriptions=running) if customer else None
     return render_template(
         "billing/pricing.html",
         cycle=cycle,
-        plans=plans.offers(everything, cycle, mine, has_trial=trials.is_there(customer, everything)),
+        offers=pricing_offers.offers(
+            everything, cycle, held, charged, has_trial=trials.is_there(customer, everything)
+        ),
         has_yearly=plans.has_yearly(everything),
+        others=pricing_offers.others(allowed, held, {one.price_id for one in running}, charged),
+        is_complete=allowed.is_complete,
     )
 
 
@@ -49,13 +62,13 @@ def pricing() -> ResponseReturnValue:
 @limiter.limit(PER_ADDRESS)
 @per_person(PER_CUSTOMER)
 def checkout() -> ResponseReturnValue:
-    """Buy a plan: on to Stripe, or for a stranger to sign-up first and then on."""
+    """Order a plan and redirect to Stripe; a visitor signs up first."""
     word = request.form.get("price", "").strip()
     if not word:
         raise InvalidInput("Choose a plan first.", errors={"price": "required"}, money="You were not charged.")
     if not current_user.is_authenticated:
-        session[CHOICE], session[CHOICE_IN_WORDS] = word, plans.in_words(items.find(word, "live"))
-        return redirect(url_for("accounts.signup", next=url_for("billing.resume")), 303)
+        session[CHOICE], session[CHOICE_IN_WORDS] = word, pricing_offers.in_words(items.find(word, Mode.LIVE))
+        return redirect(url_for("sign_in.signup", next=url_for("billing.order_chosen")), 303)
     return _go(word)
 
 
@@ -63,70 +76,64 @@ def checkout() -> ResponseReturnValue:
 @writes
 @login_required
 @per_person(PER_CUSTOMER)
-def resume() -> ResponseReturnValue:
-    """Back from sign-up: on with the purchase that was chosen before, once."""
+def order_chosen() -> ResponseReturnValue:
+    """Continue with the order that was chosen before sign-up, once."""
     if CHOICE not in session:
         return redirect(url_for("billing.pricing"))
     answer = _go(session[CHOICE])
-    for kept in (CHOICE, CHOICE_IN_WORDS):  # only now: a failed start can be tried again
+    for kept in (CHOICE, CHOICE_IN_WORDS):  # only now, so that a failed start can be repeated
         session.pop(kept, None)
     return answer
 
 
 def _go(word: str) -> ResponseReturnValue:
-    customer = customers.of(current_user.user)
+    customer = stripe_customers.of(current_user.user)
     db.session.commit()
-    purchase = buying.choose(customer, word, front=current_settings().base_url)
-    if purchase.session_url is None:
-        return redirect(url_for("success.page", order=purchase.number), 303)
-    return redirect(purchase.session_url, 303)
+    order = plan_checkout.choose(customer, word, front=current_settings().base_url)
+    if order.session_url is None:
+        return redirect(url_for("success.page", order=order.number), 303)
+    return redirect(order.session_url, 303)
 
 
 @blueprint.get("/billing")
 @login_required
 def overview() -> ResponseReturnValue:
-    """Plan, status in words, next payment, card and invoices."""
-    customer = mine_or_none()
-    all_plans = db.session.execute(select(Plan)).scalars().all()
-    everything = subscriptions.of_customer(customer.id) if customer else []
-    mine = access.of(customer, plans=all_plans, subscriptions=everything)
-    newest = invoices.latest(customer.id) if customer else {}
-    now = clock.now(customer.clock_at if customer else None)
-    described = [
-        overviews.of(one, list(newest), all_plans, access.grace_of(one, customer), now)
-        for one in everything
-        if customer
-    ]
-    plans_first = sorted(described, key=lambda one: (one.row is not mine.subscription, not one.row.is_plan))
-    shown = next(iter(plans_first), None)
-    return render_template(
-        "billing/overview.html",
-        plan_name=mine.plan_name,
-        shown=shown,
-        others=[one for one in described if one is not shown],
-        banners=[banner for one in described for banner in one.banners],
-        invoices=newest,
-    )
+    """Show what is charged and when, each subscription, the payment method and the invoices.
+
+    A copy that is older than five minutes is synced with Stripe first. The page itself only reads.
+    """
+    named = mine.named(current_user.user)
+    if named is None:
+        return render_template("billing/overview.html", plan_name=access.of(None).plan_name)
+    running = mine.subscriptions_of(named)
+    if refresh.is_stale(named.names, list(running)):
+        db.session.rollback()
+        refresh.bring_up_to_date(named.customer)
+        reading()
+        named = mine.named(current_user.user) or named
+        running = mine.subscriptions_of(named)
+    return render_template("billing/overview.html", **page.of(named, running))
 
 
 @blueprint.post("/billing/portal")
 @login_required
 @per_person(PER_CUSTOMER)
 def portal() -> ResponseReturnValue:
-    """On to Stripe's own portal, for the card and the billing details; `subscription` says whose, of several.
+    """Redirect to Stripe's portal for the card and billing details. `subscription` says whose, if there are
+    several.
 
-    With `flow=payment_method_update` it opens where the card is changed, and leads back here.
+    With `flow=payment_method_update` it opens the page that changes the card, and returns here.
     """
-    customer = customers.of(current_user.user)
+    customer = stripe_customers.of(current_user.user)
     stripe_customer = _payer_of(customer, request.form.get("subscription", ""))
     then = request.form.get("then", "")  # the plan whose change waits for a card
     to_card = bool(then) or request.form.get("flow") == "payment_method_update"
     back = mail.external("plan.choose", price=then) if then else mail.external("billing.overview")
-    return redirect(customers.portal_url(customer, stripe_customer, back, to_card=to_card), 303)
+    return redirect(stripe_customers.portal_url(customer, stripe_customer, back, to_card=to_card), 303)
 
 
 def _payer_of(customer: Customer, subscription_id: str) -> str | None:
-    """The name at Stripe that a subscription of this customer stands under. Raises NotFound for a stranger's."""
+    """Return the customer id at Stripe that pays for this subscription. Raises NotFound for someone else's."""
     if not subscription_id:
         return None
     found = subscriptions.by_stripe_id(customer.mode, subscription_id)
@@ -134,5 +141,5 @@ def _payer_of(customer: Customer, subscription_id: str) -> str | None:
 
 
 def mine_or_none() -> Customer | None:
-    """The signed-in user's live customer; None for strangers, and before the first purchase or key."""
-    return customers.find(current_user.user) if current_user.is_authenticated else None
+    """Return the signed-in user's live customer; None for visitors, and before the first order or key."""
+    return stripe_customers.find(current_user.user) if current_user.is_authenticated else None

@@ -1,4 +1,4 @@
-"""The balance, its entries, and spending, for a product's servers (seed 3)."""
+"""Credits in the JSON API: the balance, its entries, and spending."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -9,13 +9,13 @@ from pydantic import ConfigDict, Field, StringConstraints
 from sqlalchemy import select
 
 from portal import clock
-from portal.answers import Answer, Success, answers
-from portal.callers import caller_required
+from portal.api.authentication import caller_required
+from portal.api.bodies import JsonBody, QueryString, Words, asks, takes
+from portal.api.responses import Answer, Success, answers
 from portal.credits import costs, grants, ledger
 from portal.errors import InvalidInput
 from portal.extensions import db
-from portal.inputs import JsonBody, QueryString, Words, asks, takes
-from portal.models import CreditEntry
+from portal.models import CreditEntry, Customer
 
 blueprint = Blueprint("credits_api", __name__, url_prefix="/api/credits")
 
@@ -23,16 +23,18 @@ HIGHEST_ID = 2**63 - 1
 
 
 class Page(QueryString):
-    """Which entries of a list."""
+    """Which entries of a list to return."""
 
-    limit: Annotated[int, Field(ge=1, le=200, description="How many at most.")] = 50
+    limit: Annotated[int, Field(ge=1, le=200, description="The maximum number of entries.")] = 50
     cursor: Annotated[int, Field(ge=1, le=HIGHEST_ID, description="The `next_cursor` of the page before.")] = (
         HIGHEST_ID
     )
 
 
 class Spend(JsonBody):
-    """Whole credits, or what serving the call cost in dollars; the reference is the caller's own, used once."""
+    """Whole credits, or the cost of serving the call in dollars. The reference is the caller's own and works
+    once.
+    """
 
     amount: Annotated[int, Field(ge=1, le=10**12, description="In credits.", examples=[25])] | None = None
     cost: (
@@ -52,13 +54,15 @@ class Spend(JsonBody):
     reference: Annotated[
         Words,
         StringConstraints(min_length=1),
-        Field(description="Your own name of this spend; used again, nothing more is taken.", examples=["call-1"]),
+        Field(
+            description="Your own unique id of this spend; repeating it takes nothing more.", examples=["call-1"]
+        ),
     ]
     description: Annotated[Words, Field(description="What it was for, for the history.")] = ""
 
     @property
     def credits(self) -> int:
-        """What is to be taken. Raises InvalidInput unless exactly one of the two was given."""
+        """Return the credits to take. Raises InvalidInput unless exactly one of the two was given."""
         if self.amount is not None and self.cost is None:
             return self.amount
         if self.cost is not None and self.amount is None:
@@ -68,7 +72,7 @@ class Spend(JsonBody):
 
 
 class Expiring(Answer):
-    """Credits that will not be there for ever."""
+    """Credits that expire."""
 
     credits: int
     note: str
@@ -76,10 +80,10 @@ class Expiring(Answer):
 
 
 class Balance(Success):
-    """What the customer has."""
+    """The customer's credits."""
 
-    balance: Annotated[int, Field(description="The balance; below zero it is owed.", examples=[5500])]
-    spendable: Annotated[int, Field(description="What of it can be spent now.", examples=[5500])]
+    balance: Annotated[int, Field(description="The balance; a negative balance is debt.", examples=[5500])]
+    spendable: Annotated[int, Field(description="The part that can be spent now.", examples=[5500])]
     mode: Literal["live", "test"]
     expiring: list[Expiring]
 
@@ -90,7 +94,7 @@ class Entry(Answer):
     model_config = ConfigDict(from_attributes=True)
 
     id: int
-    amount: Annotated[int, Field(description="Credits; below zero where they were taken.", examples=[-25])]
+    amount: Annotated[int, Field(description="Credits; negative if they were taken.", examples=[-25])]
     balance_after: Annotated[int, Field(examples=[5475])]
     reason: Annotated[str, Field(examples=["spend"])]
     reference: str
@@ -102,11 +106,11 @@ class Transactions(Success):
     """A page of the ledger."""
 
     transactions: list[Entry]
-    next_cursor: Annotated[str | None, Field(description="Leads to older ones; null: there are none.")]
+    next_cursor: Annotated[str | None, Field(description="The cursor of older entries; null if there are none.")]
 
 
 class Spent(Success):
-    """What is left, and the ledger's line."""
+    """The remaining credits, and the ledger's entry."""
 
     balance: int
     transaction: Entry
@@ -116,13 +120,13 @@ class Spent(Success):
 @caller_required()
 @answers(Balance)
 def balance() -> Balance:
-    """What the customer has, what of it can be spent now, and what of it expires when."""
-    now = clock.now()
+    """Return the customer's credits, how many can be spent now, and how many expire when."""
     customer_id: int = g.caller.customer_id
+    now = clock.now(db.session.execute(select(Customer.clock_at).filter_by(id=customer_id)).scalar_one())
     open_grants = [grant for grant in grants.still_open(customer_id) if grant.expires_at > now]
     return Balance(
         balance=g.caller.credit_balance,
-        spendable=ledger.spendable(customer_id, now),
+        spendable=ledger.spendable(customer_id),
         mode=g.caller.mode,
         expiring=[
             Expiring(credits=grant.remaining, note=grant.note, expires_at=grant.expires_at)
@@ -136,7 +140,7 @@ def balance() -> Balance:
 @asks(Page)
 @answers(Transactions)
 def transactions(page: Page) -> Transactions:
-    """The ledger's entries, newest first."""
+    """List the ledger's entries, newest first."""
     query = select(CreditEntry).filter_by(customer_id=g.caller.customer_id).where(CreditEntry.id < page.cursor)
     found = db.session.execute(query.order_by(CreditEntry.id.desc()).limit(page.limit + 1)).scalars().all()
     shown = found[: page.limit]
@@ -151,7 +155,9 @@ def transactions(page: Page) -> Transactions:
 @takes(Spend)
 @answers(Spent, ledger.InsufficientCredits, ledger.ReferenceReused)
 def spend(body: Spend) -> Spent:
-    """Take credits. The same reference again answers the same and takes nothing; 402 where there are too few."""
+    """Take credits. Repeating a reference returns the same response and takes nothing. 402 if there are too
+    few.
+    """
     entry = ledger.spend(g.caller.customer_id, body.credits, body.reference, body.description)
     db.session.commit()
     return Spent(balance=entry.balance_after, transaction=Entry.model_validate(entry))

@@ -1,17 +1,17 @@
-"""What serving a call cost, in credits."""
+"""The cost of serving a call, converted to credits."""
 
 from decimal import ROUND_CEILING, Decimal
 from functools import cache
 from pathlib import Path
 
-from portal import catalogue
+from portal.catalogue import catalogue_file
 from portal.settings import current_settings
 
 
 def credits_for(cost: Decimal) -> int:
-    """The credits for a cost in the currency's major unit: the markup added, a part of a credit is a whole one.
+    """Convert a cost in the currency's major unit to credits: add the markup and round up to a whole credit.
 
-    ceil(cost × 1.15 × 100) with the catalogue that ships (seed 3).
+    ceil(cost × 1.15 × 100) with the catalogue that ships.
     """
     factor = _credits_per_unit(current_settings().catalogue)
     return int((cost * factor).to_integral_value(rounding=ROUND_CEILING))
@@ -19,6 +19,6 @@ def credits_for(cost: Decimal) -> int:
 
 @cache
 def _credits_per_unit(path: Path) -> Decimal:
-    """Read once: the file is on the way of every spend by cost."""
-    read = catalogue.read(path)
+    """Read the file once, because every spend by cost needs it."""
+    read = catalogue_file.read(path)
     return (1 + read.markup) * read.custom.credits_per_unit

@@ -1,7 +1,7 @@
-"""Writing the ledger: the stored balance and its entry move together, or not at all.
+"""Writes to the ledger: the stored balance and its entry change together, or not at all.
 
-On PostgreSQL the two are one statement: an UPDATE whose result feeds the INSERT. SQLite has no CTE that
-writes: there they are two statements, and every transaction that writes holds the one write lock from its start.
+On PostgreSQL this is one statement: an UPDATE whose result feeds the INSERT. SQLite has no CTE that writes, so
+there it is two statements, and every writing transaction holds the one write lock from its start.
 """
 
 from dataclasses import dataclass, replace
@@ -28,6 +28,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
 from portal import audit, clock
+from portal.credits import thresholds
 from portal.customers import suspensions
 from portal.errors import Conflict
 from portal.extensions import db
@@ -39,7 +40,7 @@ CUSTOMERS: Table = Base.metadata.tables["customers"]
 COLUMNS = tuple(column.name for column in ENTRIES.columns if column.name != "id")
 PARAMETERS = tuple((f"new_{name}", name) for name in COLUMNS if name != "balance_after")
 
-# What the audit log says of an entry's reason. Spends are not told there: the ledger itself tells of each.
+# The audit log's action for an entry's reason. Spends are left out, because the ledger itself records each.
 DONE = {
     "purchase": "bought",
     "grant": "granted",
@@ -52,7 +53,7 @@ DONE = {
 
 
 class ReferenceReused(Conflict):
-    """A reference that stands in the ledger for another amount."""
+    """A reference that the ledger already has with another amount."""
 
     code = "reference_reused"
     title = "That reference was used before"
@@ -60,14 +61,14 @@ class ReferenceReused(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An entry that is to be. `amount` in whole credits, below zero where they leave."""
+    """An entry to be written. `amount` in whole credits, negative to take them."""
 
     customer_id: int
     amount: int
     reason: str
     reference: str
     description: str
-    purchase_id: int | None
+    order_id: int | None
     created_at: datetime
 
 
@@ -78,15 +79,15 @@ def post(
     reference: str,
     *,
     description: str = "",
-    purchase_id: int | None = None,
+    order_id: int | None = None,
     **facts: str,
 ) -> CreditEntry:
-    """Add whole credits, or take them where `amount` is below zero; the balance may become debt. Flushes.
+    """Add whole credits, or take them if `amount` is negative; the balance may become debt. Flushes.
 
-    The audit log is told, with these facts beside. The same reference again gives the entry that stands. Raises
-    ReferenceReused where that has another amount.
+    It is also written to the audit log, with these facts. Repeating a reference returns the existing entry. Raises
+    ReferenceReused if that has another amount.
     """
-    draft = Draft(customer_id, amount, reason, reference, description, purchase_id, clock.now())
+    draft = Draft(customer_id, amount, reason, reference, description, order_id, clock.now())
     entry = add(draft)
     assert entry is not None, "a ledger of no customer"
     audit.record(
@@ -102,9 +103,9 @@ def post(
 
 
 def add(draft: Draft, *, only_if_covered: bool = False) -> CreditEntry | None:
-    """The entry, new or standing; None where nothing was written: no such customer, or not covered. Flushes.
+    """Return the entry, new or existing; None if nothing was written (no such customer, or not covered). Flushes.
 
-    `only_if_covered`: only where the balance suffices, and no part of it may expire. Raises ReferenceReused.
+    `only_if_covered`: write only if the balance suffices and none of it can expire. Raises ReferenceReused.
     """
     db.session.flush()
     connection = db.session.connection()
@@ -112,23 +113,25 @@ def add(draft: Draft, *, only_if_covered: bool = False) -> CreditEntry | None:
     written = write(connection, draft, only_if_covered)
     if written is None:
         return None
-    balance, entry_id = written
+    balance, low_at, entry_id = written
     if entry_id is not None:
+        if draft.amount > 0 or (low_at is not None and balance < low_at):
+            thresholds.moved(draft.customer_id, balance)
         _remember(draft.customer_id, balance)
         return _entry(draft, entry_id, balance)
-    # The reference stood there already. Nobody saw the balance move: its row is locked.
+    # The reference existed already. No other transaction saw the balance change, because its row is locked.
     _moved(connection, replace(draft, amount=-draft.amount))
     return standing(draft)
 
 
 def _entry(draft: Draft, entry_id: int, balance: int) -> CreditEntry:
-    """The entry as it was written; the session does not hold it, for entries never change."""
+    """Return the written entry. The session does not hold it, because entries never change."""
     facts = {name: getattr(draft, name) for name in COLUMNS if name != "balance_after"}
     return CreditEntry(id=entry_id, balance_after=balance, **facts)
 
 
 def standing(draft: Draft) -> CreditEntry | None:
-    """The entry that has the draft's reference. Raises ReferenceReused where it is for another amount."""
+    """Return the existing entry with the draft's reference. Raises ReferenceReused if it has another amount."""
     query = select(CreditEntry).filter_by(**{name: getattr(draft, name) for name in ONCE})
     entry = db.session.execute(query).scalar_one_or_none()
     if entry is not None and entry.amount != draft.amount:
@@ -139,30 +142,33 @@ def standing(draft: Draft) -> CreditEntry | None:
     return entry
 
 
-Written = tuple[int, int | None] | None  # the balance after, and the entry's id unless its reference stood
+Moved = tuple[int, int | None] | None  # the balance after, and the threshold that it may pass
+Written = tuple[int, int | None, int | None] | None  # the same, and the entry's id unless its reference existed
 
 
 def _write_at_once(connection: Connection, draft: Draft, only_if_covered: bool) -> Written:
     row = connection.execute(_at_once(only_if_covered), _parameters(draft)).one_or_none()
-    return None if row is None else (row[0], row[1])
+    return None if row is None else (row[0], row[1], row[2])
 
 
 def _write_in_turn(connection: Connection, draft: Draft, only_if_covered: bool) -> Written:
-    balance = _moved(connection, draft, only_if_covered)
-    if balance is None:
+    moved = _moved(connection, draft, only_if_covered)
+    if moved is None:
         return None
-    parameters = _parameters(draft) | {"new_balance_after": balance}
-    return balance, connection.execute(_in_turn(), parameters).scalar_one_or_none()
+    parameters = _parameters(draft) | {"new_balance_after": moved[0]}
+    return *moved, connection.execute(_in_turn(), parameters).scalar_one_or_none()
 
 
-def _moved(connection: Connection, draft: Draft, only_if_covered: bool = False) -> int | None:
-    """The stored balance after it moved; None where it did not."""
-    moved = connection.execute(_move(only_if_covered), _parameters(draft)).scalar_one_or_none()
-    return None if moved is None else int(moved)
+def _moved(connection: Connection, draft: Draft, only_if_covered: bool = False) -> Moved:
+    """Change the stored balance; None if it did not change."""
+    row = connection.execute(_move(only_if_covered), _parameters(draft)).one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
 def _parameters(draft: Draft) -> dict[str, object]:
-    """Under names of their own: a column's name would be taken as a value for the UPDATE to set."""
+    """Return the parameters under names of their own: a column's name would become a value for the UPDATE to
+    set.
+    """
     return {parameter: getattr(draft, name) for parameter, name in PARAMETERS}
 
 
@@ -170,29 +176,31 @@ def _new(name: str) -> BindParameter[Any]:
     return bindparam(f"new_{name}", type_=ENTRIES.c[name].type)
 
 
-# The statements speak of tables, not of models: a spend is on the way of every request of a product, and the
-# ORM's own part of a statement would cost it half as much again.
+# The statements use tables, not models: a spend is part of every request of a product, and the ORM would make a
+# statement half as expensive again.
 
 
 @cache
 def _move(only_if_covered: bool = False) -> Update:
-    """The stored balance, moved by `amount`; gives what it is then."""
+    """Return the statement that changes the stored balance by `amount`, and returns it with the next threshold."""
     balance = CUSTOMERS.c.credit_balance + _new("amount")
     guards: list[ColumnElement[bool]] = [not_(CUSTOMERS.c.has_grants), balance >= 0] if only_if_covered else []
     moved = update(CUSTOMERS).where(CUSTOMERS.c.id == _new("customer_id"), *guards)
-    return moved.values(credit_balance=balance).returning(CUSTOMERS.c.credit_balance)
+    return moved.values(credit_balance=balance).returning(CUSTOMERS.c.credit_balance, CUSTOMERS.c.low_at)
 
 
 @cache
 def _in_turn() -> Executable:
-    """SQLite's second statement."""
+    """Return SQLite's second statement."""
     insertion = sqlite_insert(ENTRIES).values({name: _new(name) for name in COLUMNS})
     return insertion.on_conflict_do_nothing(index_elements=ONCE).returning(ENTRIES.c.id)
 
 
 @cache
 def _at_once(only_if_covered: bool) -> Executable:
-    """PostgreSQL's one statement: no row where nothing moved, a row without an id where its reference stood."""
+    """Return PostgreSQL's one statement. It returns no row if nothing changed, and a row without an id if the
+    reference existed.
+    """
     moved = _move(only_if_covered).cte("moved")
     values = [moved.c.credit_balance if name == "balance_after" else _new(name) for name in COLUMNS]
     entry = (
@@ -202,11 +210,11 @@ def _at_once(only_if_covered: bool) -> Executable:
         .returning(ENTRIES.c.id)
         .cte("entry")
     )
-    return select(moved.c.credit_balance, entry.c.id).select_from(moved.outerjoin(entry, true()))
+    return select(moved.c.credit_balance, moved.c.low_at, entry.c.id).select_from(moved.outerjoin(entry, true()))
 
 
 def _remember(customer_id: int, balance: int) -> None:
-    """Let a Customer that the session holds know its new balance."""
+    """Set the new balance on a Customer that the session holds."""
     customer = db.session.identity_map.get(identity_key(Customer, customer_id))
     if customer is not None:
         set_committed_value(customer, "credit_balance", balance)

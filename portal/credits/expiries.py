@@ -1,26 +1,27 @@
-"""Paid credits that expired all the same, in books from before expiries were capped: put back, once."""
+"""Corrects old ledgers in which paid credits expired, before expiries were capped. Each is corrected once."""
 
 from collections.abc import Iterator
 
 from sqlalchemy import select
 
 from portal.credits import grants, ledger
-from portal.customers import locks
 from portal.extensions import db
 from portal.models import CreditEntry, CreditGrant
+from portal.sync import locks
 
 PREFIX = "expired-paid:"
 
 
 def wrong(customer_id: int) -> Iterator[tuple[CreditEntry, int]]:
-    """Each expiry of a ledger that took more than could expire, and how many credits too many, unless put back.
+    """Yield each expiry that took more than could expire, with the number of excess credits, unless already
+    restored.
 
-    Replays the ledger: what is spent or taken back lowers what may expire, to the balance and no further.
+    It replays the ledger: spends and reversals reduce what can expire, but only down to the balance.
     """
     query = select(CreditGrant).filter_by(customer_id=customer_id).order_by(CreditGrant.expires_at, CreditGrant.id)
     given = db.session.execute(query).scalars().all()
     by_entry = {grant.entry_id: grant.id for grant in given}
-    left: dict[int, int] = {grant.id: 0 for grant in given}  # in the order in which they expire
+    left: dict[int, int] = {grant.id: 0 for grant in given}  # in order of expiry
     entries = select(CreditEntry).filter_by(customer_id=customer_id).order_by(CreditEntry.id)
     ledger_lines = db.session.execute(entries).scalars().all()
     put_back = {one.reference for one in ledger_lines if one.reason == "adjustment"}
@@ -46,7 +47,7 @@ def _use(left: dict[int, int], credits: int) -> None:
 
 
 def settle(customer_id: int) -> None:
-    """Put back what expired though it was paid for, and cap what may still expire. Commits."""
+    """Restore paid credits that expired, and cap what can still expire. Commits."""
     locks.lock(customer_id)
     for entry, credits in list(wrong(customer_id)):
         words = "Paid credits that had expired"

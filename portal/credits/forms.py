@@ -8,9 +8,9 @@ from wtforms import BooleanField, IntegerField, SelectField, StringField
 from wtforms.validators import InputRequired, NumberRange, Optional, ValidationError
 
 from portal import money
-from portal.credits import packages
-from portal.credits import topup_rules as rules
-from portal.credits.packages import Offer
+from portal.catalogue import packages
+from portal.catalogue.packages import Offer
+from portal.credits.top_ups import rules
 from portal.errors import InvalidInput
 from portal.models import Customer, TopUpRule, User
 
@@ -20,19 +20,19 @@ DECIMAL = {"inputmode": "decimal", "autocomplete": "off"}
 
 
 class CustomForm(FlaskForm):
-    """Credits for an amount of one's own choice; `minor` is what was typed, in minor units."""
+    """Credits for a custom amount. `minor` is the entered amount in minor units."""
 
     amount = StringField("Amount in dollars", [InputRequired("Give an amount.")], render_kw=DECIMAL)
 
     def validate_amount(self, field: StringField) -> None:
-        """An amount that is written as money; the package's own bounds are checked where it is looked up."""
+        """Check that the field holds an amount of money. The package's limits are checked when it is looked up."""
         self.minor = parsed(field.data or "")
 
 
 class TopUpForm(FlaskForm):
     """The terms of the automatic top-up, and the consent to them.
 
-    `cap` and `minor`, what another amount than a package's is, are in minor units; `minor` is None for a package.
+    `cap` and `minor` (a custom amount) are in minor units; `minor` is None for a package.
     """
 
     threshold = IntegerField(
@@ -60,7 +60,7 @@ class TopUpForm(FlaskForm):
         ] + [(packages.CUSTOM, "Another amount")]
 
     def validate_custom_amount(self, field: StringField) -> None:
-        """An amount that could be bought by hand too; not looked at where a package is chosen."""
+        """Check that the amount can also be bought manually. Skipped if a package is chosen."""
         if self.package.data != packages.CUSTOM:
             return
         minor = parsed(field.data) if field.data else None
@@ -71,7 +71,7 @@ class TopUpForm(FlaskForm):
         self.minor = minor
 
     def validate_monthly_cap(self, field: StringField) -> None:
-        """A cap that leaves room for one purchase at least."""
+        """Check that the cap allows at least one purchase."""
         self.cap = parsed(field.data or "")
         chosen = next((offer.amount for offer in self.offers if offer.key == self.package.data), self.minor)
         if chosen and self.cap < chosen:
@@ -80,7 +80,7 @@ class TopUpForm(FlaskForm):
 
 
 class LowBalanceForm(FlaskForm):
-    """When to mail that credits run low; left empty, never."""
+    """When to mail that credits run low. If empty, never."""
 
     low_balance_at = IntegerField(
         "Mail me when fewer credits are left than",
@@ -91,7 +91,7 @@ class LowBalanceForm(FlaskForm):
 
 @dataclass(frozen=True)
 class Forms:
-    """The forms of the credits page, and what they are about, read once."""
+    """The forms of the credits page and the rows they are about, read once."""
 
     customer: Customer | None
     rule: TopUpRule | None
@@ -101,8 +101,8 @@ class Forms:
     low_balance: LowBalanceForm
 
 
-def of(user: User) -> Forms:
-    """Every form of the page, filled with what was chosen before, or with what was just sent. Two queries."""
+def for_user(user: User) -> Forms:
+    """Return every form of the page, filled with the saved or the submitted values. Runs two queries."""
     customer, rule = rules.of_user(user.id)
     offers = packages.offers()
     return Forms(
@@ -129,10 +129,10 @@ def _terms(rule: TopUpRule | None, offers: list[Offer]) -> dict[str, object]:
 
 
 def parsed(words: str) -> int:
-    """Minor units of the catalogue's currency. Raises ValidationError in words for the field."""
+    """Return minor units of the catalogue's currency. Raises ValidationError with the field's message."""
     currency = packages.limits().currency
     try:
         return money.parse(words, currency)
-    except (ValueError, ArithmeticError):  # hundreds of digits are no number that decimal counts with
+    except (ValueError, ArithmeticError):  # decimal cannot calculate with hundreds of digits
         example = money.text(2500, currency)
         raise ValidationError(f"This is not an amount such as {example}.") from None

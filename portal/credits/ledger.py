@@ -1,7 +1,6 @@
-"""The ledger: `post`, `spend`, and what a customer has."""
+"""The ledger: `post`, `spend`, and balances."""
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from flask import current_app
@@ -10,14 +9,14 @@ from sqlalchemy import select
 from portal import clock
 from portal.credits import entries, grants
 from portal.credits.entries import Draft, ReferenceReused
-from portal.customers import locks
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.models import CreditEntry, Customer
+from portal.sync import locks
 
 
 class InsufficientCredits(PortalError):
-    """A spend that the credits do not cover: nothing was taken."""
+    """A spend that the credits do not cover. Nothing was taken."""
 
     status = 402
     code = "insufficient_credits"
@@ -32,7 +31,7 @@ class InsufficientCredits(PortalError):
 
 
 def post(customer_id: int, amount: int, reason: str, reference: str, **facts: Any) -> CreditEntry:
-    """The same as `entries.post`; what is taken caps what may still expire. Flushes."""
+    """Do the same as `entries.post`; taking credits also caps what can still expire. Flushes."""
     entry = entries.post(customer_id, amount, reason, reference, **facts)
     if amount < 0:
         grants.cap(customer_id)
@@ -40,9 +39,9 @@ def post(customer_id: int, amount: int, reason: str, reference: str, **facts: An
 
 
 def spend(customer_id: int, credits: int, reference: str, description: str = "") -> CreditEntry:
-    """Take whole credits, never more than there are and never what has expired. Flushes.
+    """Take whole credits, never more than the balance and never expired ones. Flushes.
 
-    The same reference again gives the entry that stands. Raises InsufficientCredits, ReferenceReused.
+    Repeating a reference returns the existing entry. Raises InsufficientCredits, ReferenceReused.
     """
     if credits <= 0:
         raise ValueError("a spend takes at least one credit")
@@ -52,12 +51,12 @@ def spend(customer_id: int, credits: int, reference: str, description: str = "")
 
 
 def _spend_under_lock(draft: Draft) -> CreditEntry:
-    """The slow way, for who has grants or too little: expire what is due, then use what expires first."""
+    """Spend for customers with grants or too few credits: expire due grants, then use those that expire first."""
     customer = locks.lock(draft.customer_id)
-    if entry := entries.standing(draft):  # written while the lock was waited for
+    if entry := entries.standing(draft):  # written while waiting for the lock
         return entry
     if customer.has_grants:
-        grants.expire(customer.id, draft.created_at)
+        grants.expire(customer.id, clock.now(customer.clock_at))
     available = balance(customer.id)
     if available + draft.amount < 0:
         raise InsufficientCredits(available, -draft.amount)
@@ -69,13 +68,13 @@ def _spend_under_lock(draft: Draft) -> CreditEntry:
 
 
 def spend_up_to(customer_id: int, most: int, reference: str, description: str) -> int:
-    """Take credits for usage, as many as there are up to `most`; gives how many. Flushes.
+    """Take credits for usage, up to `most`, and return how many. Flushes.
 
-    Whoever calls it remembers in the same transaction that it did: what is there to take changes.
+    The caller must record the result in the same transaction, because the available credits change.
     """
     customer = locks.lock(customer_id)
     if customer.has_grants:
-        grants.expire(customer_id, clock.now())
+        grants.expire(customer_id, clock.now(customer.clock_at))
     credits = min(most, max(balance(customer_id), 0))
     if not credits:
         return 0
@@ -86,15 +85,16 @@ def spend_up_to(customer_id: int, most: int, reference: str, description: str) -
 
 
 def balance(customer_id: int) -> int:
-    """The stored balance in whole credits; below zero is debt."""
+    """Return the stored balance in whole credits; negative is debt."""
     query = select(Customer.credit_balance).filter_by(id=customer_id)
     return int(db.session.execute(query).scalar_one())
 
 
-def spendable(customer_id: int, now: datetime | None = None) -> int:
-    """What can be spent at this time: the balance without what has expired, swept or not; never below zero."""
-    stored = max(balance(customer_id), 0)
-    return max(stored - grants.expired_credits(customer_id, clock.now(now)), 0)
+def spendable(customer_id: int) -> int:
+    """Return the credits that can be spent now: the balance without expired credits, never negative."""
+    query = select(Customer.credit_balance, Customer.clock_at).filter_by(id=customer_id)
+    stored, clock_at = db.session.execute(query).one()
+    return max(max(stored, 0) - grants.expired_credits(customer_id, clock.now(clock_at)), 0)
 
 
 __all__ = ["InsufficientCredits", "ReferenceReused", "balance", "post", "spend", "spend_up_to", "spendable"]

@@ -1,26 +1,27 @@
-"""Suspending customers, and lifting a suspension when its last reason is gone."""
+"""Suspending customers, and lifting a suspension when its last reason ends."""
 
 from collections.abc import Iterable
 
 import structlog
 from sqlalchemy import exists, select, update
 
-from portal import access, audit, clock, mail
-from portal.customers import locks
-from portal.extensions import changed, db, insert
-from portal.models import Customer, Suspension, UsageAgreement
+from portal import audit, clock, mail
+from portal.customers import access
+from portal.extensions import db, insert, rows_changed
+from portal.models import Customer, Suspension, TopUpRule, UsageAgreement
 from portal.models.suspension import SuspensionReason
+from portal.sync import locks
 
 log = structlog.get_logger()
 
 
 def reasons(customer: Customer | None) -> list[SuspensionReason]:
-    """The open reasons of a customer, oldest first."""
+    """List a customer's open reasons, oldest first."""
     return [SuspensionReason(one.reason) for one in standing([customer] if customer else [])]
 
 
 def standing(customers: Iterable[Customer]) -> list[Suspension]:
-    """The open suspensions of these customers, oldest first. Asks nothing where none of them is suspended."""
+    """List the open suspensions of these customers, oldest first. Runs no query if none of them is suspended."""
     ids = [customer.id for customer in customers if customer.suspended_at]
     if not ids:
         return []
@@ -29,10 +30,10 @@ def standing(customers: Iterable[Customer]) -> list[Suspension]:
 
 
 def add(customer_id: int, reason: SuspensionReason, about: str) -> bool:
-    """Suspend a customer for a reason; False where that reason is open already. Flushes.
+    """Suspend a customer for a reason; return False if that reason is open already. Flushes.
 
-    `about` is the id of what it is about, Stripe's or ours. From the first reason on API keys answer 402. The
-    customer is told of each reason by mail.
+    `about` is the id of the object concerned, at Stripe or here. From the first reason on, requests with API keys
+    get a 402. Each reason is emailed to the customer.
     """
     locks.lock(customer_id)
     row = {"customer_id": customer_id, "reason": reason, "about": about, "created_at": clock.now()}
@@ -50,10 +51,10 @@ def add(customer_id: int, reason: SuspensionReason, about: str) -> bool:
 
 
 def lift(customer_id: int, *which: SuspensionReason, about: str) -> list[SuspensionReason]:
-    """Lift these reasons where they are open; gives those that were. Flushes.
+    """Lift these reasons and return those that were open. Flushes.
 
-    With the last open reason the suspension ends, and the customer is told so by mail. `about` is the id of what
-    ended it.
+    When the last open reason is lifted, the suspension ends, and the customer gets an email. `about` is the id of
+    the object that ended it.
     """
     locks.lock(customer_id)
     rows = update(Suspension).where(
@@ -64,23 +65,26 @@ def lift(customer_id: int, *which: SuspensionReason, about: str) -> list[Suspens
     if not lifted:
         return []
     still = exists().where(Suspension.customer_id == customer_id, Suspension.lifted_at.is_(None))
-    ended = changed(update(Customer).where(Customer.id == customer_id, ~still).values(suspended_at=None))
+    ended = rows_changed(update(Customer).where(Customer.id == customer_id, ~still).values(suspended_at=None))
     for _, reason in lifted:
         _note(customer_id, "reactivated" if ended else "suspension_lifted", about, reason)
     if ended:
+        # A top-up is not checked meanwhile.
+        rule = update(TopUpRule).where(TopUpRule.customer_id == customer_id, TopUpRule.enabled)
+        db.session.execute(rule.values(next_try_at=clock.now()))
         customer = db.session.get_one(Customer, customer_id)
         mail.tell(customer, "reactivated", f"reactivated:{lifted[-1][0]}", page=mail.external("usage.index"))
     return [reason for _, reason in lifted]
 
 
 def end_of_agreement(customer_id: int, about: str) -> None:
-    """Suspend a customer whose pay-as-you-go agreement has ended, where nothing else is there. Flushes."""
+    """Suspend a customer whose pay-as-you-go agreement has ended, unless they have something else. Flushes."""
     if not _has_something(customer_id):
         add(customer_id, SuspensionReason.SUBSCRIPTION_ENDED, about)
 
 
 def review(customer_id: int, about: str) -> None:
-    """Lift `subscription_ended` where a plan, credits or an agreement is there again. Flushes."""
+    """Lift `subscription_ended` if the customer has a plan, credits or an agreement again. Flushes."""
     ended = SuspensionReason.SUBSCRIPTION_ENDED
     query = select(Suspension.id).filter_by(customer_id=customer_id, reason=ended, lifted_at=None)
     if db.session.execute(query).first() and _has_something(customer_id):
@@ -88,7 +92,7 @@ def review(customer_id: int, about: str) -> None:
 
 
 def _has_something(customer_id: int) -> bool:
-    """Whether a customer has a plan, credits or a pay-as-you-go agreement now."""
+    """Return whether a customer has a plan, credits or a pay-as-you-go agreement now."""
     running = select(UsageAgreement.id).filter_by(customer_id=customer_id, ended_at=None)
     if db.session.execute(running).first():
         return True
@@ -98,6 +102,6 @@ def _has_something(customer_id: int) -> bool:
 
 
 def _note(customer_id: int, what: str, about: str, reason: str) -> None:
-    access.changed(customer_id)
+    access.mark_changed(customer_id)
     audit.record(f"customer.{what}", customer_id=customer_id, subject=about, after={"why": str(reason)})
     log.info(f"customer_{what}", customer=customer_id, about=about, why=str(reason))

@@ -1,6 +1,7 @@
-"""The only door to the stripe SDK: plain values in, small frozen dataclasses out, errors translated once.
+"""The only package that imports the stripe SDK. It takes plain values, returns frozen dataclasses, and translates
+errors.
 
-`of(mode)` gives the lane of a mode: `gateway.of("live").subscription(id)`.
+`of(mode)` returns the lane of a mode: `gateway.of(Mode.LIVE).subscription(id)`.
 """
 
 from collections.abc import Callable
@@ -8,32 +9,40 @@ from collections.abc import Callable
 import stripe
 from flask import Flask, current_app
 
-from portal.gateway.calls import Params
-from portal.gateway.customers import Clock, Customer, PortalConfiguration
-from portal.gateway.lane import Lane
-from portal.gateway.payments import Charge, PaymentIntent, Reversal, SavedMethod
-from portal.gateway.sessions import PaymentLink, Session
-from portal.gateway.shapes import (
-    Card,
-    Invoice,
-    InvoicePayment,
-    Price,
-    Product,
-)
-from portal.gateway.signatures import BadSignature, sign, verify
-from portal.gateway.subscription import Line, Phase, Preview, Schedule, Subscription, SubscriptionItem
-from portal.gateway.usage import InvoiceItem
+from portal.enums import Mode
+from portal.gateway import calls
+from portal.gateway.calls import Params, quickly, together
+from portal.gateway.checkout import CheckoutCalls, PaymentLink, Session, SessionLine
+from portal.gateway.customers import ADDRESS, TAX_ID_TYPES, Customer, CustomerCalls, TaxId
+from portal.gateway.invoices.credit_notes import CreditNote, CreditNoteCalls
+from portal.gateway.invoices.invoices import Invoice, InvoiceCalls, InvoiceItem, InvoiceLine, InvoicePayment
+from portal.gateway.invoices.previews import NONE_UPCOMING, Line, Preview, PreviewCalls
+from portal.gateway.key_checks import KeyChecks
+from portal.gateway.payment_methods import Card, PaymentMethodCalls, SavedMethod
+from portal.gateway.payments import Charge, FraudWarning, PaymentCalls, PaymentIntent, Reversal
+from portal.gateway.portal_configurations import PortalCalls, PortalConfiguration
+from portal.gateway.products import Price, Product, ProductCalls
+from portal.gateway.subscriptions.schedules import Phase, Schedule, ScheduleCalls
+from portal.gateway.subscriptions.subscriptions import Discount, Subscription, SubscriptionCalls, SubscriptionItem
+from portal.gateway.test_clocks import Clock, TestClockCalls
+from portal.gateway.webhooks import BadSignature, WebhookCalls, WebhookEndpoint, sign, verify
 from portal.settings import Settings
 
 __all__ = [
-    "MODES",
+    "ADDRESS",
+    "NONE_UPCOMING",
+    "TAX_ID_TYPES",
     "BadSignature",
     "Card",
     "Charge",
     "Clock",
+    "CreditNote",
     "Customer",
+    "Discount",
+    "FraudWarning",
     "Invoice",
     "InvoiceItem",
+    "InvoiceLine",
     "InvoicePayment",
     "Lane",
     "Line",
@@ -49,25 +58,49 @@ __all__ = [
     "SavedMethod",
     "Schedule",
     "Session",
+    "SessionLine",
     "Subscription",
     "SubscriptionItem",
+    "TaxId",
+    "WebhookEndpoint",
     "init_app",
     "of",
+    "quickly",
     "sign",
+    "together",
     "verify",
 ]
 
-MODES = ("live", "test")
+
+class Lane(
+    PaymentMethodCalls,
+    CustomerCalls,
+    PortalCalls,
+    TestClockCalls,
+    ProductCalls,
+    InvoiceCalls,
+    PreviewCalls,
+    CreditNoteCalls,
+    SubscriptionCalls,
+    ScheduleCalls,
+    CheckoutCalls,
+    PaymentCalls,
+    WebhookCalls,
+    KeyChecks,
+):
+    """The Stripe calls of one mode, for every noun."""
 
 
-def of(mode: str) -> Lane:
-    """The lane of a mode, with its own key. Raises KeyError for a word that is no mode."""
+def of(mode: Mode) -> Lane:
+    """Return the lane of a mode, with its own key. Raises KeyError for an unknown mode."""
     lanes: dict[str, Lane] = current_app.extensions["gateway"]
     return lanes[mode]
 
 
 def init_app(app: Flask, settings: Settings, before_call: Callable[[], None] | None = None) -> None:
-    """One lane a mode. `before_call` runs ahead of every call: create_app lets it refuse open transactions."""
+    """Create a lane for each mode. `before_call` runs before every call; create_app uses it to refuse open
+    transactions.
+    """
     if settings.stripe_ca_bundle:
         stripe.ca_bundle_path = str(settings.stripe_ca_bundle)
     app.extensions["gateway"] = {
@@ -75,8 +108,8 @@ def init_app(app: Flask, settings: Settings, before_call: Callable[[], None] | N
             mode,
             key=settings.secret_key_for(mode),
             base=settings.stripe_api_base,
-            timeout=app.config.get("STRIPE_TIMEOUT", 10),
+            timeout=app.config.get("STRIPE_TIMEOUT", calls.SECONDS),
             before_call=before_call,
         )
-        for mode in MODES
+        for mode in Mode
     }

@@ -1,22 +1,50 @@
-"""Customers at Stripe: what the portal reads of them, and the calls about them."""
+"""Customers at Stripe."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Self
+from datetime import datetime
+from typing import Self
 
 from portal.gateway.calls import PAGE, Calls, Params, part
-from portal.gateway.payments import SavedMethod
-from portal.gateway.shapes import Card, id_of
+from portal.gateway.fields import Json, id_of, time
+from portal.gateway.payment_methods import Card
 
-Json = dict[str, Any]
+# Every type of https://docs.stripe.com/api/customer_tax_ids/create, by the country that each begins with.
+_TYPES = """
+ad_nrt ae_trn al_tin am_tin ao_tin ar_cuit au_abn au_acn au_arn au_wpn aw_tin az_tin ba_tin bb_tin bd_bin bf_ifu
+bg_uic bh_vat bj_ifu bo_tin br_cnpj br_cpf bs_tin bw_vat by_tin ca_bn ca_gst_hst ca_pst_bc ca_pst_mb ca_pst_sk
+ca_qst cd_nif ch_uid ch_vat ci_vat cl_tin cm_niu cn_tin co_nit cr_tin cv_nif cz_dic de_stn do_rcn ec_ruc eg_tin
+es_cif et_tin eu_oss_vat eu_vat fo_vat fr_siren fr_siret fr_spi gb_vat ge_vat gh_tin gi_tin gn_nif hk_br hr_oib
+hu_tin ic_nif id_npwp il_vat in_gst is_kt is_vat it_cf jp_cn jp_rn jp_trn ke_pin kg_tin kh_tin kr_brn kz_bin
+la_tin li_uid li_vat lk_vat ma_vat md_cf md_vat me_pib mk_vat mr_nif mu_vat mx_rfc my_frp my_itn my_sst mz_nuit
+ng_tin no_vat no_voec np_pan nz_bn nz_gst om_vat pe_ruc ph_tin pl_nip pt_nif py_ruc ro_tin rs_pib ru_inn ru_kpp
+sa_vat sg_gst sg_uen si_tin sm_coe sn_ninea sr_fin sv_nit th_vat tj_tin tr_tin tt_bir tt_vat tw_vat tz_vat
+ua_vat ug_tin us_ein uy_ruc uz_tin uz_vat ve_rif vn_tin za_vat zm_tin zw_tin
+"""
+TAX_ID_TYPES = tuple(_TYPES.split())
+ADDRESS = ("line1", "line2", "postal_code", "city", "state", "country")
+
+
+@dataclass(frozen=True)
+class TaxId:
+    """A customer's tax id. `status` is Stripe's check of it: pending, verified, unverified, unavailable."""
+
+    id: str
+    type: str
+    value: str
+    status: str
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """Read an object from /v1/customers/{id}/tax_ids."""
+        return cls(data["id"], data["type"], data["value"], (data.get("verification") or {}).get("status") or "")
 
 
 @dataclass(frozen=True)
 class Customer:
-    """A customer at Stripe. A deleted one answers with nothing but its id.
+    """A customer at Stripe. For a deleted one, Stripe returns only its id.
 
-    `payment_method` is the default one's id, `card` its card where it is one.
+    `payment_method` is the id of the default payment method, `card` its card if it is one.
     """
 
     id: str
@@ -26,10 +54,18 @@ class Customer:
     card: Card | None = None
     test_clock: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    balance: int = 0  # in minor units of `currency`; negative: a credit, which pays the next invoices first
+    currency: str | None = None  # None: nothing was charged yet
+    name: str = ""
+    address: dict[str, str] = field(default_factory=dict)  # the parts that are known, named as in ADDRESS
+    created: datetime | None = None  # None: deleted
+    tax_ids: tuple[TaxId, ...] = ()  # newest first; empty unless they were expanded
 
     @classmethod
     def read(cls, data: Json) -> Self:
-        """From /v1/customers, with invoice_settings.default_payment_method expanded for the card."""
+        """Read an object from /v1/customers, with invoice_settings.default_payment_method expanded for the
+        card.
+        """
         method = (data.get("invoice_settings") or {}).get("default_payment_method")
         return cls(
             id=data["id"],
@@ -39,96 +75,54 @@ class Customer:
             card=Card.read(method),
             test_clock=id_of(data.get("test_clock")),
             metadata=data.get("metadata") or {},
+            balance=data.get("balance") or 0,
+            currency=data.get("currency"),
+            name=data.get("name") or "",
+            address={name: value for name in ADDRESS if (value := (data.get("address") or {}).get(name))},
+            created=time(data.get("created")),
+            tax_ids=tuple(TaxId.read(one) for one in (data.get("tax_ids") or {}).get("data", ())),
         )
 
 
-@dataclass(frozen=True)
-class Clock:
-    """A test clock and its time. `status` is ready, advancing or internal_failure."""
-
-    id: str
-    frozen_at: datetime
-    status: str
-
-    @classmethod
-    def read(cls, data: Json) -> Self:
-        """From /v1/test_helpers/test_clocks."""
-        return cls(data["id"], datetime.fromtimestamp(data["frozen_time"], UTC), data["status"])
-
-
-@dataclass(frozen=True)
-class PortalConfiguration:
-    """What Stripe's own portal offers, where a session names this configuration."""
-
-    id: str
-    features: dict[str, Any]
-    metadata: dict[str, str]
-
-    @classmethod
-    def read(cls, data: Json) -> Self:
-        """From /v1/billing_portal/configurations."""
-        return cls(data["id"], data["features"], data.get("metadata") or {})
-
-
-class Customers(Calls):
-    """A lane's calls about customers."""
+class CustomerCalls(Calls):
+    """The calls for customers."""
 
     def create_customer(self, params: Params, idempotency_key: str) -> Customer:
-        """POST /v1/customers."""
+        """Call POST /v1/customers."""
         return Customer.read(self._ask("post", "/v1/customers", params, idempotency_key))
 
     def update_customer(self, stripe_id: str, params: Params) -> Customer:
-        """POST /v1/customers/{id}. It sets what it names, so that once more does no harm and needs no key."""
+        """Call POST /v1/customers/{id}. It sets the given fields, so it can be repeated and needs no
+        idempotency key.
+        """
         return Customer.read(self._ask("post", f"/v1/customers/{part(stripe_id)}", params))
 
     def delete_customer(self, stripe_id: str) -> Customer:
-        """DELETE /v1/customers/{id}: ends subscriptions and forgets cards; invoices and charges stay. For good."""
+        """Call DELETE /v1/customers/{id}.
+
+        It permanently ends subscriptions and removes cards. Invoices and charges stay.
+        """
         return Customer.read(self._ask("delete", f"/v1/customers/{part(stripe_id)}"))
 
     def customer(self, stripe_id: str) -> Customer:
-        """The customer and their default card; one that was deleted comes back with `deleted` set."""
-        expand = {"expand": ["invoice_settings.default_payment_method"]}
+        """Fetch the customer, their default card and tax ids. `deleted` is set on a deleted customer."""
+        expand = {"expand": ["invoice_settings.default_payment_method", "tax_ids"]}
         return Customer.read(self._ask("get", f"/v1/customers/{part(stripe_id)}", expand))
 
     def every_customer(self) -> Iterator[Customer]:
-        """The account's customers, the newest first, without their cards."""
+        """Yield the account's customers, newest first, without their cards."""
         return (Customer.read(data) for data in self._list("/v1/customers", {"limit": PAGE}))
 
-    def saved_method(self, customer: str) -> SavedMethod | None:
-        """The customer's default payment method, else their newest card; None where nothing is saved."""
-        expand = {"expand": ["invoice_settings.default_payment_method"]}
-        settings = self._ask("get", f"/v1/customers/{part(customer)}", expand).get("invoice_settings") or {}
-        if settings.get("default_payment_method"):
-            return SavedMethod.read(settings["default_payment_method"])
-        page = self._ask("get", "/v1/payment_methods", {"customer": customer, "type": "card", "limit": 1})
-        return SavedMethod.read(page["data"][0]) if page["data"] else None
+    def create_tax_id(self, customer: str, params: Params, idempotency_key: str) -> TaxId:
+        """Call POST /v1/customers/{id}/tax_ids."""
+        path = f"/v1/customers/{part(customer)}/tax_ids"
+        return TaxId.read(self._ask("post", path, params, idempotency_key))
 
-    def test_clock(self, clock_id: str) -> Clock:
-        """The test clock as it is now."""
-        return Clock.read(self._ask("get", f"/v1/test_helpers/test_clocks/{part(clock_id)}"))
+    def delete_tax_id(self, customer: str, tax_id: str) -> None:
+        """Call DELETE /v1/customers/{id}/tax_ids/{id}. Raises StripeRefused if it does not exist."""
+        self._ask("delete", f"/v1/customers/{part(customer)}/tax_ids/{part(tax_id)}")
 
-    # Stripe's own portal
-
-    def create_portal_session(self, params: Params) -> str:
-        """POST /v1/billing_portal/sessions: the address of Stripe's portal for a customer."""
-        return str(self._ask("post", "/v1/billing_portal/sessions", params)["url"])
-
-    def portal_configuration(self, configuration_id: str) -> PortalConfiguration:
-        """The configuration as it is now."""
-        path = f"/v1/billing_portal/configurations/{part(configuration_id)}"
-        return PortalConfiguration.read(self._ask("get", path))
-
-    def portal_configurations(self) -> Iterator[PortalConfiguration]:
-        """The account's active configurations, the newest first."""
-        params = {"active": True, "limit": PAGE}
-        return (PortalConfiguration.read(data) for data in self._list("/v1/billing_portal/configurations", params))
-
-    def create_portal_configuration(self, params: Params, idempotency_key: str) -> PortalConfiguration:
-        """POST /v1/billing_portal/configurations."""
-        path = "/v1/billing_portal/configurations"
-        return PortalConfiguration.read(self._ask("post", path, params, idempotency_key))
-
-    def update_portal_configuration(self, configuration_id: str, params: Params) -> PortalConfiguration:
-        """POST /v1/billing_portal/configurations/{id}."""
-        path = f"/v1/billing_portal/configurations/{part(configuration_id)}"
-        return PortalConfiguration.read(self._ask("post", path, params))
+    def set_default_method(self, customer: str, method: str, idempotency_key: str) -> Customer:
+        """Make this payment method the default for a customer's invoices. Repeating it changes nothing."""
+        params = {"invoice_settings": {"default_payment_method": method}}
+        return Customer.read(self._ask("post", f"/v1/customers/{part(customer)}", params, idempotency_key))

@@ -1,6 +1,6 @@
-"""Where entitlements are remembered: in this process, or in Redis, which all of an operator's machines share.
+"""The cache of entitlements: in this process, or in Redis, which all of an operator's machines share.
 
-What is remembered carries the version of its customer's row, so nothing here is ever believed for being here.
+Each cached value carries the version of its customer's row, so an outdated value is never used.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,17 +11,17 @@ import orjson
 from flask import current_app
 from redis import Redis
 
-from portal.breaker import Breaker
+from portal.api.circuit_breaker import Breaker
 from portal.extensions import REDIS_OPTIONS
 from portal.settings import current_settings
 
-MOST = 50_000  # customers remembered in one process, some 1 KB each
+MOST = 50_000  # customers cached per process, about 1 KB each
 KEPT_SECONDS = 24 * 3600  # in Redis
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """Facts, the version they belong to, and when time alone ends them (grace, a scheduled end)."""
+    """The facts, their version, and when they change by time alone (grace, a scheduled end)."""
 
     version: int
     until: datetime | None
@@ -29,41 +29,41 @@ class Remembered:
 
 
 class Cache(Protocol):
-    """What remembers, by key."""
+    """A cache, by key."""
 
     def get(self, key: str) -> Remembered | None:
-        """What is known under this key; None: nothing, or it cannot be asked."""
+        """Return the cached value; None if there is none or the cache is unavailable."""
 
     def put(self, key: str, known: Remembered) -> None:
-        """Remember it, if that is possible."""
+        """Store the value, if possible."""
 
 
 class InProcess:
-    """A dict, which starts anew when it is full."""
+    """A dict that is cleared when it is full."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Remembered] = {}
 
     def get(self, key: str) -> Remembered | None:
-        """What is known under this key."""
+        """Return the cached value."""
         return self._kept.get(key)
 
     def put(self, key: str, known: Remembered) -> None:
-        """Remember it."""
+        """Store the value."""
         if len(self._kept) >= MOST:
             self._kept.clear()
         self._kept[key] = known
 
 
 class InRedis:
-    """Redis; nothing is known while it is down."""
+    """Redis. While it is down, nothing is cached."""
 
     def __init__(self, url: str) -> None:
         self._redis = Redis.from_url(url, **REDIS_OPTIONS)
         self._breaker = Breaker()
 
     def get(self, key: str) -> Remembered | None:
-        """What is known under this key; what somebody else has written there is nothing."""
+        """Return the cached value. A value in another format is ignored."""
         found: Any = self._breaker.ask(lambda: self._redis.get(key), lambda: None)
         try:
             return _read(orjson.loads(found)) if found else None
@@ -71,7 +71,7 @@ class InRedis:
             return None
 
     def put(self, key: str, known: Remembered) -> None:
-        """Remember it for a day."""
+        """Store the value for a day."""
         stored = orjson.dumps(asdict(known))
         self._breaker.ask(lambda: self._redis.set(key, stored, ex=KEPT_SECONDS), lambda: None)
 
@@ -82,7 +82,7 @@ def _read(stored: dict[str, Any]) -> Remembered:
 
 
 def of_app() -> Cache:
-    """This app's: one for each process."""
+    """Return this app's cache, one per process."""
     cache: Cache | None = current_app.extensions.get("entitlements")
     if cache is None:
         url = current_settings().redis_url

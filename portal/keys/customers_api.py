@@ -8,30 +8,29 @@ from flask import Blueprint
 from pydantic import Field
 from sqlalchemy import select
 
-from portal import access
-from portal.answers import Answer, answers
+from portal.api.bodies import QueryString, asks
+from portal.api.operators import operator_required
+from portal.api.responses import Answer, answers
+from portal.customers import access
 from portal.errors import InvalidInput, NotFound
 from portal.extensions import db
-from portal.inputs import QueryString, asks
-from portal.keys.api import Entitlements
+from portal.keys import included
+from portal.keys.api import Entitlements, IncludedUse
 from portal.models import Customer, StripeCustomer, User
-from portal.operators import operator_required
 
 blueprint = Blueprint("customers_api", __name__, url_prefix="/api/v1/customers")
 
 
 class CustomerFacts(Entitlements):
-    """A customer, whose account it is, and what it may use now."""
+    """A customer, its account, and what it may use now."""
 
     email: Annotated[str, Field(examples=["alice@example.com"])]
-    email_verified: Annotated[
-        bool, Field(description="Whether the account has proven that this email is its own.")
-    ]
+    email_verified: Annotated[bool, Field(description="Whether the account has verified this email.")]
     name: str
     created_at: datetime
     valid_until: Annotated[
         datetime | None,
-        Field(description="When the plan ends: a scheduled cancellation or the end of grace. Null: not known to."),
+        Field(description="When the plan ends: a scheduled cancellation or the end of grace. Null if unknown."),
     ]
     stripe_customer: Annotated[str | None, Field(description="The current id at Stripe.", examples=["cus_Rk2x"])]
 
@@ -43,7 +42,7 @@ class CustomerList(Answer):
 
 
 class Wanted(QueryString):
-    """Whose."""
+    """The email to look for."""
 
     email: Annotated[str, Field(min_length=3, max_length=254, examples=["alice@example.com"])]
 
@@ -52,7 +51,7 @@ class Wanted(QueryString):
 @operator_required("customers:read")
 @answers(CustomerFacts, NotFound)
 def one(customer_id: int) -> CustomerFacts:
-    """Get a customer by the id that `/v1/receipt` and `/api/v1/entitlements` give."""
+    """Return the customer with the id from `/v1/receipt` and `/api/v1/entitlements`."""
     customer = db.session.get(Customer, customer_id)
     if customer is None or customer.user.deleted_at is not None:
         raise NotFound("There is no customer with this id.")
@@ -66,12 +65,17 @@ def one(customer_id: int) -> CustomerFacts:
 def by_email(wanted: Wanted) -> CustomerList:
     """List the customers with an email, in both modes.
 
-    Rely on an email only where `email_verified` is true: until then it is what somebody typed.
+    Rely on an email only if `email_verified` is true: until then it is only what somebody entered.
     """
     mine = (User.email == wanted.email.strip().lower(), User.deleted_at.is_(None))
     query = select(Customer).join(User, User.id == Customer.user_id).where(*mine).order_by(Customer.id)
     found = db.session.execute(query).scalars().all()
     return CustomerList(data=list(_described(found)))
+
+
+def _included(customer: Customer) -> dict[str, IncludedUse]:
+    kept, _ = included.facts(customer)
+    return {name: IncludedUse(**numbers) for name, numbers in included.measured(kept).items()}
 
 
 def _described(found: Iterable[Customer]) -> Iterator[CustomerFacts]:
@@ -84,7 +88,9 @@ def _described(found: Iterable[Customer]) -> Iterator[CustomerFacts]:
             status=mine.status,
             tier=mine.tier,
             entitlements=mine.entitlements,
+            included=_included(customer),
             credits=customer.credit_balance,
+            cluster=customer.cluster,
             email=user.email,
             email_verified=user.verified_at is not None,
             name=user.name,

@@ -11,10 +11,10 @@ from wtforms.validators import DataRequired, Length, Optional, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from portal import clock
-from portal.forms import Date
 from portal.models.key import SCOPES
-from portal.pages import zone
 from portal.settings import current_settings
+from portal.web.forms import Date
+from portal.web.pages import zone
 
 SCOPE_WORDS = {
     "read": "Read: plan, entitlements, balance, history",
@@ -32,7 +32,7 @@ def _choices(words: dict[str, str]) -> list[SelectChoice]:
 
 
 class KeyForm(FlaskForm):
-    """A name for a new key, what it may do, and until when."""
+    """A new key's name, scopes and expiry."""
 
     name = StringField("Name", validators=[DataRequired("Give the key a name."), Length(max=100)])
     scopes = SelectMultipleField(
@@ -51,23 +51,25 @@ class KeyForm(FlaskForm):
             self.scopes.choices = _choices(SCOPE_WORDS | {"usage": NO_REPORTS})
 
     def validate_scopes(self, field: SelectMultipleField) -> None:
-        """At least one. No validator of WTForms: browsers would want every box ticked."""
+        """Check that at least one is chosen. WTForms has no fitting validator: browsers would require every
+        checkbox.
+        """
         if not field.data:
             raise ValidationError("Choose what the key may do.")
 
     def validate_lifetime(self, field: RadioField) -> None:
-        """“On a date” needs the date."""
+        """Check that “On a date” has a date."""
         if field.data == "date" and not self.last_day.raw_data[0]:
             raise ValidationError("Enter the last day too.")
 
     def validate_last_day(self, field: Date) -> None:
-        """A day to come."""
+        """Check that the day is in the future."""
         today = clock.now().astimezone(ZoneInfo(zone())).date()
         if field.data and not today <= field.data <= today + LONGEST:
             raise ValidationError("Enter a day to come, within ten years.")
 
     def expires_at(self) -> datetime | None:
-        """When the key ends; None: never. A day ends at the reader's own midnight."""
+        """Return when the key expires; None: never. A day ends at the reader's own midnight."""
         chosen: str = self.lifetime.data
         if chosen == "never":
             return None
@@ -75,12 +77,12 @@ class KeyForm(FlaskForm):
 
 
 class RotateForm(FlaskForm):
-    """How long the key of before goes on."""
+    """How long the old key continues to work."""
 
     overlap = RadioField("The old key ends", choices=_choices(OVERLAPS), default="24")
 
     def hours(self) -> timedelta:
-        """The same as a time."""
+        """Return it as a timedelta."""
         return timedelta(hours=int(self.overlap.data))
 
 

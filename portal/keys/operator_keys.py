@@ -1,4 +1,4 @@
-"""Operator keys: making, listing and revoking them. Only the command line does so."""
+"""Operator keys: creating, listing and revoking them, which only the command line does."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,10 +8,10 @@ from sqlalchemy import select, update
 
 from portal import audit, clock
 from portal.errors import InvalidInput, NotFound
-from portal.extensions import changed, db
+from portal.extensions import db, rows_changed
 from portal.models import OperatorKey
 from portal.models.key import OPERATOR_PREFIX, OPERATOR_SCOPES, VISIBLE_CHARACTERS, digest, new_secret
-from portal.pages import rfc3339
+from portal.web.pages import rfc3339
 
 log = structlog.get_logger()
 
@@ -21,8 +21,8 @@ MAX_NAME = 100
 def create(name: str, scopes: Sequence[str], expires_at: datetime | None = None) -> tuple[OperatorKey, str]:
     """Return a new operator key and its secret, which exists nowhere else. Flushes.
 
-    Without `expires_at` it never expires. Raises InvalidInput for a bad name, no or an unknown scope, or a past
-    time.
+    Without `expires_at` it never expires. Raises InvalidInput for an invalid name, a missing or unknown scope, or
+    a past time.
     """
     chosen = [scope for scope in OPERATOR_SCOPES if scope in scopes]
     unknown = sorted(set(scopes) - set(OPERATOR_SCOPES))
@@ -51,19 +51,19 @@ def create(name: str, scopes: Sequence[str], expires_at: datetime | None = None)
 
 
 def revoke(key_id: int) -> OperatorKey:
-    """End an operator key now; a second time changes nothing. Flushes. Raises NotFound."""
+    """Revoke an operator key now. Can be repeated. Flushes. Raises NotFound."""
     key = db.session.get(OperatorKey, key_id)
     if key is None:
         raise NotFound(f"There is no operator key with the id {key_id}.")
     alive = (OperatorKey.id == key_id, OperatorKey.revoked_at.is_(None))
-    if changed(update(OperatorKey).where(*alive).values(revoked_at=clock.now())):
+    if rows_changed(update(OperatorKey).where(*alive).values(revoked_at=clock.now())):
         audit.record("operator_key.revoked", subject=str(key_id), after={"key": key.prefix})
         log.info("operator_key_revoked", operator_key=key_id)
     return key
 
 
 def everyone() -> Sequence[OperatorKey]:
-    """Return all operator keys, revoked and expired ones too, oldest first."""
+    """Return all operator keys, including revoked and expired ones, oldest first."""
     return db.session.execute(select(OperatorKey).order_by(OperatorKey.id)).scalars().all()
 
 

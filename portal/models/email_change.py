@@ -1,4 +1,4 @@
-"""A change of a user's mail address, which both addresses have to confirm."""
+"""A change of a user's email address, which both addresses have to confirm."""
 
 from datetime import datetime
 
@@ -10,14 +10,14 @@ from portal.models.user import User
 
 
 class EmailChange(Base):
-    """The one change that a user has asked for; the row goes once it is made or refused."""
+    """The one email change that a user has requested. The row is deleted when the change is made or refused."""
 
     __tablename__ = "email_changes"
 
     user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     new_email: Mapped[str] = mapped_column(String(254))  # lower case
     requested_at: Mapped[datetime]
-    approved_at: Mapped[datetime | None]  # by the mailed link to the old address
-    confirmed_at: Mapped[datetime | None]  # by the one to the new address
+    approved_at: Mapped[datetime | None]  # by the link that was mailed to the old address
+    confirmed_at: Mapped[datetime | None]  # by the link that was mailed to the new address
 
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)

@@ -17,25 +17,29 @@ BASE62 = string.digits + string.ascii_letters
 RANDOM_BYTES = 32
 CHECKSUM_DIGITS = 6
 VISIBLE_CHARACTERS = 8  # of the random part: enough to tell keys apart, useless for guessing
-SCOPES = ("read", "spend", "usage")  # what a key may be allowed; all of it unless chosen otherwise
-TOUCH_EVERY = timedelta(minutes=1)  # how exactly `last_used_at` is kept
+SCOPES = ("read", "spend", "usage")  # what a key may be allowed to do; a new key gets all of them by default
+TOUCH_EVERY = timedelta(minutes=1)  # the precision of `last_used_at`
 OPERATOR_PREFIX = "opk_"
 OPERATOR_SCOPES = ("usage:report", "usage:void", "customers:read", "sign_in_links")
 
 
 def new_secret(prefix: str) -> str:
-    """A new key with this prefix. By its checksum a mistyped key is told from an unknown one without a look-up."""
+    """Return a new key with this prefix. Its checksum tells a mistyped key from an unknown one without a
+    database lookup.
+    """
     body = prefix + _base62(int.from_bytes(secrets.token_bytes(RANDOM_BYTES)), 43)
     return body + _checksum(body)
 
 
 def is_well_formed(secret: str) -> bool:
-    """Whether the checksum fits; false saves the database a look."""
+    """Return whether the checksum fits. A wrong checksum saves a database lookup."""
     return secret.isascii() and _checksum(secret[:-CHECKSUM_DIGITS]) == secret[-CHECKSUM_DIGITS:]
 
 
 def digest(secret: str) -> str:
-    """What is stored. A plain SHA-256: 256 random bits cannot be guessed, so no slow hash is needed."""
+    """Return the hash to store. Plain SHA-256 is enough: 256 random bits cannot be guessed, so no slow hash is
+    needed.
+    """
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -52,7 +56,7 @@ def _base62(number: int, digits: int) -> str:
 
 
 class ApiKey(Base):
-    """A customer's key. The secret exists once, in the response that shows it; here is its hash."""
+    """A customer's API key, stored as a hash. The secret exists only in the response that shows it."""
 
     __tablename__ = "api_keys"
     __table_args__ = (Index(None, "customer_id", "id"),)
@@ -60,26 +64,28 @@ class ApiKey(Base):
     id: Mapped[pk]
     customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
     name: Mapped[str] = mapped_column(String(100))
-    prefix: Mapped[str] = mapped_column(String(24))  # the secret's beginning, enough to recognise it
+    prefix: Mapped[str] = mapped_column(String(24))  # the beginning of the secret, enough to recognize it
     hash: Mapped[str] = mapped_column(String(64), unique=True)
     scopes: Mapped[list[str]] = mapped_column(default=lambda: list(SCOPES), server_default=json.dumps(SCOPES))
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]  # to the minute
     expires_at: Mapped[datetime | None]  # null: never
-    rotated_at: Mapped[datetime | None]  # when another took its place; it then lives until expires_at
+    rotated_at: Mapped[datetime | None]  # when it was replaced; it then works until expires_at
     revoked_at: Mapped[datetime | None]
+    # When it was imported from an earlier system, so that it has another form than ours; null: made here.
+    imported_at: Mapped[datetime | None]
 
     customer: Mapped[Customer] = relationship(lazy="joined", innerjoin=True)
 
 
 class OperatorKey(Base):
-    """A key of the operator's own services. It belongs to no customer, and only the command line makes one."""
+    """A key of the operator's own services. It belongs to no customer, and only the command line creates one."""
 
     __tablename__ = "operator_keys"
 
     id: Mapped[pk]
     name: Mapped[str] = mapped_column(String(100))
-    prefix: Mapped[str] = mapped_column(String(24))  # the secret's beginning, enough to recognize it
+    prefix: Mapped[str] = mapped_column(String(24))  # the beginning of the secret, enough to recognize it
     hash: Mapped[str] = mapped_column(String(64), unique=True)
     scopes: Mapped[list[str]]  # some of OPERATOR_SCOPES
     created_at: Mapped[datetime]

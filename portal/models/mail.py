@@ -1,4 +1,4 @@
-"""Mails waiting to be sent."""
+"""Emails waiting to be sent."""
 
 from datetime import datetime
 from typing import Any
@@ -11,10 +11,10 @@ from portal.models.user import User
 
 
 class OutboxMail(Base):
-    """A mail, written in the transaction of what it reports and sent afterwards.
+    """An email, written in the same transaction as the change that it reports and sent afterwards.
 
-    `key` names what is reported, so that the same thing is never mailed twice. Only the template's name
-    and its facts stand here: a link's token is minted while sending, so that it is nowhere in the clear.
+    `key` identifies what is reported, so the same thing is never mailed twice. Only the template's name and its
+    facts are stored: a link's token is created while sending, so it is never stored in the clear.
     """
 
     __tablename__ = "outbox_mails"
@@ -22,14 +22,15 @@ class OutboxMail(Base):
 
     id: Mapped[pk]
     key: Mapped[str] = mapped_column(String(200), unique=True)
-    # Null: `to` belongs to nobody's account.
+    # Null: `to` belongs to no account.
     user_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
-    to: Mapped[str | None] = mapped_column(String(254))  # null: the user's own address; forgotten once it is sent
+    # null: the user's own address; erased once the mail is sent
+    to: Mapped[str | None] = mapped_column(String(254))
     template: Mapped[str] = mapped_column(String(50))
     context: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]  # null: still to be sent
     attempts: Mapped[int] = mapped_column(default=0)
-    next_try_at: Mapped[datetime | None]  # null: at once
+    next_try_at: Mapped[datetime | None]  # null: immediately
 
     user: Mapped[User | None] = relationship(lazy="joined")

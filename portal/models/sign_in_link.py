@@ -1,4 +1,4 @@
-"""Links that sign an account in once, made by the operator's own services."""
+"""Single-use sign-in links, created by the operator's own services."""
 
 from datetime import datetime
 
@@ -17,11 +17,12 @@ class SignInLink(Base):
 
     id: Mapped[pk]
     user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
-    operator_key_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("operator_keys.id"))  # null: a command
+    # null: created by a command
+    operator_key_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("operator_keys.id"))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    next: Mapped[str] = mapped_column(String(2048))  # the local path that it leads to
+    next: Mapped[str] = mapped_column(String(2048))  # the local path to redirect to
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
-    used_at: Mapped[datetime | None]  # null until used; never again afterwards
+    used_at: Mapped[datetime | None]  # null until used; it works only once
 
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)

@@ -1,4 +1,4 @@
-"""Why a customer is suspended: a row for each reason, lifted when that reason is gone."""
+"""Why a customer is suspended: one row per reason, lifted when the reason no longer applies."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -22,12 +22,12 @@ class SuspensionReason(StrEnum):
 
     @property
     def words(self) -> str:
-        """The sentence that tells the customer of it."""
+        """Return the sentence that tells the customer about it."""
         return WORDS[self]
 
     @property
     def is_lifted_by_admin(self) -> bool:
-        """Whether an admin lifts it. The others end with a card, a payment or a purchase."""
+        """Return whether an admin lifts it. The other reasons end with a card, a payment or a purchase."""
         return self in (SuspensionReason.DISPUTE, SuspensionReason.ADMIN)
 
 
@@ -43,7 +43,7 @@ WORDS = {
 class Suspension(Base):
     """One reason for which a customer is suspended, from `created_at` to `lifted_at`.
 
-    `customers.suspended_at` is set while at least one is open: requests with an API key read that column alone.
+    `customers.suspended_at` is set while at least one is open. Requests with an API key read only that column.
     """
 
     __tablename__ = "suspensions"
@@ -64,6 +64,6 @@ class Suspension(Base):
     id: Mapped[pk]
     customer_id: Mapped[int] = mapped_column(BigId, ForeignKey("customers.id"))
     reason: Mapped[str] = mapped_column(String(20))  # a SuspensionReason
-    about: Mapped[str] = mapped_column(String(255), default="")  # the object's id, Stripe's or ours
+    about: Mapped[str] = mapped_column(String(255), default="")  # the object's id, at Stripe or here
     created_at: Mapped[datetime]
     lifted_at: Mapped[datetime | None]  # null: open

@@ -1,4 +1,4 @@
-"""Who signs in: users, their sessions, and the single-use tokens that mails carry."""
+"""Users, their sessions, and the single-use tokens in emails."""
 
 from datetime import datetime
 
@@ -16,8 +16,8 @@ TAKEN_OVER = text("taken_over_by IS NOT NULL")
 class User(Base):
     """A person who signs in, or an unclaimed user: one without a password, whose address waits for its owner.
 
-    A purchase, an import or a gift for an address that no account has proven makes an unclaimed user of its own,
-    each time. So an address is unique among claimed users only, and looking one up has to say which it means.
+    An order, import or grant for an address that no account has verified creates a new unclaimed user each time.
+    So an address is unique among claimed users only, and every lookup has to say which kind it means.
     """
 
     __tablename__ = "users"
@@ -36,38 +36,40 @@ class User(Base):
     role: Mapped[str] = mapped_column(String(10), default="customer", server_default="customer")
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     verified_at: Mapped[datetime | None]  # when the address was first proven; null until then
-    # When that proof came from somebody who was not signed in and had no password: what there was before ended.
+    # Set if that proof came from somebody without a session or password. Everything from before ended then.
     begun_anew_at: Mapped[datetime | None]
-    # Of an unclaimed user whose address was proven: the account that took its purchases over, or that they are
-    # not the address's owner's.
+    # For an unclaimed user whose address was verified: the account that took over its orders, or that said it does
+    # not own the address.
     taken_over_by: Mapped[int | None] = mapped_column(BigId, ForeignKey("users.id"))
     disowned_at: Mapped[datetime | None]
-    totp_seed: Mapped[str | None] = mapped_column(Text, deferred=True)  # encrypted; null: no app was set up
-    totp_step: Mapped[int | None] = mapped_column(BigInteger)  # of the last code taken: each is taken once
-    second_factor_at: Mapped[datetime | None]  # null: sign-in asks for the password alone
+    # encrypted; null: no authenticator app was set up
+    totp_seed: Mapped[str | None] = mapped_column(Text, deferred=True)
+    totp_step: Mapped[int | None] = mapped_column(BigInteger)  # of the last accepted code: each code works once
+    second_factor_at: Mapped[datetime | None]  # null: sign-in asks only for the password
     created_at: Mapped[datetime]
-    deleted_at: Mapped[datetime | None]  # nobody's any more: what is kept of it names no person
-    erased_at: Mapped[datetime | None]  # nor does what Stripe's events said; null until some days later
+    deleted_at: Mapped[datetime | None]  # the remaining data names no person
+    erased_at: Mapped[datetime | None]  # when stored Stripe events were anonymized too; null until some days later
 
     @property
     def is_claimed(self) -> bool:
-        """Whether a person has set a password; until then nobody can sign in."""
+        """Return whether a person has set a password. Until then nobody can sign in."""
         return self.password_hash is not None
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is an unclaimed user that nobody has decided about."""
+        """Return whether it is an unclaimed user that nobody has decided about."""
         return not (self.is_claimed or self.deleted_at or self.taken_over_by or self.disowned_at)
 
     @property
     def is_proven(self) -> bool:
-        """Whether it is an account whose address is known to be its owner's."""
+        """Return whether it is an account with a verified address."""
         return self.is_claimed and self.verified_at is not None
 
     def trusts_card(self, saved_at: datetime | None) -> bool:
-        """Whether a payment method that was saved then may be charged for something new.
+        """Return whether a payment method saved at this time may be charged for something new.
 
-        One that was there before the account began anew may be of whoever made it. Stripe counts whole seconds.
+        A payment method from before the first proof may belong to whoever created the account. Stripe counts whole
+        seconds.
         """
         if self.begun_anew_at is None:
             return True
@@ -75,26 +77,29 @@ class User(Base):
 
     @property
     def is_admin(self) -> bool:
-        """Whether they may do everything."""
+        """Return whether the user may do everything."""
         return self.role == "admin"
 
     @property
     def is_support(self) -> bool:
-        """Whether they may look into customers' accounts, and move no money."""
+        """Return whether the user may view customers' accounts, but not move money."""
         return self.role == "support"
 
     @property
     def has_second_factor(self) -> bool:
-        """Whether sign-in asks for a code after the password."""
+        """Return whether sign-in asks for a code after the password."""
         return self.second_factor_at is not None
 
 
 class UserSession(Base):
-    """One signed-in browser, or program. A browser's cookie holds a random token, this row its hash: ending it
-    kills the cookie. A program's tokens name this row, so that ending it kills them too."""
+    """One signed-in browser or program.
+
+    A browser's cookie holds a random token, and this row its hash. A program's tokens name this row. Ending the
+    session invalidates both.
+    """
 
     __tablename__ = "user_sessions"
-    __table_args__ = (Index(None, "user_id", "ended_at"),)
+    __table_args__ = (Index(None, "user_id", "ended_at"), Index(None, "expires_at"))
 
     id: Mapped[pk]
     user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
@@ -106,15 +111,15 @@ class UserSession(Base):
     address: Mapped[str] = mapped_column(String(45), default="")
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
-    confirmed_at: Mapped[datetime | None]  # the password was last asked; null while a code is awaited
+    confirmed_at: Mapped[datetime | None]  # when the password was last entered; null while a code is awaited
     expires_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]  # null while the session lives
+    ended_at: Mapped[datetime | None]  # null while the session is active
 
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
 class RecoveryCode(Base):
-    """A code that stands in once for a lost second factor, stored as a hash."""
+    """A code that replaces a lost second factor once, stored as a hash."""
 
     __tablename__ = "recovery_codes"
     __table_args__ = (Index(None, "user_id"),)
@@ -122,11 +127,11 @@ class RecoveryCode(Base):
     id: Mapped[pk]
     user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
     code_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    used_at: Mapped[datetime | None]  # null until used; never again afterwards
+    used_at: Mapped[datetime | None]  # null until used; it works only once
 
 
 class MailToken(Base):
-    """A single-use link sent by mail, stored as a hash."""
+    """A single-use link sent by email, stored as a hash."""
 
     __tablename__ = "mail_tokens"
     __table_args__ = (
@@ -140,13 +145,15 @@ class MailToken(Base):
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
-    used_at: Mapped[datetime | None]  # null until followed; never again afterwards
+    used_at: Mapped[datetime | None]  # null until followed; it works only once
 
     user: Mapped[User] = relationship()
 
 
 class RefreshToken(Base):
-    """A refresh token of a program's session: good once, for the next pair. Used again, it was stolen."""
+    """A refresh token of a program's session, valid once, for the next pair. If it is used again, it was
+    stolen.
+    """
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (Index(None, "session_id"), Index(None, "expires_at"))
@@ -156,4 +163,4 @@ class RefreshToken(Base):
     jti_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
-    used_at: Mapped[datetime | None]  # null until the next pair was given for it
+    used_at: Mapped[datetime | None]  # null until the next pair was issued

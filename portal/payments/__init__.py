@@ -1,14 +1,14 @@
-"""Every payment that concerns us, what takes it back, and what follows from that."""
+"""Every payment that concerns us, its refunds and disputes, and their consequences."""
 
 from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register how refunds go on, and the chore that carries them out."""
+    """Register how refunds are resumed, and the scheduled task that does so."""
     from portal import jobs
-    from portal.models import RefundOrder
-    from portal.payments import issue
-    from portal.purchases import open_calls
+    from portal.models import RefundRequest
+    from portal.payments import refunds
+    from portal.sync import open_calls
 
-    open_calls.register(RefundOrder, issue.KIND)
-    jobs.chores["refunds"] = issue.run
+    open_calls.register(RefundRequest, refunds.KIND)
+    jobs.tasks["refunds"] = refunds.run

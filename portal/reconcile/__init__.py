@@ -1,1 +1,1 @@
-"""Proving the books: the ledger against itself, and what Stripe lists against the ledger."""
+"""Reconciliation: the ledger against itself, and Stripe's lists against our tables."""

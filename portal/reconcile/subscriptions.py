@@ -1,4 +1,4 @@
-"""The subscriptions that Stripe lists against our copies: status, price and end of the period."""
+"""Stripe's subscriptions against our copies: status, price and end of the period."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -6,16 +6,15 @@ from datetime import datetime
 from sqlalchemy import select
 
 from portal import gateway
+from portal.enums import Mode
 from portal.extensions import db
-from portal.models import StripeCustomer, Subscription
+from portal.models import StripeCustomer, Subscription, SubscriptionStatus
 from portal.reconcile.difference import Difference
 from portal.reconcile.rows import named
 
-OVER = ("canceled", "incomplete_expired")
 
-
-def differences(mode: str, since: datetime, listed: Mapping[str, gateway.Subscription]) -> Iterator[Difference]:
-    """Our customers' subscriptions stand here as at Stripe; of those unknown here, what was made since then."""
+def differences(mode: Mode, since: datetime, listed: Mapping[str, gateway.Subscription]) -> Iterator[Difference]:
+    """Check that our customers' subscriptions match; unknown ones only if created since then."""
     ours = {row.stripe_id: row for row in named(Subscription, mode, "stripe_id", listed)}
     payers = {name.stripe_id for name in named(StripeCustomer, mode, "stripe_id", _customers(listed))}
     for there in listed.values():
@@ -25,7 +24,9 @@ def differences(mode: str, since: datetime, listed: Mapping[str, gateway.Subscri
             yield Difference(mode, "subscription", there.id, _at_stripe(there, None), "none")
         elif here is not None and _at_stripe(there, here) != _in_words(here):
             yield Difference(mode, "subscription", there.id, _at_stripe(there, here), _in_words(here))
-    query = select(Subscription).where(Subscription.mode == mode, Subscription.status.not_in(OVER))
+    query = select(Subscription).where(
+        Subscription.mode == mode, Subscription.status.not_in(SubscriptionStatus.final())
+    )
     for row in db.session.execute(query).scalars():
         if row.stripe_id not in listed:
             yield Difference(mode, "subscription", row.stripe_id, "not at Stripe", _in_words(row))
@@ -36,7 +37,7 @@ def _customers(listed: Mapping[str, gateway.Subscription]) -> set[str]:
 
 
 def _at_stripe(there: gateway.Subscription, here: Subscription | None) -> str:
-    """In the words of our row; of several prices the one that our row names, if it is among them."""
+    """Return Stripe's values in the form of our row. Of several prices, it is the one in our row, if included."""
     prices = [item.price.id for item in there.items]
     price = here.price_id if here and here.price_id in prices else prices[0]
     return _words(there.status, price, there.period_end)

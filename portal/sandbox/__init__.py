@@ -1,1 +1,3 @@
-"""A Stripe-compatible server for the first run, for tests and for demos; it stands alone and can be deleted."""
+"""A Stripe-compatible server for the first run, for tests and for demos. It is independent of the portal and
+can be deleted.
+"""

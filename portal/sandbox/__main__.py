@@ -1,4 +1,4 @@
-"""The sandbox alone: python -m portal.sandbox --port 8001 --database sandbox.db."""
+"""Run only the sandbox: python -m portal.sandbox --port 8001 --database sandbox.db."""
 
 import argparse
 import pathlib

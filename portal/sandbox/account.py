@@ -1,4 +1,4 @@
-"""One mode of the sandbox's account, as one request sees it: its objects, its time, its events."""
+"""One mode of the sandbox's account, as seen by one request: its objects, its time, its events."""
 
 import secrets
 import string
@@ -40,12 +40,14 @@ PREFIXES = {
     "price": "price_",
     "product": "prod_",
     "promotion_code": "promo_",
+    "radar.early_fraud_warning": "issfr_",
     "refund": "re_",
     "setup_intent": "seti_",
     "subscription": "sub_",
     "subscription_item": "si_",
     "subscription_schedule": "sub_sched_",
     "tax_id": "txi_",
+    "tax_rate": "txr_",
     "test_helpers.test_clock": "clock_",
     "token": "tok_",
     "webhook_endpoint": "we_",
@@ -54,7 +56,7 @@ PREFIXES = {
 
 @dataclass
 class Account:
-    """Objects are plain dicts in Stripe's form; what Stripe keeps to itself stands under "_" and is never sent."""
+    """Objects are plain dicts in Stripe's format. Internal fields are under "_" and never sent."""
 
     store: Store
     config: Config
@@ -63,22 +65,22 @@ class Account:
     clock: Json | None = field(default=None)
 
     def now(self) -> int:
-        """Seconds since 1970; where a customer with a test clock is concerned, that clock's."""
+        """Return the seconds since 1970; for a customer with a test clock, that clock's time."""
         return int(self.clock["frozen_time"] if self.clock else time.time())
 
     def follow_clock(self, value: Json) -> None:
-        """From here on time is that of the test clock that an object belongs to, if it has one."""
+        """Use the time of the object's test clock from now on, if it has one."""
         if value.get("test_clock"):
             self.clock = self.store.load(self.mode, value["test_clock"])
 
     def new_id(self, kind: str) -> str:
-        """A fresh id with the kind's prefix."""
+        """Return a new id with the kind's prefix."""
         mode = f"{self.mode}_" if kind in ("checkout.session", "billing_portal.session") else ""
         length = 14 if kind in ("customer", "product") else 24
         return PREFIXES[kind] + mode + "".join(secrets.choice(ALPHABET) for _ in range(length))
 
     def build(self, kind: str, fields: Json) -> Json:
-        """A new object of this kind, complete but not stored."""
+        """Return a new object of this kind, complete but not stored."""
         value = spec.empty(kind)
         if "livemode" in value:
             value["livemode"] = self.mode == "live"
@@ -89,7 +91,7 @@ class Account:
         return value | {"id": fields.get("id") or self.new_id(kind)} | fields
 
     def add(self, kind: str, fields: Json, event: str | None = None) -> Json:
-        """Store a new object and raise its event."""
+        """Store a new object and create its event."""
         value: Json = {"_": {}} | self.build(kind, fields)
         self.store.save(self.mode, kind, value)
         if event:
@@ -97,7 +99,7 @@ class Account:
         return value
 
     def find(self, kind: str, id_: str, param: str | None = None) -> Json:
-        """The object of this id; param names the parameter that gave the id. Raises StripeError."""
+        """Return the object with this id. `param` names the parameter with the id. Raises StripeError."""
         value = self.store.load(self.mode, id_)
         gone = value is not None and value.get("deleted") and param
         if value is None or gone or value.get("object") != kind:
@@ -114,16 +116,16 @@ class Account:
         )
 
     def get(self, id_: str | None) -> Json | None:
-        """The object of this id, or None."""
+        """Return the object with this id, or None."""
         return self.store.load(self.mode, id_) if id_ else None
 
     def save(self, value: Json) -> Json:
-        """Write an object that was changed in place."""
+        """Store an object that was changed in place."""
         self.store.save(self.mode, value["object"], value)
         return value
 
     def change(self, value: Json, changes: Json, event: str | None = None) -> Json:
-        """Write changes into an object; the event is raised only if something changed."""
+        """Change an object. The event is created only if something changed."""
         before = {name: value.get(name) for name in changes if value.get(name) != changes[name]}
         value.update(changes)
         self.save(value)
@@ -133,7 +135,9 @@ class Account:
         return value
 
     def emit(self, type_: str, value: Json, previous: Json | None = None) -> None:
-        """Store an event about an object as it is now, and a delivery for each endpoint that wants it."""
+        """Store an event about an object in its current state, and a delivery for each endpoint that listens to
+        it.
+        """
         listening = [e for e in self.store.select(self.mode, "webhook_endpoint") if events.wants(e, type_)]
         fields = {
             "api_version": events.API_VERSION,
@@ -149,5 +153,5 @@ class Account:
             self.store.queue_delivery(event["id"], endpoint["id"])
 
     def at(self, due: float, action: str, id_: str) -> None:
-        """Have an action done to an object at a time, in seconds since 1970."""
+        """Schedule an action on an object, in seconds since 1970."""
         self.store.set_timer(due, self.mode, action, id_, self.clock["id"] if self.clock else None)

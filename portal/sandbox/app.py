@@ -17,7 +17,7 @@ __all__ = ["create_app", "resources"]
 
 
 def create_app(config: Config) -> Flask:
-    """The app with its store opened and its endpoints in place; the deliverer is yours to start."""
+    """Create the app with its store opened and its endpoints registered. The caller starts the deliverer."""
     app = Flask("portal.sandbox", static_folder=None)
     store, controls = Store(config.database), Controls()
     deliverer = Deliverer(store, config, controls)
@@ -32,7 +32,7 @@ def create_app(config: Config) -> Flask:
 
 
 def install(store: Store, config: Config, endpoint: Endpoint) -> None:
-    """The webhook endpoint that the configuration asks for, made or brought up to date."""
+    """Create or update the webhook endpoint from the configuration."""
     account = Account(store, config, endpoint.mode)
     with store.transaction():
         known = next(

@@ -1,4 +1,4 @@
-"""How a sandbox is set up."""
+"""The configuration of a sandbox."""
 
 import os
 import pathlib
@@ -9,13 +9,13 @@ from typing import Literal
 
 Mode = Literal["live", "test"]
 
-# Stripe tries for three days, ever more slowly; so does this.
+# Stripe retries for three days, with growing intervals; so does the sandbox.
 RETRIES = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 7200.0, 14400.0, 28800.0, 57600.0, 86400.0)
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A webhook endpoint that exists from the start and hears every event of its mode."""
+    """A webhook endpoint that exists from the start and gets every event of its mode."""
 
     mode: Mode
     url: str
@@ -24,7 +24,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that a sandbox has to be told; retry_schedule and settle_after are in seconds."""
+    """The configuration of a sandbox; retry_schedule and settle_after are in seconds."""
 
     database: pathlib.Path
     live_key: str = field(repr=False)
@@ -37,12 +37,14 @@ class Config:
 
     @property
     def pages(self) -> str:
-        """The origin of the hosted pages: another host name than the API's, so another site for a browser."""
+        """Return the origin of the hosted pages: another host name than the API's, so browsers treat it as
+        another site.
+        """
         return f"http://localhost:{self.port}"
 
 
 def from_environ(environ: Mapping[str, str], port: int, database: pathlib.Path) -> Config:
-    """The configuration that SANDBOX_* variables describe, with fresh keys where none are given."""
+    """Return the configuration from SANDBOX_* variables, with new keys if none are set."""
     retries = environ.get("SANDBOX_RETRY_SCHEDULE", "")
     return Config(
         port=port,
@@ -63,5 +65,5 @@ def _endpoint(environ: Mapping[str, str], mode: Mode) -> Endpoint | None:
 
 
 def environ() -> Mapping[str, str]:
-    """The process's environment."""
+    """Return the process's environment."""
     return os.environ

@@ -1,4 +1,4 @@
-"""HTTP connections that stay open from one request to the next, as Stripe's do; Werkzeug's server closes each."""
+"""Persistent HTTP connections, as at Stripe. Werkzeug's server closes each after one request."""
 
 import io
 import logging
@@ -12,14 +12,16 @@ BODILESS = (204, 304)
 
 
 class KeptOpen(WSGIRequestHandler):
-    """Reads the whole request and writes the whole answer, so that the next one begins where this one ends."""
+    """Reads the whole request and writes the whole response, so that the next request begins at the right
+    place.
+    """
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # otherwise each answer waits for the client to acknowledge the one before
-    wbufsize = -1  # head and body leave together
+    disable_nagle_algorithm = True  # otherwise each response waits for the client to acknowledge the previous one
+    wbufsize = -1  # head and body are sent together
 
     def run_wsgi(self) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         environ = self.make_environ()
         environ["wsgi.input"] = io.BytesIO(self.body(environ))
         answer = self.answer(environ)
@@ -34,14 +36,14 @@ class KeptOpen(WSGIRequestHandler):
         self.wfile.flush()
 
     def body(self, environ: dict[str, Any]) -> bytes:
-        """All of the request's body, in chunks or of the length that it names."""
+        """Return the request's body, chunked or with a content length."""
         if environ.get("wsgi.input_terminated"):
             sent: bytes = environ["wsgi.input"].read()
             return sent
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def answer(self, environ: dict[str, Any]) -> Response:
-        """What the application says; a fault that it does not handle itself is logged."""
+        """Return the application's response; an unhandled error is logged."""
         try:
             return Response.from_app(self.server.app, environ, buffered=True)
         except Exception:
@@ -49,4 +51,4 @@ class KeptOpen(WSGIRequestHandler):
             return Response("Internal Server Error", 500)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nobody reads it."""
+        """Log nothing, because nobody reads it."""

@@ -1,4 +1,4 @@
-"""The sandbox's state: one SQLite file, one writer at a time, one transaction a request."""
+"""The sandbox's state: one SQLite file, one writer at a time, one transaction per request."""
 
 import contextlib
 import json
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS idempotency (
 
 
 class Store:
-    """Objects as JSON, the deliveries and timers that are due, and what was answered to which idempotency key."""
+    """Objects as JSON, due deliveries and timers, and recorded responses by idempotency key."""
 
     def __init__(self, path: pathlib.Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, one at a time; an exception that says keeps leaves what was written."""
+        """Run a transaction, one at a time; an exception with `keeps` commits what was written."""
         with self.alone:
             self.db.execute("BEGIN IMMEDIATE")
             try:
@@ -61,7 +61,7 @@ class Store:
 
     @contextlib.contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """Inside a transaction: what is written here is read here, and undone at the end."""
+        """Run a savepoint inside a transaction, which is rolled back at the end."""
         self.db.execute("SAVEPOINT rehearsal")
         try:
             yield
@@ -70,22 +70,22 @@ class Store:
             self.db.execute("RELEASE rehearsal")
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
-        """What a query answers."""
+        """Return the rows of a query."""
         with self.alone:
             return self.db.execute(sql, values).fetchall()
 
     def load(self, mode: str, id_: str) -> Json | None:
-        """An object of this mode, or None."""
+        """Return an object of this mode, or None."""
         found = self.rows("SELECT json FROM objects WHERE id = ? AND mode = ?", id_, mode)
         return json.loads(found[0][0]) if found else None
 
     def mode_of(self, id_: str) -> str | None:
-        """The mode in which this id exists, or None."""
+        """Return the mode in which this id exists, or None."""
         found = self.rows("SELECT mode FROM objects WHERE id = ?", id_)
         return found[0][0] if found else None
 
     def save(self, mode: str, kind: str, value: Json) -> None:
-        """Write an object, new or changed."""
+        """Store an object, new or changed."""
         self.db.execute(
             "INSERT INTO objects (id, mode, type, created, json) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET json = excluded.json",
@@ -93,7 +93,7 @@ class Store:
         )
 
     def set_timer(self, due: float, mode: str, action: str, id_: str, clock: str | None) -> None:
-        """Have something done at a time: real time, or a test clock's."""
+        """Schedule an action: in real time, or a test clock's."""
         if clock:
             sql = "INSERT INTO clock_timers (due, clock, action, object) VALUES (?, ?, ?, ?)"
         else:
@@ -101,18 +101,20 @@ class Store:
         self.db.execute(sql, (due, clock or mode, action, id_))
 
     def queue_delivery(self, event: str, endpoint: str) -> None:
-        """Have an event delivered to an endpoint as soon as possible."""
+        """Queue an event's delivery to an endpoint."""
         sql = "INSERT INTO deliveries (event, endpoint, due) VALUES (?, ?, ?)"
         self.db.execute(sql, (event, endpoint, time.time()))
 
     def remove(self, mode: str, id_: str) -> None:
-        """Forget an object."""
+        """Delete an object."""
         self.db.execute("DELETE FROM objects WHERE id = ? AND mode = ?", (id_, mode))
 
     def select(
         self, mode: str, kind: str, where: str = "1", *values: Any, limit: int = -1, oldest_first: bool = False
     ) -> list[Json]:
-        """Objects of a kind, newest first unless told otherwise; where is SQL over the columns of objects."""
+        """Return objects of a kind, newest first unless told otherwise; where is SQL over the columns of
+        objects.
+        """
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT json FROM objects WHERE mode = ? AND type = ? AND {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608
         return [json.loads(row[0]) for row in self.rows(sql, mode, kind, *values, limit)]

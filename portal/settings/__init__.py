@@ -1,7 +1,7 @@
-"""The settings: one frozen `Settings`, read once by `load`, which refuses bad values by name.
+"""The settings: one frozen `Settings`, read once by `load`, which refuses invalid values by name.
 
-`values` has the shapes, `model` the settings, `production` what production refuses, `reading` the order of
-the sources.
+`values` has the formats; `server`, `stripe` and `model` the settings; `prices` those named after entries of the
+catalogue; `production` what production refuses; `reading` the order of the sources.
 """
 
 from typing import cast
@@ -14,7 +14,7 @@ __all__ = ["BadSettings", "Settings", "current_settings", "flask_config", "load"
 
 
 def current_settings() -> Settings:
-    """The settings of the app that this request or command belongs to."""
-    from flask import current_app  # here, so that reading settings alone stays quick
+    """Return the settings of the app that this request or command belongs to."""
+    from flask import current_app  # here, so that reading only the settings stays fast
 
     return cast(Settings, current_app.extensions["settings"])

@@ -5,11 +5,11 @@ from typing import Any
 
 from portal.settings.model import Settings
 
-MAX_BODY = 1024 * 1024  # bytes; nothing that the portal takes is larger
+MAX_BODY = 1024 * 1024  # bytes; no valid request is larger
 
 
 def flask_config(settings: Settings) -> dict[str, Any]:
-    """What `app.config` needs."""
+    """Return the values for `app.config`."""
     return {
         "SECRET_KEY": settings.secret_key,
         "DEBUG": settings.debug,
@@ -24,7 +24,9 @@ def flask_config(settings: Settings) -> dict[str, Any]:
 
 
 def _cookies(settings: Settings) -> dict[str, Any]:
-    """Names with __Host- where cookies are Secure: no other site of the domain can then set them."""
+    """Return cookie settings. Secure cookies have names with __Host-, so that no other site of the domain can
+    set them.
+    """
     secure = settings.base_url.startswith("https://")
     return {
         "SESSION_COOKIE_NAME": "__Host-session" if secure else "session",
@@ -35,7 +37,7 @@ def _cookies(settings: Settings) -> dict[str, Any]:
 
 
 def _tokens(settings: Settings) -> dict[str, Any]:
-    """Access and refresh tokens of the JSON API."""
+    """Return the settings of the JSON API's access and refresh tokens."""
     return {
         "JWT_SECRET_KEY": settings.jwt_secret_key,
         "JWT_ALGORITHM": settings.jwt_algorithm,
@@ -45,7 +47,9 @@ def _tokens(settings: Settings) -> dict[str, Any]:
 
 
 def _limits(settings: Settings) -> dict[str, Any]:
-    """Rate limits, shared through Redis where there is one; without it for a while, each process counts alone."""
+    """Return the rate limit settings. Limits are shared through Redis if there is one; while it is down, each
+    process counts separately.
+    """
     return {
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": settings.redis_url is not None,

@@ -1,7 +1,6 @@
-"""What production refuses, what a live key refuses, and what does not fit together anywhere."""
+"""Checks on combinations of settings: in production, with a live key, and everywhere."""
 
 import tomllib
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,28 +13,19 @@ PLACEHOLDERS = ("change-me", "change_me", "changeme", "your-secret", "your_secre
 
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
-Fault = tuple[str, str]  # the field, and what is wrong with it
+Fault = tuple[str, str]  # the field, and the error
 
 
 def faults(settings: Settings) -> Iterator[Fault]:
-    """Each setting that is right by itself and cannot stay as it is."""
-    yield from _repeated_prices(settings)
+    """Yield each setting that is valid by itself but not in this combination."""
     yield from _sample(settings)
     if settings.is_production:
         yield from _house(settings)
         yield from _stripe(settings)
 
 
-def _repeated_prices(settings: Settings) -> Iterator[Fault]:
-    plans = {key: price for key, price in settings.price_ids.items() if "-" in key}
-    count = Counter(plans.values())
-    for key, price in plans.items():
-        if count[price] > 1:
-            yield f"stripe_price_{key.replace('-', '_')}", "is the price of another plan or cycle too"
-
-
 def _sample(settings: Settings) -> Iterator[Fault]:
-    """The catalogue that ships is nobody's: with a live key it is sold on purpose, or not at all."""
+    """Refuse to sell the sample catalogue with a live key, unless it is intended."""
     accepted = settings.sample_catalogue or settings.names_prices
     if settings.takes_real_money and not accepted and _is_sample(settings.catalogue):
         yield (
@@ -47,7 +37,7 @@ def _sample(settings: Settings) -> Iterator[Fault]:
 
 
 def _is_sample(path: Path) -> bool:
-    """Whether a catalogue says that it is the sample. One that cannot be read is refused where it is loaded."""
+    """Return whether a catalogue says that it is the sample. An unreadable one is refused when it is loaded."""
     try:
         return bool(tomllib.loads(path.read_text(encoding="utf-8")).get("sample"))
     except (OSError, ValueError):
@@ -74,7 +64,7 @@ def _house(settings: Settings) -> Iterator[Fault]:
 
 
 def _is_protected(address: str) -> bool:
-    """Whether nobody on the way reads what is sent there: https, or this machine."""
+    """Return whether traffic to this address is protected: https, or this machine."""
     return address.startswith("https://") or urlsplit(address).hostname in THIS_MACHINE
 
 

@@ -1,6 +1,6 @@
-"""The shapes that a setting's text can have: each parser gives the value, or a ValueError that says what is wrong.
+"""The formats of settings: each parser returns the value, or raises a ValueError that explains the error.
 
-No error repeats the text: it may be a secret, or hold one.
+No error repeats the text: it may be or contain a secret.
 """
 
 import base64
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 FERNET_BYTES = 32
 OUTBOX = "outbox"
 POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://")
-# First segments of the portal's own addresses, which the admin pages cannot take.
+# First segments of the portal's own URLs, which the admin pages cannot use.
 TAKEN = frozenset(
     [
         "account",
@@ -46,12 +46,12 @@ TAKEN = frozenset(
 
 
 def split(text: str, separator: str = ",") -> tuple[str, ...]:
-    """The words between the separators, without spaces around them and without empty ones."""
+    """Return the words between the separators, without surrounding spaces and empty words."""
     return tuple(word.strip() for word in text.split(separator) if word.strip())
 
 
 def matches(pattern: str) -> AfterValidator:
-    """A word of this form."""
+    """Return a validator for words that match."""
     compiled = re.compile(pattern)
 
     def check(text: str) -> str:
@@ -65,8 +65,8 @@ def matches(pattern: str) -> AfterValidator:
 def _split_url(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
-        _ = parts.port  # raises where it is no number
-    except ValueError:  # whose words repeat a piece of the address, which may be one of a password
+        _ = parts.port  # raises if it is not a number
+    except ValueError:  # its message repeats part of the URL, which may be part of a password
         raise ValueError("is not an address") from None
     if re.search(r"\s", text):
         raise ValueError("holds a space")
@@ -74,7 +74,7 @@ def _split_url(text: str) -> SplitResult:
 
 
 def url(text: str) -> str:
-    """An http(s) address without a slash at its end: paths are put behind it."""
+    """Return an http(s) URL without a trailing slash, because paths are appended to it."""
     parts = _split_url(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("is not a web address")
@@ -84,14 +84,14 @@ def url(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """Scheme, host and port as a browser names them."""
+    """Return scheme, host and port as a browser sends them."""
     if urlsplit(url(text)).path:
         raise ValueError("holds a path")
     return url(text).lower()
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """A JSON list of origins."""
+    """Return a JSON list of origins."""
     try:
         found = json.loads(text)
     except json.JSONDecodeError:
@@ -102,13 +102,18 @@ def origins(text: str) -> tuple[str, ...]:
 
 
 def listed_origins(text: str) -> tuple[str, ...]:
-    """Origins in a JSON list, or with commas between them."""
+    """Return origins from a JSON list, or separated by commas."""
     return origins(text) if text.startswith("[") else tuple(origin(word) for word in split(text))
 
 
-def database(text: str) -> str:
-    """SQLAlchemy's address of a database; PostgreSQL's is given its driver."""
-    if re.match(r"sqlite:///.", text):
+def database(text: str, info: ValidationInfo) -> str:
+    """Return SQLAlchemy's URL of a database; PostgreSQL's gets its driver.
+
+    A relative path of SQLite is in the instance's folder, so that it is the same wherever a command runs.
+    """
+    if match := re.fullmatch(r"sqlite:///([^/:?].*)", text):
+        return f"sqlite:///{info.data.get('instance_path', folder('instance')) / match[1]}"
+    if re.match(r"sqlite:////.", text):
         return text
     if not POSTGRES.match(text):
         raise ValueError("names no database that the portal knows")
@@ -117,7 +122,7 @@ def database(text: str) -> str:
 
 
 def with_scheme(*schemes: str) -> AfterValidator:
-    """An address of one of these schemes, with a host; user and password may stand in it."""
+    """Return a validator for URLs with one of these schemes and a host, optionally with user and password."""
     return AfterValidator(_with_scheme(*schemes))
 
 
@@ -133,12 +138,12 @@ def _with_scheme(*schemes: str) -> Callable[[str], str]:
 
 
 def mail_url(text: str) -> str:
-    """A mail server's address, or the word that keeps mails in files."""
+    """Return a mail server's URL, or the word that writes mails to files."""
     return text if text == OUTBOX else _with_scheme("smtp", "smtps")(text)
 
 
 def price_map(text: str) -> dict[str, str]:
-    """`price_id:tier;price_id:tier` as a dict."""
+    """Return `price_id:tier;price_id:tier` as a dict."""
     found: dict[str, str] = {}
     for entry in split(text, ";"):
         match = re.fullmatch(r"(price_[^\s:;,]+)\s*:\s*([A-Za-z0-9][\w-]*)", entry)
@@ -151,7 +156,7 @@ def price_map(text: str) -> dict[str, str]:
 
 
 def price_list(text: str) -> frozenset[str]:
-    """Stripe price ids with commas between them."""
+    """Return Stripe price ids separated by commas."""
     found = frozenset(split(text))
     if not found or not all(re.fullmatch(r"price_[^\s:;,]+", price) for price in found):
         raise ValueError("holds an entry that is no price id")
@@ -159,7 +164,7 @@ def price_list(text: str) -> frozenset[str]:
 
 
 def webhook_secrets(text: str) -> tuple[str, ...]:
-    """One endpoint secret, or several while one is rolled."""
+    """Return one endpoint secret, or several during a rotation."""
     found = split(text)
     if not found or not all(re.fullmatch(r"whsec_\S+", secret) for secret in found):
         raise ValueError("is no webhook secret")
@@ -167,7 +172,7 @@ def webhook_secrets(text: str) -> tuple[str, ...]:
 
 
 def fernet_keys(text: str) -> tuple[str, ...]:
-    """Fernet keys, the newest first: what is encrypted anew is encrypted with that one."""
+    """Return Fernet keys, newest first: new values are encrypted with that one."""
     found = split(text)
     for key in found:
         try:
@@ -180,7 +185,7 @@ def fernet_keys(text: str) -> tuple[str, ...]:
 
 
 def secret_key(modes: str) -> AfterValidator:
-    """A secret or restricted key of Stripe in one of these modes: "live|test" or "test"."""
+    """Return a validator for secret or restricted Stripe keys in one of these modes: "live|test" or "test"."""
 
     def check(text: str) -> str:
         if text.startswith("pk_"):
@@ -197,7 +202,9 @@ def secret_key(modes: str) -> AfterValidator:
 
 
 def publishable_key(modes: str) -> AfterValidator:
-    """A publishable key of Stripe in one of these modes. A secret key here would be shown to browsers."""
+    """Return a validator for publishable Stripe keys in one of these modes. A secret key would be shown to
+    browsers.
+    """
 
     def check(text: str) -> str:
         if re.match(r"[sr]k_", text):
@@ -210,7 +217,7 @@ def publishable_key(modes: str) -> AfterValidator:
 
 
 def admin_path(text: str) -> str:
-    """One segment of an address, not one of the portal's own."""
+    """Return one segment of a URL that is not one of the portal's own."""
     if not re.fullmatch(r"/[A-Za-z0-9][A-Za-z0-9_-]*", text):
         raise ValueError("is not one segment of an address")
     if text[1:].lower() in TAKEN:
@@ -219,12 +226,12 @@ def admin_path(text: str) -> str:
 
 
 def folder(text: str) -> Path:
-    """A folder, named from the root, so that it stays the same wherever a command is run."""
+    """Return a folder as an absolute path, so that it is the same wherever a command runs."""
     return Path(text).expanduser().resolve()
 
 
 def file(text: str) -> Path:
-    """A file that is there."""
+    """Return an existing file."""
     path = folder(text)
     if not path.is_file():
         raise ValueError("names no file")
@@ -232,7 +239,7 @@ def file(text: str) -> Path:
 
 
 def _from_text(parse: Callable[[str], Any]) -> BeforeValidator:
-    """Values that are parsed already (those of a test, say) pass."""
+    """Skip parsing for values that are not text, such as those of a test."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 

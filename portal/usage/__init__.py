@@ -1,4 +1,4 @@
-"""Metered usage: recording, limits, and the run of the 1st."""
+"""Metered usage: recording, limits, and the monthly run."""
 
 from typing import Any
 
@@ -6,28 +6,35 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register pages, API and chores, and what a purchase of pay as you go gives."""
+    """Register pages, API and scheduled tasks, and what an order of pay as you go grants."""
     from flask_login import current_user
 
-    from portal import calls, jobs
-    from portal.customers import suspensions
-    from portal.models import MonthlyBill, UsageAgreement
-    from portal.payments.takes import takes
-    from portal.purchases import customers, off_session, open_calls
-    from portal.purchases.gives import Give, gives
-    from portal.usage import agreements, api, bills, disputes, invoicing, limits, views
-    from portal.usage import off_session as test_purchases
+    from portal import jobs
+    from portal.api import calls
+    from portal.customers import stripe_customers, suspensions
+    from portal.models import MonthlyBill, UsageAgreement, UsageCorrection
+    from portal.orders.kinds import Give, gives
+    from portal.payments.reversal_effects import takes
+    from portal.sync import open_calls
+    from portal.usage import agreements, api, disputes, limits, views
+    from portal.usage.included import warnings
+    from portal.usage.monthly_run import bill_invoices, bill_states, corrections
 
-    open_calls.register(MonthlyBill, invoicing.KIND)
+    open_calls.register(MonthlyBill, bill_invoices.KIND)
     open_calls.register(UsageAgreement, agreements.KIND)
-    off_session.pays["usage"] = off_session.Pay(test_purchases.pay)
+    open_calls.register(UsageCorrection, corrections.KIND)
     gives["usage"] = Give(read=agreements.read_consent, act=agreements.act, write=agreements.give)
     takes["usage"] = disputes.take
-    jobs.chores |= {"spend limits": limits.run, "overdue usage": bills.sweep}
+    jobs.tasks |= {
+        "spend limits": limits.run,
+        "included units": warnings.run,
+        "overdue usage": bill_states.sweep,
+        "usage corrections": corrections.run,
+    }
     app.register_blueprint(views.blueprint)
     calls.register(app, api.blueprint)
 
     @app.context_processor
     def _suspension() -> dict[str, Any]:
-        """`suspended_for()` for the banner of every page; asked only where the header is drawn."""
-        return {"suspended_for": lambda: suspensions.reasons(customers.find(current_user.user))}
+        """Provide `suspended_for()` for the banner of every page. It is queried only if the header is rendered."""
+        return {"suspended_for": lambda: suspensions.reasons(stripe_customers.find(current_user.user))}

@@ -1,30 +1,35 @@
-"""Reporting usage and asking for it, for a product's servers (seed 5)."""
+"""Reporting and reading usage in the JSON API."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from flask import Blueprint, g
 from pydantic import Field
 
-from portal import clock
-from portal.answers import Answer, answers
-from portal.callers import caller_required
+from portal import clock, quantities
+from portal.api.authentication import caller_required
+from portal.api.bodies import JsonBody, QueryString, asks, takes
+from portal.api.operators import operator_required
+from portal.api.responses import Answer, answers
 from portal.errors import InvalidInput, NotFound, PortalError
 from portal.extensions import db
-from portal.inputs import JsonBody, QueryString, asks, takes
 from portal.models import UsageSettings
-from portal.operators import operator_required
 from portal.settings import current_settings
-from portal.usage import batches, coverage, limits, metering, operator_reports, quantities, reports, voids
-from portal.usage.batches import Repeated, Report
-from portal.usage.coverage import NoAgreement
+from portal.usage import limits, month_usage
+from portal.usage.events import coverage, operator_reports, reports, usage_events
+from portal.usage.events.coverage import NoAgreement
+from portal.usage.events.reports import Batch, Repeated, Report
+from portal.usage.events.voids import MonthClosed
+from portal.usage.included import taking
+from portal.usage.included.taking import IncludedUsedUp
 from portal.usage.limits import SpendLimitReached
-from portal.usage.months import Month
-from portal.usage.reports import MeterUsage
-from portal.usage.voids import MonthClosed
+from portal.usage.month_usage import MeterUsage
+from portal.usage.monthly_run import corrections
+from portal.usage.monthly_run.months import Month
 
 
 class SelfReportClosed(PortalError):
-    """The operator's own services report usage here (`USAGE_SELF_REPORT=0`)."""
+    """Customers may not report usage here; only the operator's own services may (`USAGE_SELF_REPORT=0`)."""
 
     status = 403
     code = "self_report_closed"
@@ -36,7 +41,7 @@ class SelfReportClosed(PortalError):
 
 blueprint = Blueprint("usage_api", __name__, url_prefix="/api/v1/usage")
 
-OFTEN = "600/minute"  # of a thousand events each
+OFTEN = "600/minute"  # with up to a thousand events each
 
 
 class Late(Answer):
@@ -47,7 +52,7 @@ class Late(Answer):
 
 
 class Refused(Answer):
-    """An event of an operator's report that its customer may not take now."""
+    """An event of an operator's report that was refused for its customer."""
 
     index: Annotated[int, Field(description="Its place in the report, from 0.")]
     customer: str
@@ -56,26 +61,26 @@ class Refused(Answer):
 
 
 class Taken(Answer):
-    """What was recorded."""
+    """The recorded events."""
 
     accepted: int
     duplicates: Annotated[int, Field(description="Events whose identifier was recorded before.")]
     late: Annotated[Late | None, Field(exclude_if=lambda late: late is None)] = None
     refused: Annotated[
         list[Refused] | None,
-        Field(exclude_if=lambda refused: refused is None, description="In answers to operator keys alone."),
+        Field(exclude_if=lambda refused: refused is None, description="Only in responses for operator keys."),
     ] = None
 
 
 class VoidWanted(JsonBody):
-    """Which usage to take back, and why."""
+    """Which usage to void, and why."""
 
     customer: Annotated[
         str,
-        Field(pattern=r"^[0-9]{1,18}$", description="The id that `/v1/receipt` gives.", examples=["42"]),
+        Field(pattern=r"^[0-9]{1,18}$", description="The id that `/v1/receipt` returns.", examples=["42"]),
     ]
     identifier: Annotated[
-        batches.Identifier,
+        reports.Identifier,
         Field(description="As it is stored: with `op:` before it where an operator key reported it."),
     ]
     reason: Annotated[
@@ -90,17 +95,31 @@ class VoidWanted(JsonBody):
     ]
 
 
+class Corrected(Answer):
+    """The refund of a bill for usage that was on it."""
+
+    amount: Annotated[int, Field(description="In minor units.", examples=[1250])]
+    currency: Annotated[str, Field(examples=["usd"])]
+    credits: Annotated[int, Field(description="Of that, prepaid credits that came back.", examples=[0])]
+    credit_note: Annotated[str | None, Field(description="Stripe's; null where credits paid it all.")]
+
+
 class UsageVoided(Answer):
-    """What was taken back."""
+    """The voided usage."""
 
     meter: str
     quantity: Annotated[str, Field(description="Exact, as a decimal.", examples=["1204.5"])]
     month: Annotated[str, Field(description="From whose bill.", examples=["2026-11"])]
-    voided_before: Annotated[bool, Field(description="Whether an earlier call did it: this one changed nothing.")]
+    voided_before: Annotated[
+        bool, Field(description="Whether an earlier call already voided it; this call then changed nothing.")
+    ]
+    correction: Annotated[
+        Corrected | None, Field(description="What its bill gives back; null where its month was still open.")
+    ] = None
 
 
 class Asked(QueryString):
-    """Which month."""
+    """The requested month."""
 
     month: Annotated[str, Field(description="In UTC; this one, where none is given.", examples=["2026-11"])] = ""
 
@@ -113,7 +132,9 @@ class Metered(Answer):
     quantity: Annotated[str, Field(description="Exact, as a decimal.", examples=["1204.5"])]
     unit_price: Annotated[str, Field(description="For `per` units, in the major unit.", examples=["0.01"])]
     per: int
-    amount: Annotated[int, Field(description="Minor units, as the bill has it.")]
+    included: Annotated[int, Field(description="The units that the month includes.", examples=[50000])]
+    remaining: Annotated[str, Field(description="What is left of them.", examples=["48795.5"])]
+    amount: Annotated[int, Field(description="Minor units, as the bill has it: for what is beyond.")]
 
 
 class Limit(Answer):
@@ -128,7 +149,7 @@ class Used(Answer):
 
     month: str
     currency: str
-    amount: Annotated[int, Field(description="The bill as it stands, in minor units.")]
+    amount: Annotated[int, Field(description="The bill so far, in minor units.")]
     meters: list[Metered]
     limit: Limit | None
 
@@ -136,24 +157,23 @@ class Used(Answer):
 @blueprint.post("")
 @caller_required("usage", limit=OFTEN, operator="usage:report")
 @takes(Report)
-@answers(Taken, Repeated, SpendLimitReached, NoAgreement, SelfReportClosed)
+@answers(Taken, Repeated, SpendLimitReached, NoAgreement, IncludedUsedUp, SelfReportClosed)
 def report(body: Report) -> Taken:
-    """Take 1 to 1000 events, or none of them. Each identifier counts once for ever.
+    """Record 1 to 1000 events, or none of them. Each identifier counts once, forever.
 
-    An operator key reports for any customers: what one of them may not take is listed in `refused`, the rest is
-    taken. Identifiers of operator keys are stored with `op:` before them.
+    An operator key can report for any customer: events that a customer may not report are listed in `refused`, and
+    the rest are recorded. Identifiers of operator keys are stored with the prefix `op:`.
     """
     if g.get("operator"):
         return _for_customers(body)
     if not current_settings().usage_self_report:
         raise SelfReportClosed
-    batch = batches.read(body.events, clock.now())
-    if uncovered := coverage.uncovered(g.caller.customer_id, batch.rows):
-        raise NoAgreement(next(at for at, one in enumerate(body.events) if one.identifier in uncovered))
+    batch = reports.read(body.events, clock.now())
+    _require_cover(g.caller.customer_id, batch, [event.identifier for event in body.events])
     limit = limits.hard_stop(g.caller.customer_id)
-    recorded = metering.record(g.caller.customer_id, batch)
+    recorded = usage_events.record(g.caller.customer_id, batch)
     try:
-        if recorded.accepted:  # what was taken before is answered as before, whatever the limit is by now
+        if recorded.accepted:  # a repeated report gets the same response, whatever the limit is by now
             limits.enforce(g.caller.customer_id, limit, (row.month for row in batch.rows))
     except SpendLimitReached as reached:
         db.session.rollback()
@@ -163,6 +183,15 @@ def report(body: Report) -> Taken:
     db.session.commit()
     late = Late(events=batch.late, billed_with=str(batch.billed_with)) if batch.late else None
     return Taken(accepted=recorded.accepted, duplicates=recorded.duplicates, late=late)
+
+
+def _require_cover(customer_id: int, batch: Batch, order: list[str]) -> None:
+    """Raise NoAgreement for the first event that neither an agreement nor the included units cover. Flushes."""
+    if uncovered := coverage.uncovered(customer_id, batch.rows):
+        refused = taking.refused(customer_id, batch.rows, taking.in_order(batch.rows, order, uncovered))
+        for index, identifier in enumerate(order):
+            if identifier in refused:
+                raise refused[identifier].at(index)
 
 
 def _for_customers(body: Report) -> Taken:
@@ -181,14 +210,16 @@ def _for_customers(body: Report) -> Taken:
 @takes(VoidWanted)
 @answers(UsageVoided, NotFound, MonthClosed)
 def void(body: VoidWanted) -> UsageVoided:
-    """Take back usage that was counted by mistake, until its month is closed.
+    """Void usage that was counted by mistake.
 
-    The event stays, and one of the negative quantity is written beside it; the reason goes to the audit log. A
-    voided identifier that is reported again is a duplicate. Afterwards, correct the bill in Stripe.
+    The event stays, and one with the negative quantity is written beside it. The reason goes to the audit log. A
+    voided identifier that is reported again is a duplicate. Once its month is billed, a credit note corrects the
+    bill: what was paid goes to the customer's balance at Stripe, and prepaid credits come back.
     """
-    done = voids.void(int(body.customer), body.identifier, body.reason)
-    db.session.commit()
+    done = corrections.take_back(int(body.customer), body.identifier, body.reason)
+    back = done.back
     return UsageVoided(
+        correction=Corrected(**asdict(back)) if back else None,
         meter=done.meter,
         quantity=quantities.wire(done.quantity),
         month=str(done.month),
@@ -201,8 +232,8 @@ def void(body: VoidWanted) -> UsageVoided:
 @asks(Asked)
 @answers(Used)
 def month(asked: Asked) -> Used:
-    """What was used in a month, by meter. Usage that came late stands in the month that bills it."""
-    used = reports.of(g.caller.customer_id, _month(asked.month))
+    """Return the usage of a month, by meter. Late usage is listed in the month that bills it."""
+    used = month_usage.of(g.caller.customer_id, _month(asked.month))
     chosen = db.session.get(UsageSettings, g.caller.customer_id)
     return Used(
         month=str(used.month),
@@ -227,6 +258,8 @@ def _shown(used: MeterUsage) -> Metered:
         quantity=quantities.wire(used.quantity),
         unit_price=f"{used.meter.unit_price:f}",
         per=used.meter.per,
+        included=used.included,
+        remaining=quantities.wire(used.left),
         amount=used.amount,
     )
 

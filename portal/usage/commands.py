@@ -8,13 +8,14 @@ from flask.cli import with_appcontext
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from portal import clock, money
+from portal import clock, money, quantities
 from portal.commands import Commands
 from portal.errors import PortalError
-from portal.usage import checking, quantities, running
-from portal.usage.claiming import Draft
-from portal.usage.months import Month
-from portal.usage.running import Summary
+from portal.usage.events import sum_checks
+from portal.usage.monthly_run import runs
+from portal.usage.monthly_run.claims import Draft
+from portal.usage.monthly_run.months import Month
+from portal.usage.monthly_run.runs import Summary
 
 WORKERS = 4
 WORDS = {
@@ -29,7 +30,7 @@ usage = Commands("usage", help="Metered usage.")
 
 
 def _month(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Month:
-    """The month that was asked for, else the one that just ended, in UTC."""
+    """Return the requested month, else the last complete month in UTC."""
     if value is None:
         return Month.of(clock.now()).previous
     try:
@@ -40,23 +41,25 @@ def _month(_context: click.Context, _parameter: click.Parameter, value: str | No
 
 @click.command("bill-month")
 @click.argument("month", required=False, metavar="[YYYY-MM]", callback=_month)
-@click.option("--dry-run", is_flag=True, help="Say what would be billed, write nothing, ask Stripe nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="List what would be billed, without writing anything or calling Stripe."
+)
 @click.option("--workers", type=click.IntRange(1, 32), default=WORKERS, show_default=True)
 @with_appcontext
 def bill_month(month: Month, dry_run: bool, workers: int) -> None:
-    """Bill a month of usage; again, or beside itself, it bills nobody twice."""
+    """Bill a month of usage. No customer is billed twice, however often it runs."""
     try:
         if dry_run:
             _preview(month)
         else:
             _report(month, _run(month, workers))
     except PortalError as error:
-        raise click.ClickException(error.detail) from None
+        raise click.ClickException(error.for_operator) from None
 
 
 def _preview(month: Month) -> None:
     bills, total, currency = 0, 0, ""
-    for draft in running.preview(month):
+    for draft in runs.preview(month):
         click.echo(_described(draft))
         bills, total, currency = bills + 1, total + draft.amount, draft.currency
     amount = money.text(total, currency) if bills else "nothing"
@@ -74,7 +77,7 @@ def _run(month: Month, workers: int) -> Summary:
     columns = (TextColumn(month.words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
-        return running.run(
+        return runs.run(
             current_app._get_current_object(),  # type: ignore[attr-defined]
             month,
             workers=workers,
@@ -99,8 +102,8 @@ def _report(month: Month, summary: Summary) -> None:
 
 @usage.command("check")
 def check() -> None:
-    """Prove that the sums of the days are those of the events; exit status 1 where they are not."""
-    found = checking.differences()
+    """Compare the daily totals with the events. The exit status is 1 if they differ."""
+    found = sum_checks.differences()
     for one in found:
         click.echo(
             f"customer {one.customer_id}, meter {one.meter_id}, {one.day}, billed with {one.month}: "

@@ -1,23 +1,23 @@
-"""What refunds and disputes of a usage bill do: it counts as paid; a dispute that is lost suspends."""
+"""Refunds and disputes of a usage bill: the bill stays paid, and a lost dispute suspends the customer."""
 
 from typing import Any
 
 from portal.customers import suspensions
-from portal.models import Payment
+from portal.models import Payment, ReversalKind, ReversalState
 from portal.models.suspension import SuspensionReason
-from portal.payments.takes import Turn
+from portal.payments.reversal_effects import Turn
 
 
 def take(payment: Payment, turn: Turn) -> dict[str, Any]:
-    """While a dispute is open usage goes on. A lost one suspends until an admin lifts it; no card is charged.
+    """Suspend the customer if a dispute is lost, until an admin lifts it. Usage continues while it is open.
 
-    Should the bank decide otherwise after all, that lifts it too. Flushes.
+    No card is charged. If the bank later changes its decision, the suspension is lifted too. Flushes.
     """
     row = turn.row
-    if row.kind != "dispute" or not turn.is_news:
+    if row.kind != ReversalKind.DISPUTE or not turn.is_news:
         return {}
-    if row.status == "lost":
+    if row.status == ReversalState.LOST:
         return {"suspended": suspensions.add(payment.customer_id, SuspensionReason.DISPUTE, row.stripe_id)}
-    if turn.status_before == "lost" and not row.withdrawn:
+    if turn.status_before == ReversalState.LOST and not row.withdrawn:
         suspensions.lift(payment.customer_id, SuspensionReason.DISPUTE, about=row.stripe_id)
     return {}

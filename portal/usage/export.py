@@ -1,4 +1,4 @@
-"""Usage as CSV: a line for each day and meter."""
+"""Usage as CSV, with a line for each day and meter."""
 
 import csv
 import io
@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from portal.credits.export import plain
+from portal import quantities
+from portal.credits.history.csv_export import plain
 from portal.extensions import db
 from portal.models import Meter, UsageDay
-from portal.usage import quantities
-from portal.usage.months import Month
+from portal.usage.monthly_run.months import Month
 
 
 class Row(NamedTuple):
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 def rows(customer_id: int, since: date, until: date) -> Iterator[Row]:
-    """The days of a range, both ends among them, the oldest first."""
+    """Yield the days of a range, including both ends, oldest first."""
     query = (
         select(UsageDay, Meter.key, Meter.name)
         .join(Meter, Meter.id == UsageDay.meter_id)
@@ -39,7 +39,7 @@ def rows(customer_id: int, since: date, until: date) -> Iterator[Row]:
 
 
 def csv_lines(found: Iterable[Row]) -> Iterator[str]:
-    """The file, its header first."""
+    """Yield the file, header first."""
     yield _line("Day (UTC)", "Meter", "Name", "Quantity", "Billed with")
     for row in found:
         yield _line(row.day, plain(row.meter), plain(row.name), quantities.wire(row.quantity), row.billed_with)

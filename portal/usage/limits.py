@@ -1,22 +1,25 @@
-"""Spend limits: mails at 50, 75 and 100 %, and, where the customer chose it, an end to usage."""
+"""Spend limits: emails at 50, 75 and 100 %, and optionally a stop of usage."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from portal import clock, mail
+from portal.catalogue import meters
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.models import Customer, Meter, UsageDay, UsageSettings
-from portal.usage import claiming
-from portal.usage.months import Month
+from portal.models.usage import LIMIT_DUE
+from portal.usage.included import units as included
+from portal.usage.monthly_run.months import Month
 
 STEPS = (100, 75, 50)  # percent
+AT_ONCE = 500  # customers
 
 
 class SpendLimitReached(PortalError):
-    """The customer's own limit: this would go beyond it, so nothing of it was taken."""
+    """The report would exceed the customer's own limit, so none of it was recorded."""
 
     status = 402
     code = "spend_limit_reached"
@@ -30,16 +33,19 @@ class SpendLimitReached(PortalError):
 
 
 def hard_stop(customer_id: int) -> int | None:
-    """The amount at which the customer lets usage stop, in minor units; None where it does not.
+    """Return the amount at which the customer stops usage, in minor units; None if they don't.
 
-    Asked before usage is recorded: the row is locked, so that of two reports at once the second sees the first.
+    Called before usage is recorded. It marks the limit as due for `run`, and so locks the row: of two concurrent
+    reports the second sees the first, and `run` leaves the mark until the usage is committed.
     """
-    query = select(UsageSettings.limit_amount).filter_by(customer_id=customer_id, hard_stop=True)
-    return db.session.execute(query.with_for_update(key_share=True)).scalar_one_or_none()
+    mark = update(UsageSettings).values(limit_due=True)
+    mine = mark.where(UsageSettings.customer_id == customer_id, UsageSettings.limit_amount.is_not(None))
+    row = db.session.execute(mine.returning(UsageSettings.limit_amount, UsageSettings.hard_stop)).one_or_none()
+    return row.limit_amount if row and row.hard_stop else None
 
 
 def enforce(customer_id: int, limit: int | None, months: Iterable[int]) -> None:
-    """Refuse what was just recorded where a bill would pass `limit`, the customer's hard stop.
+    """Refuse the usage just recorded if a bill would exceed `limit`, the customer's hard stop.
 
     Raises SpendLimitReached: the caller rolls back what was recorded, and calls `tell_stopped`.
     """
@@ -51,52 +57,69 @@ def enforce(customer_id: int, limit: int | None, months: Iterable[int]) -> None:
 
 
 def tell_stopped(customer_id: int, reached: SpendLimitReached) -> None:
-    """Tell a customer by mail that their limit stops usage. Flushes."""
+    """Mail a customer that their limit stops usage. Flushes."""
     limit = reached.limit
     customer = db.session.get_one(Customer, customer_id)
     _tell(customer, Month.of_number(reached.month), limit, limit, 100, stop=True)
 
 
-def spent(month: int, customer_id: int | None = None) -> dict[int, int]:
-    """What a month has come to, in minor units, for one customer or for all who set a limit."""
+def spent(month: int, *customer_ids: int) -> dict[int, int]:
+    """Return the cost of a month so far beyond its included units, in minor units, for each of these customers."""
     query = (
         select(UsageDay.customer_id, Meter, func.sum(UsageDay.units), func.sum(UsageDay.nanos))
         .join(Meter, Meter.id == UsageDay.meter_id)
-        .where(UsageDay.month == month)
+        .where(UsageDay.month == month, UsageDay.customer_id.in_(customer_ids))
         .group_by(UsageDay.customer_id, Meter.id)
     )
-    if customer_id is not None:
-        query = query.where(UsageDay.customer_id == customer_id)
-    else:
-        limited = select(UsageSettings.customer_id).where(UsageSettings.limit_amount.is_not(None))
-        query = query.where(UsageDay.customer_id.in_(limited))
+    numbers = included.of_customers(customer_ids, Month.of_number(month))
     found: dict[int, int] = defaultdict(int)
     for one, meter, units, nanos in db.session.execute(query):
-        found[one] += claiming.line(meter, int(units), int(nanos)).amount
+        free = numbers.get(one, {}).get(meter.id, 0)
+        found[one] += meters.line(meter, int(units), int(nanos), free).amount
     return found
 
 
 def run() -> int:
-    """The tick's chore: a mail to each whose usage passed a step of their limit; gives how many did. Commits."""
-    month = Month.of(clock.now())
-    query = select(Customer, UsageSettings.limit_amount, UsageSettings.hard_stop)
-    query = query.join(UsageSettings, UsageSettings.customer_id == Customer.id)
-    limited = list(db.session.execute(query.where(UsageSettings.limit_amount.is_not(None))))
-    amounts = spent(month.number) if limited else {}
-    passed = 0
-    for customer, limit, stop in limited:
-        assert limit is not None
-        amount = amounts.get(customer.id, 0)
-        step = next((step for step in STEPS if amount and amount * 100 >= limit * step), None)
-        if step:
-            _tell(customer, month, amount, limit, step, stop=stop)
-            passed += 1
+    """Scheduled task: mail each customer whose usage passed a step of their limit, and return how many.
+
+    Reads those alone who reported usage since they were last checked. Commits after each batch.
+    """
+    passed, last = 0, 0
+    while batch := _due(last):
+        passed += _check(batch)
+        db.session.commit()
+        last = batch[-1].customer_id
     db.session.commit()
     return passed
 
 
+def _due(after: int) -> Sequence[UsageSettings]:
+    """Lock and return the next limits to check. One that a report is marking just now is left to the next run."""
+    # With the index's own condition: SQLite does not see that "limit_due = 1" means the same.
+    query = select(UsageSettings).where(LIMIT_DUE, UsageSettings.customer_id > after)
+    query = query.order_by(UsageSettings.customer_id).limit(AT_ONCE)
+    fresh = query.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+    return db.session.execute(fresh).scalars().all()
+
+
+def _check(batch: Sequence[UsageSettings]) -> int:
+    month, passed = Month.of(clock.now()), 0
+    amounts = spent(month.number, *(one.customer_id for one in batch))
+    for one in batch:
+        one.limit_due = False
+        limit, amount = one.limit_amount, amounts.get(one.customer_id, 0)
+        step = next(
+            (step for step in STEPS if limit is not None and amount and amount * 100 >= limit * step), None
+        )
+        if step and limit is not None:
+            customer = db.session.get_one(Customer, one.customer_id)
+            _tell(customer, month, amount, limit, step, stop=one.hard_stop)
+            passed += 1
+    return passed
+
+
 def _tell(customer: Customer, month: Month, amount: int, limit: int, step: int, *, stop: bool) -> None:
-    """Once for each step of a limit and month; a changed limit has steps of its own."""
+    """Mail once for each step of a limit and month. A changed limit has steps of its own."""
     currency = db.session.execute(select(Meter.currency).limit(1)).scalar_one()
     mail.tell(
         customer,

@@ -1,4 +1,4 @@
-"""The usage page: this month, its forecast, the spend limit, the last bills, and the way to pay as you go."""
+"""The usage page: this month, its forecast, the spend limit, recent bills, and pay as you go."""
 
 from datetime import date
 from decimal import Decimal
@@ -8,18 +8,21 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
-from portal import access, clock, mail
-from portal.customers import suspensions
+from portal import clock, mail, quantities
+from portal.api.rate_limits import per_person
+from portal.customers import access, stripe_customers, suspensions
+from portal.enums import Mode
 from portal.errors import InvalidInput
 from portal.extensions import db, writes
-from portal.models import Purchase
-from portal.purchases import customers, lookup
-from portal.rates import per_person
-from portal.usage import agreements, bills, choices, export, forms, quantities, reports
-from portal.usage.choices import Mine
+from portal.models import Order
+from portal.orders import find
+from portal.orders.sessions import ID_PLACEHOLDER
+from portal.usage import agreements, export, forms, month_usage, preferences
 from portal.usage.forms import CreditsForm, LimitForm, RangeForm
-from portal.usage.months import Month
-from portal.usage.reports import MeterUsage
+from portal.usage.month_usage import MeterUsage
+from portal.usage.monthly_run import bill_states
+from portal.usage.monthly_run.months import Month
+from portal.usage.preferences import Mine
 
 blueprint = Blueprint("usage", __name__)
 
@@ -29,30 +32,30 @@ PER_CUSTOMER = "20/minute"
 @blueprint.get("/usage")
 @login_required
 def index() -> ResponseReturnValue:
-    """This month per meter, what it will come to, and what was billed before."""
-    return _page(choices.of(current_user.user))
+    """Show this month per meter, its forecast, and earlier bills."""
+    return _page(preferences.of(current_user.user))
 
 
 @blueprint.post("/usage/start")
 @login_required
 @per_person(PER_CUSTOMER)
 def start() -> ResponseReturnValue:
-    """Save a card at Stripe; what is used is charged to it."""
-    customer = customers.of(current_user.user)
-    purchase = agreements.start(
+    """Redirect to Stripe to save a card for pay as you go."""
+    customer = stripe_customers.of(current_user.user)
+    order = agreements.start(
         customer, success_url=mail.external("usage.started"), cancel_url=mail.external("usage.index")
     )
-    return redirect(purchase.session_url or url_for("usage.index"), 303)
+    return redirect(order.session_url or url_for("usage.index"), 303)
 
 
 @blueprint.get("/usage/started")
 @writes
 @login_required
 def started() -> ResponseReturnValue:
-    """Back from Stripe: the same fulfilment as by webhook, then on to the page."""
-    purchase = _own(request.args.get("session_id", ""))
-    lookup.bring_up_to_date(purchase)
-    if purchase.paid_at:
+    """Fulfill the order as a webhook does when the buyer returns from Stripe, and redirect to the page."""
+    order = _own(request.args.get("session_id", ""))
+    find.bring_up_to_date(order)
+    if order.paid_at:
         flash("Pay as you go is on. Nothing was charged today.", "positive")
     else:
         flash("The card is not saved yet. If you finished the form, this takes a moment.", "warning")
@@ -63,12 +66,12 @@ def started() -> ResponseReturnValue:
 @login_required
 @per_person(PER_CUSTOMER)
 def limit() -> ResponseReturnValue:
-    """Set the spend limit, or none."""
-    customer = customers.of(current_user.user)
+    """Set or remove the spend limit."""
+    customer = stripe_customers.of(current_user.user)
     form = LimitForm()
     if not form.validate_on_submit():
-        return _page(choices.of(current_user.user), limit=form), 400
-    choices.set_limit(customer.id, form.minor, hard_stop=form.hard_stop.data)
+        return _page(preferences.of(current_user.user), limit=form), 400
+    preferences.set_limit(customer.id, form.minor, hard_stop=form.hard_stop.data)
     db.session.commit()
     flash("The spend limit is saved." if form.minor is not None else "There is no spend limit now.", "positive")
     return redirect(url_for("usage.index"), 303)
@@ -79,11 +82,11 @@ def limit() -> ResponseReturnValue:
 @per_person(PER_CUSTOMER)
 def credits() -> ResponseReturnValue:
     """Choose whether credits pay usage first."""
-    customer = customers.of(current_user.user)
+    customer = stripe_customers.of(current_user.user)
     form = CreditsForm()
     if not form.validate_on_submit():
-        return _page(choices.of(current_user.user)), 400
-    choices.let_credits_pay(customer.id, first=form.credits_first.data)
+        return _page(preferences.of(current_user.user)), 400
+    preferences.let_credits_pay(customer.id, first=form.credits_first.data)
     db.session.commit()
     words = "Your credits pay usage first." if form.credits_first.data else "Usage is charged to your card alone."
     flash(words, "positive")
@@ -94,9 +97,9 @@ def credits() -> ResponseReturnValue:
 @login_required
 @per_person("10/minute")
 def csv() -> ResponseReturnValue:
-    """Every day and meter of any range, as CSV."""
+    """Export every day and meter of a period as CSV."""
     form = RangeForm(request.args)
-    mine = choices.of(current_user.user)
+    mine = preferences.of(current_user.user)
     if not form.validate():
         return _page(mine, period=form), 400
     rows = export.rows(mine.customer.id, form.since.data, form.until.data) if mine.customer else iter(())
@@ -108,44 +111,46 @@ def csv() -> ResponseReturnValue:
     )
 
 
-def _own(session_id: str) -> Purchase:
-    """The reader's own order of the session in the address. Raises NotFound for anybody else's."""
-    if session_id in ("", agreements.SESSION_ID):
+def _own(session_id: str) -> Order:
+    """Return the reader's own order of the session in the URL. Raises NotFound for anyone else's."""
+    if session_id in ("", ID_PLACEHOLDER):
         words = "This page is opened by Stripe, with the order's id in its address."
         raise InvalidInput(words, errors={"session_id": "missing"}, action=("/usage", "See your usage"))
-    customer = customers.find(current_user.user)
-    purchase = lookup.by_session(session_id)
-    if purchase is not None and purchase.kind != "usage":
-        purchase = None
-    return access.own_or_404(purchase, customer)
+    customer = stripe_customers.find(current_user.user)
+    order = find.by_session(session_id)
+    if order is not None and order.kind != "usage":
+        order = None
+    return access.own_or_404(order, customer)
 
 
 def _page(mine: Mine, *, limit: LimitForm | None = None, period: RangeForm | None = None) -> str:
-    """The page around its forms, refused or fresh."""
+    """Render the page with its forms, submitted or empty."""
     now = clock.now()
     month = Month.of(now)
     customer_id = mine.customer.id if mine.customer else None
-    used = reports.of(customer_id, month)
+    used = month_usage.of(customer_id, month)
     suspended = suspensions.reasons(mine.customer)
     return render_template(
         "usage/index.html",
         mine=mine,
         suspended=suspended,
-        to_pay=bills.to_pay(mine.customer.id) if mine.customer and suspended else [],
+        is_on_sale=agreements.is_on_sale(Mode.LIVE),
+        to_pay=bill_states.to_pay(mine.customer.id) if mine.customer and suspended else [],
         used=used,
+        included=[one.allowance(month) for one in used.meters if one.included],
         forecast=used.forecast(now),
         charts=[_chart(one, used.month, now.day) for one in used.meters if one.quantity],
         limit_form=limit or forms.limit(mine.chosen, used.currency),
         credits_form=CreditsForm(data={"credits_first": bool(mine.chosen and mine.chosen.credits_first)}),
         period=period or RangeForm(None, data={"since": month.previous.start.date(), "until": now.date()}),
-        bills=bills.newest(customer_id) if customer_id else [],
+        bills=bill_states.newest(customer_id) if customer_id else [],
         quantity=quantities.text,
         month_words=lambda number: Month.of_number(number).words,
     )
 
 
 def _chart(used: MeterUsage, month: Month, today: int) -> dict[str, Any]:
-    """A bar for each day so far; what came late of another month stands in the table alone."""
+    """Return a bar for each day so far. Late usage of another month is only in the table."""
     days = [date(month.year, month.month, number) for number in range(1, today + 1)]
     values = [used.days.get(day, Decimal(0)) for day in days]
     rows = [

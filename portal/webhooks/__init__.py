@@ -1,17 +1,17 @@
-"""Webhooks: views (two lanes, one body) → inbox → handlers (one dict: event type → function)."""
+"""Webhooks: views (two lanes, one body) → inbox → handlers (one dict: event type → handlers)."""
 
 from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register the endpoints (exempt from CSRF: each delivery is signed) and the sweep of what a crash left."""
+    """Register the endpoints (exempt from CSRF, because each delivery is signed) and the sweep after a crash."""
     from portal import jobs
     from portal.extensions import csrf, limiter
-    from portal.webhooks import erasure, replaying
+    from portal.webhooks import masking, replays
     from portal.webhooks.views import blueprint
 
-    jobs.chores |= {"events": replaying.sweep, "erasure": erasure.run}
+    jobs.tasks |= {"events": replays.sweep, "erasure": masking.erase, "event payloads": masking.remove_old}
 
     csrf.exempt(blueprint)
-    limiter.exempt(blueprint)  # Stripe is never told to wait
+    limiter.exempt(blueprint)  # Stripe is never rate limited
     app.register_blueprint(blueprint)

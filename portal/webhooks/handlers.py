@@ -1,138 +1,219 @@
-"""What each event type does: one dict. A handler reads, acts where something is to be done, and applies.
+"""The handlers of each event type, in one dict. A handler reads, acts if there is something to do, and applies.
 
-A type may have several handlers, of several rooms: all read, then all act, then all apply in one transaction.
+A type can have handlers from several rooms: all read, then all act, then all apply in one transaction.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from portal.billing import cards, changes, invoices, subscriptions
-from portal.credits import payments
-from portal.payments import sync
-from portal.purchases import archived, clocks, customers, fulfilment, unplaced
-from portal.usage import methods
-
-
-class Parked(Exception):
-    """The event is about an object that isn't ours, or not yet.
-
-    `customer` is whose it is at Stripe, where the object does not say so: once they are ours, it is handled.
-    """
-
-    def __init__(self, reason: str, customer: str | None = None) -> None:
-        super().__init__(reason)
-        self.customer = customer
-
-
-class Unplaced(Parked):
-    """The event is about a payment that arrived here and that no order is behind: somebody has to hear of it."""
-
-    def __init__(self, found: unplaced.Unplaced) -> None:
-        price = f"the price {found.price.id}" if found.price else "its price"
-        super().__init__(f"no order of ours is behind {found.session.id}: {price} gives no plan")
-        self.found = found
+from portal.billing import card_sync, invoices, subscriptions
+from portal.billing.plan_change import change_requests
+from portal.catalogue import archived_prices
+from portal.credits.orders import payments
+from portal.customers import stripe_customers, test_clocks
+from portal.enums import Mode
+from portal.orders import fulfillment
+from portal.payments import fraud_warnings, reversal_sync
+from portal.usage import missing_payment_method
+from portal.webhooks.parked import Parked, Unplaced
 
 
 @dataclass(frozen=True)
 class Handler:
-    """`read(mode, object_id)` asks Stripe; `act(snapshot)` claims and calls; `apply(snapshot)` writes.
+    """`read(mode, object_id)` fetches from Stripe; `act(snapshot)` claims and calls; `apply(snapshot)` writes.
 
-    The first two run with no transaction open, and `act` gives the snapshot to apply. Each may raise Parked.
-    What is read is the event's object, or the customer, subscription or invoice that the object names.
+    The first two run with no transaction open, and `act` returns the snapshot to apply. Each may raise Parked. The
+    object is the event's own, or the customer, subscription or invoice that it names. `does` is the description in
+    docs/webhooks.md.
     """
 
-    read: Callable[[str, str], Any]
+    read: Callable[[Mode, str], Any]
     apply: Callable[[Any], None]
+    does: str
     about: Literal["object", "customer", "subscription", "invoice"] = "object"
     act: Callable[[Any], Any] = lambda snapshot: snapshot
 
 
-def _session(snapshot: fulfilment.Snapshot) -> None:
-    if fulfilment.apply(snapshot) is None:
+def _session(snapshot: fulfillment.SessionSnapshot) -> None:
+    if fulfillment.apply(snapshot) is None:
         if snapshot.stray is not None:
             raise Unplaced(snapshot.stray)
         raise Parked(f"no order of ours is behind {snapshot.session.id}")
 
 
-def _subscription(snapshot: subscriptions.Snapshot) -> None:
+def _subscription(snapshot: subscriptions.SubscriptionSnapshot) -> None:
     if subscriptions.apply(snapshot) is None:
         raise Parked(f"{snapshot.facts.customer} is no customer of ours")
 
 
-def _scheduled(snapshot: subscriptions.Snapshot | None) -> None:
+def _scheduled(snapshot: subscriptions.SubscriptionSnapshot | None) -> None:
     if snapshot is None:
         raise Parked("it has no subscription yet")
     _subscription(snapshot)
 
 
-def _invoice(snapshot: invoices.Snapshot) -> None:
+def _invoice(snapshot: invoices.InvoiceSnapshot) -> None:
     if not invoices.apply(snapshot):
         raise Parked(f"{snapshot.facts.customer} is no customer of ours")
 
 
-def _customer(snapshot: customers.Snapshot) -> None:
-    if not customers.apply(snapshot):
+def _customer(snapshot: stripe_customers.CustomerSnapshot) -> None:
+    if not stripe_customers.apply(snapshot):
         raise Parked(f"{snapshot.facts.id} is no customer of ours")
 
 
-def _cards(snapshot: cards.Snapshot) -> None:
-    if not cards.apply(snapshot):
+def _cards(snapshot: card_sync.CardsSnapshot) -> None:
+    if not card_sync.apply(snapshot):
         raise Parked(f"{snapshot.customer.facts.id} is no customer of ours")
 
 
-def _payment(snapshot: payments.Snapshot) -> None:
-    # A subscription's payments come here too: its invoice tells of them, so there is nothing more to do.
+def _payment(snapshot: payments.OrderPaymentSnapshot) -> None:
+    # A subscription's payments arrive here too. Its invoice reports them, so there is nothing more to do.
     if payments.apply(snapshot) is None and not payments.is_customers(snapshot):
         raise Parked(f"no order of ours is behind {snapshot.intent.id}")
 
 
-def _reversals(snapshot: sync.Snapshot | None) -> None:
-    if snapshot is None or sync.apply(snapshot) is None:
+def _reversals(snapshot: reversal_sync.PaymentSnapshot | None) -> None:
+    if snapshot is None or reversal_sync.apply(snapshot) is None:
         payer = snapshot.charge.customer if snapshot else None
         raise Parked("the payment that it is about paid no order and no invoice of ours", payer)
 
 
-def _methods(snapshot: methods.Snapshot) -> None:
-    if not methods.apply(snapshot):
+def _warning(snapshot: fraud_warnings.WarningSnapshot) -> None:
+    if not fraud_warnings.apply(snapshot):
+        payer = snapshot.payment.charge.customer
+        raise Parked("the payment that it is about paid no order and no invoice of ours", payer)
+
+
+def _methods(snapshot: missing_payment_method.MethodsSnapshot) -> None:
+    if not missing_payment_method.apply(snapshot):
         raise Parked(f"{snapshot.stripe_customer} is no customer of ours")
 
 
-def _prices(snapshot: archived.Snapshot) -> None:
-    if not archived.apply(snapshot):
+def _prices(snapshot: archived_prices.PriceSnapshot) -> None:
+    if not archived_prices.apply(snapshot):
         raise Parked("it is no price of ours")
 
 
-def _follow_subscription(snapshot: subscriptions.Snapshot) -> subscriptions.Snapshot:
-    """A change whose payment failed is taken back before what it left is written."""
-    ended = changes.follow_payment(snapshot.mode, snapshot.facts.id)
+def _follow_subscription(snapshot: subscriptions.SubscriptionSnapshot) -> subscriptions.SubscriptionSnapshot:
+    """Undo a change whose payment failed before the resulting state is written."""
+    ended = change_requests.follow_payment(snapshot.mode, snapshot.facts.id)
     return subscriptions.read(snapshot.mode, snapshot.facts.id) if ended == "declined" else snapshot
 
 
-def _follow_invoice(snapshot: invoices.Snapshot) -> invoices.Snapshot:
+def _follow_invoice(snapshot: invoices.InvoiceSnapshot) -> invoices.InvoiceSnapshot:
     if snapshot.facts.subscription is None:
         return snapshot
-    ended = changes.follow_payment(snapshot.mode, snapshot.facts.subscription)
+    ended = change_requests.follow_payment(snapshot.mode, snapshot.facts.subscription)
     return invoices.read(snapshot.mode, snapshot.facts.id) if ended in ("done", "declined") else snapshot
 
 
-SESSION = Handler(fulfilment.read, _session, act=fulfilment.act)
-SUBSCRIPTION = Handler(subscriptions.read, _subscription, act=_follow_subscription)
-SCHEDULE = Handler(subscriptions.read_by_schedule, _scheduled)
-INVOICE = Handler(invoices.read, _invoice, act=_follow_invoice)
-CUSTOMER = Handler(customers.read, _customer)
-CARDS = Handler(cards.read, _cards, about="customer")
-CLOCK = Handler(clocks.read, clocks.apply)
-CLOCK_GONE = Handler(lambda mode, clock_id: (mode, clock_id), clocks.stop)
-PAYMENT = Handler(payments.read, _payment)
-CHARGE = Handler(sync.read, _reversals)
-REVERSAL = Handler(sync.read_by_reversal, _reversals)
-METHODS = Handler(methods.read, _methods, about="customer", act=methods.act)
-DISCOUNT = Handler(subscriptions.read, _subscription, about="subscription")
-CREDIT_NOTE = Handler(invoices.read, _invoice, about="invoice")
-PRICE = Handler(archived.read, _prices)
-PRODUCT = Handler(archived.read_product, _prices)
-ALWAYS = ("object", "customer")  # an event that names no subscription or invoice concerns no handler of theirs
+SESSION = Handler(
+    fulfillment.read,
+    _session,
+    "Reads the Checkout session. Fulfills its order if Stripe says that it is paid; else marks it failed or"
+    " expired.",
+    act=fulfillment.act,
+)
+SUBSCRIPTION = Handler(
+    subscriptions.read,
+    _subscription,
+    "Reads the subscription: status, plan, period, trial, payment method.",
+    act=_follow_subscription,
+)
+SCHEDULE = Handler(
+    subscriptions.read_by_schedule,
+    _scheduled,
+    "Reads the subscription, and what the schedule changes at the next renewal.",
+)
+INVOICE = Handler(
+    invoices.read,
+    _invoice,
+    "Reads the invoice, its payments and its subscription. A failed payment may begin the grace period; a paid"
+    " invoice ends it. Admins are told of one that cannot be finalized.",
+    act=_follow_invoice,
+)
+CUSTOMER = Handler(
+    stripe_customers.read,
+    _customer,
+    "Reads the customer. The next purchase of a deleted one creates another at Stripe.",
+)
+CARDS = Handler(
+    card_sync.read,
+    _cards,
+    "Reads the customer, the default payment method, and the running subscriptions that it pays.",
+    about="customer",
+)
+CLOCK = Handler(
+    test_clocks.read,
+    test_clocks.apply,
+    "Updates the time of the customers on this test clock.",
+)
+CLOCK_GONE = Handler(
+    lambda mode, clock_id: (mode, clock_id),
+    test_clocks.stop,
+    "Returns the customers of this test clock to real time.",
+)
+PAYMENT = Handler(
+    payments.read,
+    _payment,
+    "Reads the payment. Fulfills or ends the order of credits that it pays; shows one that the bank has yet to"
+    ' confirm as "Processing".',
+)
+CHARGE = Handler(
+    reversal_sync.read,
+    _reversals,
+    "Reads all refunds and disputes of the charge, and takes back or gives back what follows from the total"
+    " withdrawn now.",
+)
+REVERSAL = Handler(
+    reversal_sync.read_by_reversal,
+    _reversals,
+    "Reads all refunds and disputes of the same charge, and takes back or gives back what follows from the total"
+    " withdrawn now.",
+)
+FRAUD_WARNING = Handler(
+    fraud_warnings.read,
+    _warning,
+    "Reads the warning and its payment. Tells the admins by email and on the overview.",
+)
+METHODS = Handler(
+    missing_payment_method.read,
+    _methods,
+    "Suspends a customer of metered usage without a payment method, and lifts the suspension once there is one.",
+    about="customer",
+    act=missing_payment_method.act,
+)
+DISCOUNT = Handler(
+    subscriptions.read,
+    _subscription,
+    "Reads the subscription that the discount is on.",
+    about="subscription",
+)
+CREDIT_NOTE = Handler(
+    invoices.read,
+    _invoice,
+    "Reads the invoice that is credited, and its subscription.",
+    about="invoice",
+)
+INVOICE_ITEM = Handler(
+    invoices.read,
+    _invoice,
+    "Reads the invoice that the item is on, and its subscription; an item that is on none yet concerns nobody.",
+    about="invoice",
+)
+PRICE = Handler(
+    archived_prices.read,
+    _prices,
+    "Reads the price. An archived one is not offered until it is active again.",
+)
+PRODUCT = Handler(
+    archived_prices.read_product,
+    _prices,
+    "Reads the prices of the product. Archived ones are not offered until they are active again.",
+)
+ALWAYS = ("object", "customer")  # an event without a subscription or invoice has no handler for them
 
 HANDLERS: dict[str, tuple[Handler, ...]] = {
     "checkout.session.completed": (SESSION,),
@@ -162,6 +243,8 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "credit_note.created": (CREDIT_NOTE,),
     "credit_note.updated": (CREDIT_NOTE,),
     "credit_note.voided": (CREDIT_NOTE,),
+    "invoiceitem.created": (INVOICE_ITEM,),
+    "invoiceitem.deleted": (INVOICE_ITEM,),
     "customer.discount.created": (DISCOUNT,),
     "customer.discount.updated": (DISCOUNT,),
     "customer.discount.deleted": (DISCOUNT,),
@@ -178,6 +261,8 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "charge.dispute.funds_reinstated": (REVERSAL,),
     "charge.dispute.updated": (REVERSAL,),
     "charge.dispute.closed": (REVERSAL,),
+    "radar.early_fraud_warning.created": (FRAUD_WARNING,),
+    "radar.early_fraud_warning.updated": (FRAUD_WARNING,),
     "customer.updated": (CARDS,),
     "customer.deleted": (CUSTOMER,),
     "payment_method.attached": (CARDS, METHODS),

@@ -1,4 +1,4 @@
-"""The inbox: every delivery becomes a row, and is done only when its effects are committed (money rule 3)."""
+"""The inbox: every delivery is stored as a row, and becomes `processed` only in the transaction of its effects."""
 
 from functools import cache
 from typing import Any
@@ -7,28 +7,39 @@ import structlog
 from sqlalchemy import Executable, Update, bindparam, select, update
 
 from portal import audit, clock, gateway
+from portal.enums import Mode
 from portal.errors import InvalidInput, PortalError, StripeRefused
 from portal.extensions import db, insert
-from portal.models import RefundOrder, StripeEvent
-from portal.purchases import open_calls, tickets, unplaced
-from portal.purchases.fulfilment import Mismatch
-from portal.webhooks.handlers import ALWAYS, HANDLERS, Handler, Parked, Unplaced
+from portal.models import EventState, RefundRequest, StripeCustomer, StripeEvent
+from portal.orders import unplaced_payments
+from portal.orders.fulfillment import Mismatch
+from portal.sync import open_calls, parked_events, versions
+from portal.webhooks.handlers import ALWAYS, HANDLERS, Handler
 from portal.webhooks.hints import Hint, parse
+from portal.webhooks.parked import Parked, Unplaced
 
 log = structlog.get_logger()
 
-DONE = ("processed", "ignored")
 MOVE = (
     update(StripeEvent)
     .where(
         StripeEvent.mode == bindparam("of_mode"),
         StripeEvent.event_id == bindparam("of_event"),
-        StripeEvent.state.not_in(DONE),
+        StripeEvent.state.not_in(EventState.final()),
     )
     .values(attempts=StripeEvent.attempts + 1)
 )
-# A failed try is counted beside the tries, for a replay of what succeeded is no failure.
-FAIL = MOVE.values(failures=StripeEvent.failures + 1)
+DONE = MOVE.values(next_look_at=None)
+# What was about to be charged to the customer may be different now: the billing page asks again.
+CHANGED = (
+    update(StripeCustomer)
+    .where(
+        StripeCustomer.mode == bindparam("of_mode"),
+        StripeCustomer.stripe_id == bindparam("of_customer"),
+        StripeCustomer.asked_at.is_not(None),
+    )
+    .values(asked_at=None)
+)
 AGAIN = (
     update(StripeEvent)
     .where(StripeEvent.mode == bindparam("of_mode"), StripeEvent.event_id == bindparam("of_event"))
@@ -37,75 +48,79 @@ AGAIN = (
 
 
 class HandlingFailed(PortalError):
-    """A handler failed: recorded on the event's row, and answered so that Stripe delivers once more."""
+    """A handler failed. The error is stored on the event's row, and the response makes Stripe deliver again."""
 
     status = 500
     code = "handling_failed"
     title = "The event could not be handled"
 
 
-def receive(mode: str, body: bytes, *, verified: bool = True) -> str:
-    """Store a delivery and handle it. Gives `processed`, `duplicate`, `ignored` or `parked`; commits.
+def receive(mode: Mode, body: bytes, *, verified: bool = True) -> str:
+    """Store a delivery and handle it. Returns `processed`, `duplicate`, `ignored` or `parked`; commits.
 
-    `verified`: whether Stripe's signature, or a fetch from Stripe, proved it; the log says so.
+    `verified`: whether Stripe's signature, or a fetch from Stripe, proved it; it is logged.
 
-    Whatever a handler raises is recorded on the row and raised again, so that Stripe delivers once more.
+    An error of a handler is stored on the row and raised again, so that Stripe delivers again.
     """
     hint = parse(body)
     if hint.livemode != gateway.of(mode).livemode:
         raise InvalidInput("This event belongs to the other mode's endpoint.", errors={"livemode": "wrong lane"})
     state = _store(mode, hint, body)
     db.session.commit()
-    # What nobody here handles is stored, and said only to whoever listens closely.
+    # Events without a handler are stored, but logged only at debug level.
     say = log.info if hint.type in HANDLERS else log.debug
     word = "stripe_webhook_verified" if verified else "stripe_webhook_not_verified"
     say(word, event_id=hint.event_id, type=hint.type, mode=mode)
-    if state in DONE:
+    if state.is_final:
         db.session.connection().execute(AGAIN, {"of_mode": mode, "of_event": hint.event_id})
         db.session.commit()
         return "duplicate"
     return handle(mode, hint)
 
 
-def _store(mode: str, hint: Hint, body: bytes) -> str:
-    """Write the row as `received`; a redelivery finds the row that stands there. Gives its state."""
+def _store(mode: Mode, hint: Hint, body: bytes) -> EventState:
+    """Write the row as `received`, or find the row of an earlier delivery, and return its state."""
     row = {
         "mode": mode,
         "event_id": hint.event_id,
         "type": hint.type,
         "object_id": hint.object_id,
         "customer_ref": hint.customer,
-        "state": "received",
+        "state": EventState.RECEIVED,
         "attempts": 0,
         "payload": body.decode(),
         "created_at": hint.created_at,
         "received_at": clock.now(),
     }
-    statement = _storing(db.engine.dialect.name)
-    if db.session.connection().execute(statement, row).scalar_one_or_none() is not None:
-        return "received"
+    connection, statement = db.session.connection(), _storing(db.engine.dialect.name)
+    if connection.execute(statement, row).scalar_one_or_none() is not None:
+        if hint.customer is not None:
+            connection.execute(CHANGED, {"of_mode": mode, "of_customer": hint.customer})
+        return EventState.RECEIVED
     query = select(StripeEvent.state).filter_by(mode=mode, event_id=hint.event_id)
     return db.session.execute(query).scalar_one()
 
 
 @cache
 def _storing(dialect: str) -> Executable:
-    """Built once for the database in use: each delivery runs it."""
+    """Build the statement once for the database in use, because each delivery runs it."""
     statement = insert(StripeEvent).on_conflict_do_nothing(index_elements=["mode", "event_id"])
     return statement.returning(StripeEvent.id)
 
 
-def handle(mode: str, hint: Hint) -> str:
-    """Ask Stripe, then write effects and `processed` in one transaction. Commits, in success and in failure."""
+def handle(mode: Mode, hint: Hint) -> str:
+    """Fetch from Stripe, then write effects and `processed` in one transaction. Commits on success and on
+    failure.
+    """
     acting = audit.acting_as("stripe", event_id=hint.event_id)
     with structlog.contextvars.bound_contextvars(event_id=hint.event_id), acting:
         return _handle(mode, hint)
 
 
-def _handle(mode: str, hint: Hint) -> str:
+def _handle(mode: Mode, hint: Hint) -> str:
     handlers = handlers_of(mode, hint)
     if not handlers:
-        return _finish(mode, hint, "ignored")
+        return _finish(mode, hint, EventState.IGNORED)
     log.info("handling_stripe_webhook_event", event_id=hint.event_id, type=hint.type)
     try:
         _ask_about(mode, hint)
@@ -114,7 +129,7 @@ def _handle(mode: str, hint: Hint) -> str:
         if not _take(mode, hint):
             db.session.rollback()
             return "duplicate"
-        tickets.hold(snapshots)
+        versions.hold(snapshots)
         apply(handlers, snapshots)
         db.session.commit()
     except (Parked, Mismatch) as reason:
@@ -131,19 +146,20 @@ def _handle(mode: str, hint: Hint) -> str:
     return "processed"
 
 
-def handlers_of(mode: str, hint: Hint) -> tuple[Handler, ...]:
-    """Who handles it: nobody where nobody cares about its type, its object is stamped with the other
-    mode, or it names nothing that they would read."""
+def handlers_of(mode: Mode, hint: Hint) -> tuple[Handler, ...]:
+    """Return the handlers of an event: none if its type has none, its object is stamped with the other mode, or
+    it does not name what they read.
+    """
     handlers = HANDLERS.get(hint.type, ()) if hint.portal_mode in (None, mode) else ()
     return tuple(one for one in handlers if one.about in ALWAYS or getattr(hint, one.about))
 
 
-def read(handlers: tuple[Handler, ...], mode: str, hint: Hint) -> list[Any]:
-    """Ask Stripe what each of them wants to know, with no transaction open. Raises Parked."""
+def read(handlers: tuple[Handler, ...], mode: Mode, hint: Hint) -> list[Any]:
+    """Fetch what each handler needs from Stripe, with no transaction open. Raises Parked."""
     return [_read(handler, mode, hint) for handler in handlers]
 
 
-def _read(handler: Handler, mode: str, hint: Hint) -> Any:
+def _read(handler: Handler, mode: Mode, hint: Hint) -> Any:
     named = hint.object_id if handler.about == "object" else getattr(hint, handler.about)
     if named is None:
         raise Parked(f"{hint.object_id} names no customer")
@@ -151,19 +167,19 @@ def _read(handler: Handler, mode: str, hint: Hint) -> Any:
 
 
 def act(handlers: tuple[Handler, ...], snapshots: list[Any]) -> list[Any]:
-    """Do at Stripe what each of them wants done, with no transaction open. Raises Parked."""
+    """Make each handler's calls to Stripe, with no transaction open. Raises Parked."""
     return [handler.act(snapshot) for handler, snapshot in zip(handlers, snapshots, strict=True)]
 
 
-def _ask_about(mode: str, hint: Hint) -> None:
-    """What the event tells of may be what a call of ours did, whose answer was lost. Commits as it goes."""
+def _ask_about(mode: Mode, hint: Hint) -> None:
+    """Resume open calls that the event may be about, because their response was lost. Commits after each."""
     open_calls.ask_about(mode, hint.customer)
     if hint.refund_order is not None:  # a refund names no customer
-        open_calls.ask_about_claim(RefundOrder, hint.refund_order)
+        open_calls.ask_about_claim(RefundRequest, hint.refund_order)
 
 
 def apply(handlers: tuple[Handler, ...], snapshots: list[Any]) -> None:
-    """Write what each read. Flushes. Raises Parked where the object is nothing to any of them."""
+    """Write what each handler read. Flushes. Raises Parked if the object belongs to none of them."""
     reasons = []
     for handler, snapshot in zip(handlers, snapshots, strict=True):
         try:
@@ -174,13 +190,15 @@ def apply(handlers: tuple[Handler, ...], snapshots: list[Any]) -> None:
         raise reasons[0]
 
 
-def _take(mode: str, hint: Hint) -> bool:
-    """Open the transaction of the effects by saying that they are done; a second delivery waits on this row."""
-    return _move(mode, hint, "processed", error=None)
+def _take(mode: Mode, hint: Hint) -> bool:
+    """Open the transaction of the effects by marking the event as processed; a second delivery waits on this
+    row.
+    """
+    return _move(mode, hint, EventState.PROCESSED, error=None)
 
 
-def _move(mode: str, hint: Hint, state: str, error: str | None, how: Update = MOVE) -> bool:
-    """Change the event's state, unless it is done already: a failure never covers a success."""
+def _move(mode: Mode, hint: Hint, state: EventState, error: str | None, how: Update = DONE) -> bool:
+    """Change the event's state unless it is done already, so that a failure never overwrites a success."""
     change = {
         "of_mode": mode,
         "of_event": hint.event_id,
@@ -191,28 +209,37 @@ def _move(mode: str, hint: Hint, state: str, error: str | None, how: Update = MO
     return bool(db.session.connection().execute(how, change).rowcount)
 
 
-def _finish(mode: str, hint: Hint, state: str) -> str:
+def _finish(mode: Mode, hint: Hint, state: EventState) -> str:
     moved = _move(mode, hint, state, error=None)
     db.session.commit()
     return state if moved else "duplicate"
 
 
-def _park(mode: str, hint: Hint, reason: Exception | str) -> str:
-    """Not ours, or not to be trusted: kept, answered 200, handled again when its object becomes ours."""
+def _park(mode: Mode, hint: Hint, reason: Exception | str) -> str:
+    """Park an event that is not ours or not trusted. It is answered with 200, and handled when its object
+    becomes ours.
+    """
     db.session.rollback()
     customer = reason.customer if isinstance(reason, Parked) else None
-    if _move(mode, hint, "parked", error=str(reason)) and hint.customer is None and customer:
+    parking = MOVE.values(next_look_at=parked_events.next_look())
+    moved = _move(mode, hint, EventState.PARKED, error=str(reason), how=parking)
+    if moved and hint.customer is None and customer:
         named = update(StripeEvent).filter_by(mode=mode, event_id=hint.event_id)
         db.session.execute(named.values(customer_ref=customer))
     if isinstance(reason, Unplaced):
-        unplaced.note(reason.found)
+        unplaced_payments.note(reason.found)
+    if isinstance(reason, Mismatch):
+        reason.note()
     db.session.commit()
     log.info("stripe_webhook_parked", type=hint.type, reason=str(reason))
     return "parked"
 
 
-def _fail(mode: str, hint: Hint, error: Exception) -> None:
+def _fail(mode: Mode, hint: Hint, error: Exception) -> None:
     db.session.rollback()
-    _move(mode, hint, "failed", error=f"{type(error).__name__}: {error}", how=FAIL)
+    again = parked_events.next_look_after_failure()
+    # Failures are counted separately from attempts, because a replay after success is not a failure.
+    failing = MOVE.values(failures=StripeEvent.failures + 1, next_look_at=again)
+    _move(mode, hint, EventState.FAILED, error=f"{type(error).__name__}: {error}", how=failing)
     db.session.commit()
     log.error("stripe_webhook_failed", type=hint.type, error=type(error).__name__)

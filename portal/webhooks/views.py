@@ -1,4 +1,4 @@
-"""Where Stripe knocks: two lanes, one body."""
+"""The webhook endpoints of both lanes."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -8,8 +8,10 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
-from portal import calls, clock, gateway
-from portal.answers import Answer, answers
+from portal import clock, gateway
+from portal.api import calls
+from portal.api.responses import Answer, answers
+from portal.enums import Mode
 from portal.errors import InvalidInput, PortalError
 from portal.settings import current_settings
 from portal.webhooks import inbox
@@ -25,18 +27,18 @@ LIVE_PATHS = (
     "/api/billing/stripe/webhook",
 )
 TEST_PATH = "/api/webhooks/stripe-test"
-SECRET_NAMES = {"live": "STRIPE_WEBHOOK_SECRET", "test": "STRIPE_TEST_WEBHOOK_SECRET"}
+SECRET_NAMES = {Mode.LIVE: "STRIPE_WEBHOOK_SECRET", Mode.TEST: "STRIPE_TEST_WEBHOOK_SECRET"}
 
 
 class BadDelivery(PortalError):
-    """A delivery that proves nothing; nothing of it is stored."""
+    """A delivery without a valid signature. Nothing of it is stored."""
 
     code = "bad_signature"
     title = "This delivery could not be verified"
 
 
 class NoSecret(PortalError):
-    """This lane cannot check signatures, so it takes nothing."""
+    """This lane cannot verify signatures, so it refuses deliveries."""
 
     status = 503
     code = "no_webhook_secret"
@@ -44,7 +46,7 @@ class NoSecret(PortalError):
 
 
 class Delivery(BaseModel):
-    """An event of Stripe's; its facts are fetched anew, so that little of it is read."""
+    """A Stripe event. Its facts are fetched from Stripe, so few fields are read."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -57,7 +59,7 @@ class Delivery(BaseModel):
 
 
 class Received(Answer):
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     success: Literal[True] = True
     received: Literal[True] = True
@@ -65,7 +67,7 @@ class Received(Answer):
 
 
 def signed(view: Callable[[], Received]) -> Callable[[], ResponseReturnValue]:
-    """A lane: Stripe's signature proves who calls."""
+    """Make a view a lane's endpoint, authenticated by Stripe's signature."""
     answering = answers(Received, BadDelivery, InvalidInput, 413, NoSecret, inbox.HandlingFailed)(view)
     calls.note(answering, by=("signature",), body=Delivery)
     return answering
@@ -73,24 +75,24 @@ def signed(view: Callable[[], Received]) -> Callable[[], ResponseReturnValue]:
 
 @signed
 def live() -> Received:
-    """Deliveries of Stripe's, live mode. Anything but 200 makes Stripe deliver again."""
-    return _receive("live")
+    """Receive Stripe's live mode events. Any status but 200 makes Stripe deliver again."""
+    return _receive(Mode.LIVE)
 
 
 @signed
 def test() -> Received:
-    """Deliveries of Stripe's, test mode. Anything but 200 makes Stripe deliver again."""
-    return _receive("test")
+    """Receive Stripe's test mode events. Any status but 200 makes Stripe deliver again."""
+    return _receive(Mode.TEST)
 
 
-def _receive(mode: str) -> Received:
+def _receive(mode: Mode) -> Received:
     body = request.get_data()
     verified = _verify(mode, body)
     return Received(status=inbox.receive(mode, body, verified=verified))
 
 
-def _verify(mode: str, body: bytes) -> bool:
-    """Return whether the signature proves the delivery; false only where ALLOW_UNVERIFIED_STRIPE takes any.
+def _verify(mode: Mode, body: bytes) -> bool:
+    """Return whether the signature proves the delivery; False only if ALLOW_UNVERIFIED_STRIPE accepts it anyway.
 
     Raises NoSecret, BadDelivery.
     """

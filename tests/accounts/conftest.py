@@ -1,4 +1,4 @@
-"""A portal on its own database, without a Stripe: nothing here is paid for."""
+"""A portal on its own database, without Stripe: nothing is paid for in these tests."""
 
 import re
 from email import message_from_bytes, policy
@@ -10,9 +10,10 @@ from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 
 from portal import create_app, mail
-from portal.accounts import people
+from portal.accounts import users
 from portal.extensions import db
 from portal.settings import Settings, load
+from tests.support import tables
 
 PASSWORD = "correct horse battery"
 ENVIRON = {"BASE_URL": "http://portal.test:9250", "SECRET_KEY": "only-for-tests-0123456789abcdef0123456789"}
@@ -24,7 +25,7 @@ def build(settings: Settings, *, limited: bool = False) -> Flask:
     app.add_url_rule("/_csrf", "csrf", generate_csrf)
     app.add_url_rule("/_me", "me", lambda: getattr(current_user, "email", "nobody"))
     with app.app_context():
-        db.create_all()
+        tables.create()
     return app
 
 
@@ -35,7 +36,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def house(settings):
-    """The app; not by the name `app`, for which pytest-flask would hold one request open all along."""
+    """The app; not named `app`, because pytest-flask would then keep one request open for the whole test."""
     app = build(settings)
     yield app
     with app.app_context():
@@ -51,7 +52,7 @@ def browser(house):
 def alice(house):
     """Alice's id; she has an account and the cast's password."""
     with house.app_context():
-        user = people.create("alice@example.com", "Alice", PASSWORD)
+        user = users.create("alice@example.com", "Alice", PASSWORD)
         db.session.commit()
         return user.id
 
@@ -78,7 +79,7 @@ class Browser:
 
 
 def mails(settings):
-    """The mails in the outbox, the oldest first."""
+    """Return the mails in the outbox, oldest first."""
     files = sorted(
         (Path(settings.instance_path) / "outbox").glob("*.eml"), key=lambda file: file.stat().st_mtime_ns
     )
@@ -86,7 +87,7 @@ def mails(settings):
 
 
 def mailed_path(app):
-    """Send what is due and give the path of the newest link."""
+    """Send due mails and return the path of the newest link."""
     with app.app_context():
         mail.send_due()
     text = mails(app.extensions["settings"])[-1].get_body(("plain",)).get_content()

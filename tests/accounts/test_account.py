@@ -1,10 +1,10 @@
-"""The account page and what it leads to: name, time zone, password, sessions."""
+"""The account page and its links: name, time zone, password, sessions."""
 
 import pytest
 from sqlalchemy import select
 
 from portal import mail
-from portal.accounts import people
+from portal.accounts import users
 from portal.extensions import db
 from portal.models import AuditEntry, UserSession
 
@@ -69,7 +69,7 @@ def test_a_new_password_takes_the_present_one_and_ends_every_other_session(house
 
 def test_sessions_are_ended_one_by_one_or_all(house, alice, browser):
     with house.app_context():
-        people.create("bob@example.com", "Bob", PASSWORD)
+        users.create("bob@example.com", "Bob", PASSWORD)
         db.session.commit()
     first, second, bob = Browser(house), Browser(house), Browser(house)
     for one in (first, second, browser):

@@ -1,4 +1,4 @@
-"""Mailed tokens: single use, hashed, short-lived; and what a reset does."""
+"""Mailed tokens: single use, hashed, short-lived; and the effects of a password reset."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ import time_machine
 from sqlalchemy import select
 
 from portal import clock, tokens
-from portal.accounts import people
+from portal.accounts import users
 from portal.extensions import db
 from portal.models import AuditEntry, MailToken, User
 
@@ -86,7 +86,7 @@ def test_verification_is_mailed_again_on_request_once_a_minute(house, alice, bro
     assert len(mails(house.extensions["settings"])) == 1
     browser.post("/verify")
     with house.app_context():
-        assert people.find("alice@example.com").verified_at
+        assert users.find("alice@example.com").verified_at
 
 
 def test_the_account_page_shows_the_account(house, alice, browser):

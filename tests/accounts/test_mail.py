@@ -1,4 +1,4 @@
-"""The mail's door: once, whoever sends, by SMTP or into the outbox."""
+"""Sending mails: each once, whichever process sends it, by SMTP or into the outbox."""
 
 import stat
 import threading
@@ -103,7 +103,7 @@ def test_a_mail_claimed_by_a_sender_that_died_is_sent_after_a_while(house, alice
     queue(house, alice)
     with house.app_context(), time_machine.travel(clock.now(), tick=False) as traveller:
         [(mail_id, attempts)] = mail._due(10)
-        assert mail._claim(mail_id, attempts)  # and then it dies
+        assert mail._claim(mail_id, attempts)  # and then the process dies
         assert mail.send_due() == 0
         traveller.shift(mail.FIRST_WAIT + timedelta(seconds=1))
         assert mail.send_due() == 1
@@ -163,4 +163,4 @@ def test_logs_name_nobody_in_full(house):
 
 def test_urls_are_built_on_the_base_url_whatever_the_host_header_says(house):
     with house.test_request_context(headers={"Host": "evil.example"}):
-        assert mail.external("accounts.login", next="/keys") == "http://portal.test:9250/login?next=/keys"
+        assert mail.external("sign_in.login", next="/keys") == "http://portal.test:9250/login?next=/keys"

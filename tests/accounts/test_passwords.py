@@ -1,9 +1,10 @@
-"""Which passwords are taken, and how they are kept."""
+"""Which passwords are accepted, and how they are stored."""
 
 import pytest
 from argon2 import PasswordHasher
 
-from portal.accounts import passwords, people
+from portal.accounts import users
+from portal.accounts.security import passwords
 from portal.errors import InvalidInput
 from portal.extensions import db
 from portal.models import User
@@ -67,7 +68,7 @@ def test_a_hash_of_older_parameters_is_renewed_at_sign_in(house, alice, browser)
         db.session.commit()
     browser.sign_in()
     with house.app_context():
-        assert not passwords.is_outdated(people.find("alice@example.com").password_hash)
+        assert not passwords.is_outdated(users.find("alice@example.com").password_hash)
 
 
 class _Counting:

@@ -1,8 +1,8 @@
-"""`next` leads to paths of this portal only."""
+"""`next` leads only to paths of this portal."""
 
 import pytest
 
-from portal.accounts.redirects import local_path
+from portal.accounts.sign_in.redirects import local_path
 
 from .conftest import PASSWORD
 

@@ -1,4 +1,4 @@
-"""The second factor: set up, asked for, used once, lost and turned off; and the password asked again."""
+"""The second factor: set up, requested, used once, lost and turned off; and the repeated password."""
 
 import re
 from datetime import timedelta
@@ -10,7 +10,9 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from portal import clock
-from portal.accounts import people, second_factor, sessions
+from portal.accounts import users
+from portal.accounts.security import second_factor
+from portal.accounts.sign_in import sessions
 from portal.extensions import db, limiter
 from portal.models import User
 
@@ -86,7 +88,7 @@ def test_what_is_no_code_is_refused_at_its_field(house, app_of, code):
 def test_the_half_way_state_ends_after_five_minutes_and_with_a_new_password(house, app_of, frozen):
     late, early = half_way(house), half_way(house)
     with house.app_context():
-        people.set_password("alice@example.com", NEW)
+        users.set_password("alice@example.com", NEW)
         db.session.commit()
     assert early.get("/login/code").location == "/login"
     late.sign_in(password=NEW)
@@ -164,7 +166,9 @@ def test_the_seed_is_encrypted_and_survives_a_change_of_keys(house, alice, brows
 
 
 def test_an_operator_lets_in_whoever_lost_everything(house, app_of, browser):
-    answer = house.test_cli_runner().invoke(args=["users", "remove-second-factor", "alice@example.com"])
+    answer = house.test_cli_runner().invoke(
+        args=["users", "remove-second-factor", "alice@example.com", "--reason", "Lost"]
+    )
     assert answer.exit_code == 0, answer.output
     assert Browser(house).sign_in().location == "/account"
 
@@ -206,7 +210,7 @@ def limited(settings):
 
 def test_ten_wrong_codes_are_enough_wherever_from(limited, frozen):
     with limited.app_context():
-        user = people.create("alice@example.com", "Alice", PASSWORD)
+        user = users.create("alice@example.com", "Alice", PASSWORD)
         second_factor.begin(user)
         user.second_factor_at = clock.now()
         db.session.commit()

@@ -1,4 +1,4 @@
-"""Links of the operator's service that sign a customer in: once, soon, and never staff."""
+"""Sign-in links of the operator's service: single-use, short-lived, and never for staff."""
 
 from datetime import timedelta
 
@@ -7,10 +7,10 @@ import requests
 from sqlalchemy import select, update
 
 from portal import clock
-from portal.accounts import sign_in_links
+from portal.accounts.sign_in import sign_in_links
+from portal.customers import stripe_customers
 from portal.extensions import db
 from portal.models import AuditEntry, SignInLink, User
-from portal.purchases import customers
 from tests.conftest import Person, person
 from tests.support.browsing import Browser
 from tests.support.looking import count, everything_stored
@@ -29,7 +29,7 @@ def service(here: World) -> str:
 
 def customer_id(here: World, someone: Person, mode: str = "live") -> str:
     with here.app.app_context():
-        found = str(customers.of(someone.user, mode).id)
+        found = str(stripe_customers.of(someone.user, mode).id)
         db.session.commit()
         db.session.remove()
     return found

@@ -1,4 +1,4 @@
-"""Tokens of the JSON API: what a pair opens, how it is renewed, and everything that ends it."""
+"""Tokens of the JSON API: what a pair can access, how it is renewed, and everything that revokes it."""
 
 import base64
 from datetime import timedelta
@@ -10,11 +10,12 @@ import time_machine
 from sqlalchemy import func, select, update
 
 from portal import clock
-from portal.accounts import people, token_pairs
+from portal.accounts import users
+from portal.accounts.sign_in import token_pairs
+from portal.customers import stripe_customers
 from portal.extensions import db, limiter
-from portal.keys import minting
+from portal.keys import api_keys
 from portal.models import AuditEntry, Customer, RefreshToken, User, UserSession
-from portal.purchases import customers
 
 from .conftest import PASSWORD
 from .test_second_factor import enrolled
@@ -48,7 +49,7 @@ class Program:
 
     @property
     def status(self):
-        """What a call with its access token is answered."""
+        """Return the status of a call with its access token."""
         return self.call("/api/v1/entitlements").status_code
 
 
@@ -79,7 +80,7 @@ def test_a_password_buys_a_pair_that_opens_the_api_in_live_mode(house, alice):
 
 def test_every_failure_to_sign_in_reads_the_same(house, alice):
     with house.app_context():
-        people.create("unclaimed@example.com")
+        users.create("unclaimed@example.com")
         db.session.commit()
     program = Program(house)
     answers = [
@@ -183,7 +184,7 @@ def test_signing_out_and_a_new_password_end_it(house, alice, browser, program, w
     browser.sign_in()
     if way == "reset":
         with house.app_context():
-            people.set_password(MAIL, "a whole new password")
+            users.set_password(MAIL, "a whole new password")
             db.session.commit()
     elif way == "password":
         browser.post("/account/password", current=PASSWORD, password="a whole new password")
@@ -216,7 +217,7 @@ def test_tokens_are_kept_as_hashes_and_forgotten_once_expired(house, program):
 def test_a_suspended_person_can_see_to_the_payment_and_not_spend(house, alice, program):
     with house.app_context():
         db.session.execute(update(Customer).values(suspended_at=clock.now()))
-        _, key = minting.mint(customers.of(db.session.get(User, alice)), "Server")
+        _, key = api_keys.mint(stripe_customers.of(db.session.get(User, alice)), "Server")
         db.session.commit()
     assert program.call("/api/v1/entitlements").json["status"] == "suspended"
     spend = {"amount": 1, "reference": "r"}
@@ -227,7 +228,7 @@ def test_a_suspended_person_can_see_to_the_payment_and_not_spend(house, alice, p
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"email":' * 50_000, '{"email": ' + "[" * 100_000, "[", "\xff"])
 @pytest.mark.parametrize("limited", [False, True])
 def test_a_body_nested_beyond_reason_is_bad_json(house, alice, limited, body):
-    """Also for whoever counts the tries before the body is checked."""
+    """It also applies to the code that counts attempts before the body is validated."""
     house.config["RATELIMIT_ENABLED"] = limited
     limiter.reset()
     for path in ("/api/auth/token", "/api/auth/refresh"):
@@ -255,7 +256,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("claims", FOREIGN.values(), ids=FOREIGN.keys())
 def test_a_rightly_signed_token_with_other_claims_opens_nothing(house, program, claims):
-    """Of an old system whose JWT_SECRET_KEY was taken over; program is session 1 of user 1."""
+    """Tokens of an old system whose JWT_SECRET_KEY was taken over; the program is session 1 of user 1."""
     with house.app_context():
         session = db.session.execute(select(UserSession)).scalar_one()
         assert (session.id, session.user_id) == (1, 1)

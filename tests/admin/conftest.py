@@ -1,4 +1,4 @@
-"""What the tests of the admin's pages share."""
+"""Shared fixtures of the admin pages' tests."""
 
 import pytest
 
@@ -15,5 +15,5 @@ def admin(ada: Person) -> Browser:
 
 @pytest.fixture
 def support(here: World) -> Browser:
-    """Sue's, who works in support."""
+    """The browser of Sue, who works in support."""
     return person(here, "sue", role="support").browser

@@ -1,4 +1,4 @@
-"""What nobody types and somebody sends: refused in words, and nothing is done."""
+"""Input that nobody types but somebody may send: refused with a message, and nothing is done."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Dry runs of what cannot be handled, and beside others who write."""
+"""Dry runs of events that cannot be handled, and with concurrent writers."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import StripeEvent
-from portal.webhooks import handlers, inbox, rehearsing
+from portal.webhooks import dry_runs, handlers, inbox
 from portal.webhooks.handlers import Handler
 from tests.conftest import Person, person
 from tests.support.browsing import Browser
@@ -26,7 +26,7 @@ def test_a_handler_s_own_fault_is_shown_as_a_replay_would_record_it(
         raise KeyError("lines of bob@example.com")
 
     read = handlers.HANDLERS["invoice.paid"][0].read
-    monkeypatch.setitem(handlers.HANDLERS, "invoice.paid", (Handler(read, stumble),))
+    monkeypatch.setitem(handlers.HANDLERS, "invoice.paid", (Handler(read, stumble, "Fails"),))
     admin.open(f"/admin/events/{stored(here, 'invoice.paid').id}")
     admin.press("Dry run")
     assert "Dry run: it would be failed" in admin.text
@@ -56,6 +56,6 @@ def test_what_others_do_meanwhile_is_no_change_of_the_event(
 
     monkeypatch.setattr(inbox, "apply", apply_beside_others)
     with here.app.app_context():
-        rehearsed = rehearsing.rehearse(stored(here, "customer.subscription.created"))
+        rehearsed = dry_runs.rehearse(stored(here, "customer.subscription.created"))
     assert rehearsed.outcome == "processed"
     assert rehearsed.changes == []

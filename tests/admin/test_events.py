@@ -1,4 +1,4 @@
-"""The event inspector: finding events, what they changed, replay, dry run and what was missed."""
+"""The event inspector: search, effects, replay, dry run and missed events."""
 
 from datetime import timedelta
 
@@ -9,9 +9,9 @@ from portal import clock
 from portal.admin import event_views
 from portal.extensions import db
 from portal.models import AuditEntry, StripeEvent, Subscription
-from portal.webhooks import reading, rehearsing, replaying, vitals
+from portal.webhooks import dry_runs, replays, search, statistics
 from portal.webhooks.handlers import HANDLERS
-from portal.webhooks.reading import Filter
+from portal.webhooks.search import Filter
 from tests.conftest import Person
 from tests.support import events
 from tests.support.browsing import Browser
@@ -21,7 +21,7 @@ from tests.support.world import World
 
 @pytest.fixture
 def raised(here: World, alice: Person) -> dict[str, Json]:
-    """What Stripe raised about Alice's purchase, by type; nothing of it was delivered."""
+    """The events about Alice's purchase, by type; none was delivered."""
     mark = events.newest(here)
     alice.browser.choose("pro-monthly")
     alice.browser.pay(follow=False)
@@ -30,7 +30,7 @@ def raised(here: World, alice: Person) -> dict[str, Json]:
 
 def row(here: World, event: Json) -> StripeEvent:
     with here.app.app_context():
-        return reading.by_id(event["id"])
+        return search.by_id(event["id"])
 
 
 def path(here: World, event: Json) -> str:
@@ -88,13 +88,13 @@ def test_pages_follow_each_other_without_a_gap(app: object) -> None:
         db.session.flush()
     seen, before = [], None
     while True:
-        found, before = reading.page(Filter(), before, size=3)
+        found, before = search.page(Filter(), before, size=3)
         seen += [one.event_id for one in found]
         if before is None:
             break
     assert seen == [f"evt_{number}" for number in range(6, -1, -1)]
     third, fifth = now + timedelta(3), now + timedelta(5)
-    found, _ = reading.page(Filter(since=third, until=fifth))
+    found, _ = search.page(Filter(since=third, until=fifth))
     assert [one.event_id for one in found] == ["evt_4", "evt_3"]
 
 
@@ -149,16 +149,16 @@ def test_a_dry_run_of_what_never_was_handled_leaves_every_table_as_it_was(
     events.deliver(here, event)
     here.fail(next=0)
     with here.app.app_context():
-        stored = reading.by_id(event["id"])
+        stored = search.by_id(event["id"])
         db.session.commit()
         before = events.photograph()
         db.session.commit()
-        rehearsed = rehearsing.rehearse(stored)
+        rehearsed = dry_runs.rehearse(stored)
         assert events.photograph() == before
         new = {change.table for change in rehearsed.changes}
     if name == "checkout.session.completed":
         assert rehearsed.outcome == "processed"
-        assert {"subscriptions", "purchases", "invoices"} <= new
+        assert {"subscriptions", "orders", "invoices"} <= new
     if name == "charge.succeeded":
         assert rehearsed.outcome == "ignored"
 
@@ -196,9 +196,9 @@ def test_what_was_missed_is_fetched_once(here: World, admin: Browser, raised: di
     events.deliver(here, raised["invoice.paid"])
     began = clock.now() - timedelta(seconds=30)
     with here.app.app_context():
-        fetched = dict(replaying.backfill("live", began))
-        list(replaying.backfill("live", began))  # what was fetched has raised something in turn
-        assert list(replaying.backfill("live", began)) == []
+        fetched = dict(replays.backfill("live", began))
+        list(replays.backfill("live", began))  # what was fetched has raised something in turn
+        assert list(replays.backfill("live", began)) == []
     assert fetched[raised["checkout.session.completed"]["id"]] == "processed"
     assert raised["invoice.paid"]["id"] not in fetched
     assert row(here, raised["invoice.paid"]).duplicates == 0
@@ -232,14 +232,14 @@ def test_health_counts_failures_and_repeated_deliveries(
     here.fail(next=2, path="/v1/invoices", status=500)
     assert events.deliver(here, event).status_code == 500
     with here.app.app_context():
-        assert vitals.read().oldest_open is not None
+        assert statistics.read().oldest_open is not None
     for _ in range(3):
         events.deliver(here, event)
     with here.app.app_context():
-        seen = vitals.read()
+        seen = statistics.read()
     assert (seen.events, seen.duplicates, seen.success_percent, seen.oldest_open) == (1, 2, 75.0, None)
     admin.open("/admin/events")
-    assert "75.0 % of the deliveries succeeded" in admin.text
+    assert "75.0% of deliveries succeeded" in admin.text
 
 
 def test_the_command_line_shows_the_difference_too(here: World, raised: dict[str, Json]) -> None:

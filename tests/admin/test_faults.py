@@ -1,11 +1,13 @@
-"""Test purchases while Stripe fails at each step: pressed again they go on, and nothing is there twice."""
+"""Test purchases while Stripe fails at each step: repeated requests continue them, and nothing is created
+twice.
+"""
 
 import pytest
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.models import Customer, OpenCall, Purchase, StripeCustomer
-from portal.purchases import open_calls
+from portal.models import Customer, OpenCall, Order, StripeCustomer
+from portal.sync import open_calls
 from tests.conftest import Person
 from tests.support.ages import age
 from tests.support.browsing import Browser
@@ -33,17 +35,17 @@ def test_a_plan_on_a_clock_is_bought_once_though_a_step_failed(
     here.fail(next=2, path=step, status=500)
     assert admin.http.post(form.action, data=data, timeout=30).status_code == 503
     here.calm()
-    if step == "/v1/subscriptions":  # it bills: after a failure nobody tries it anew but a person
+    if step == "/v1/subscriptions":  # it bills: after a failure only a person repeats it
         with here.app.app_context():
             age(OpenCall, hours=25)
             open_calls.run()
         admin.open("/admin")
-        admin.press("Do it again")
+        admin.press("Repeat the call")
     else:
         admin.page = admin.http.post(form.action, data=data, timeout=30)
         admin.press("Check again")
     with here.app.app_context():
-        order = db.session.execute(select(Purchase).filter_by(mode="test")).scalar_one()
+        order = db.session.execute(select(Order).filter_by(mode="test")).scalar_one()
         names = db.session.execute(select(StripeCustomer.stripe_id).filter_by(mode="test")).scalars().all()
     assert order.state == "paid"
     (clock,) = {one.id for one in clocks.list({"limit": 100}).data} - before

@@ -1,4 +1,4 @@
-"""The overview's numbers, in each mode."""
+"""The overview's counts, in each mode."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_it_counts_each_mode_apart(here: World, admin: Browser, bob: Person) -> 
     assert (live.subscriptions, test.subscriptions) == ({"active": 1}, {})
     with counted(here) as statements:
         admin.open("/admin")
-    assert len(statements) <= 6, statements
+    assert len(statements) <= 7, statements
     assert "Credits sold 500" in admin.text
 
 
@@ -45,4 +45,4 @@ def test_an_event_that_nobody_handled_yet_is_told(here: World, admin: Browser) -
         )  # fmt: skip
         db.session.commit()
     for page in ("/admin", "/admin/events"):
-        assert "none was handled yet" in admin.open(page).text
+        assert "none handled yet" in admin.open(page).text

@@ -1,4 +1,4 @@
-"""Refunds that Stripe refuses, or does not answer: said as it is, and done once."""
+"""Refunds that Stripe refuses or does not answer: reported correctly, and made once."""
 
 from datetime import timedelta
 
@@ -7,9 +7,9 @@ from flask import Flask
 from sqlalchemy import delete, select
 
 from portal.extensions import db
-from portal.models import OpenCall, Payment, RefundOrder
-from portal.payments import issue
-from portal.purchases import open_calls
+from portal.models import OpenCall, Payment, RefundRequest
+from portal.payments import refunds
+from portal.sync import open_calls
 from tests.admin.test_customers import bought_credits
 from tests.conftest import Person
 from tests.support.ages import age
@@ -19,7 +19,7 @@ from tests.support.world import World
 
 @pytest.fixture
 def form(here: World, admin: Browser, bob: Person) -> Form:
-    """Of Bob's payment for 5,500 credits."""
+    """The refund form of Bob's payment for 5,500 credits."""
     here.flush()
     bought_credits(here, bob)
     with here.app.app_context():
@@ -35,7 +35,7 @@ def send(admin: Browser, form: Form, **values: str) -> int:
 
 def orders(here: World) -> list[tuple[int, str]]:
     with here.app.app_context():
-        query = select(RefundOrder.amount, RefundOrder.state).order_by(RefundOrder.id)
+        query = select(RefundRequest.amount, RefundRequest.state).order_by(RefundRequest.id)
         return [(amount, state) for amount, state in db.session.execute(query)]
 
 
@@ -100,8 +100,8 @@ def test_a_refund_that_a_crash_left_open_is_finished_by_time(
     get_no_answer(here, admin, form)
     db.session.execute(delete(OpenCall))
     db.session.commit()
-    monkeypatch.setattr(issue, "LEFT_AFTER", timedelta(0))
-    assert issue.run() == 1
+    monkeypatch.setattr(refunds, "LEFT_AFTER", timedelta(0))
+    assert refunds.run() == 1
     assert orders(here) == [(500, "done")]
     assert at_stripe(here) == [500]
 

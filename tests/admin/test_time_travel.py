@@ -1,12 +1,12 @@
-"""Time travel: what months bring to a test subscription, at the press of a button."""
+"""Time travel: the effects of months on a test subscription."""
 
 import pytest
 from sqlalchemy import select
 
-from portal import access
+from portal.customers import access
 from portal.extensions import db
 from portal.models import Customer, Invoice, OutboxMail, Subscription
-from tests.admin.test_purchases import buy
+from tests.admin.test_test_orders import buy
 from tests.conftest import Person
 from tests.support import looking
 from tests.support.browsing import Browser
@@ -29,7 +29,7 @@ def tier(here: World) -> str:
 
 
 def travel(here: World, admin: Browser, button: str) -> None:
-    """Press the button on the chain's page, and let the webhooks come."""
+    """Press the button on the order's page, and deliver the webhooks."""
     number = admin.page.url.rpartition("/")[2]
     admin.press(button)
     assert "The clock goes on to" in admin.text, admin.text
@@ -40,7 +40,7 @@ def travel(here: World, admin: Browser, button: str) -> None:
 
 @pytest.fixture
 def pro(here: World, admin: Browser, bob: Person) -> Browser:
-    """Ada's browser, on the chain of Bob's test Pro, which lives on a clock."""
+    """Ada's browser, on the page of Bob's test order of Pro, whose customer is on a test clock."""
     here.flush()
     buy(admin, bob.user_id, "plan:pro-monthly", on_clock="y")
     here.flush()

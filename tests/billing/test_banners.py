@@ -1,26 +1,36 @@
-"""What a customer must not miss, in words."""
+"""Banners about a subscription that the customer must not miss."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask, current_app
 
-from portal.billing import banners
-from portal.models import Invoice, Subscription
+from portal.billing.status import banners
+from portal.models import Invoice, Subscription, SubscriptionPart
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
 GRACE = timedelta(days=7)
 NAMES = banners.Names("Pro", "Starter")
-CARD = {"card_brand": "visa", "card_last4": "4242", "card_exp_month": 12, "card_exp_year": 2034}
+CARD = {
+    "card_brand": "visa",
+    "card_last4": "4242",
+    "card_exp_month": 12,
+    "card_exp_year": 2034,
+    "method_type": "card",
+}
+PRO = SubscriptionPart("price_1", "prod_1", "Pro", 1, 4999, "4999", "usd", "month", is_plan=True)
 
 
 def told(invoices: list[Invoice] | None = None, **facts: object) -> list[banners.Banner]:
     given = {
         "stripe_id": "sub_1",
+        "tier": "pro",
         "amount": 4999,
         "currency": "usd",
         "interval": "month",
         "interval_count": 1,
+        "items": [PRO.written()],
+        "terms": {},
         **facts,
     }
     with current_app.test_request_context():
@@ -61,7 +71,7 @@ def test_without_an_invoice_there_is_nothing_to_press(app: Flask) -> None:
 
 def test_a_card_in_its_last_month_is_named(app: Flask) -> None:
     [banner] = told(status="active", **CARD | {"card_exp_month": 3, "card_exp_year": 2027})
-    assert (banner.kind, "ending in 4242 is good until 03/2027" in banner.text) == ("warning", True)
+    assert (banner.kind, "ending in 4242 expires 03/2027" in banner.text) == ("warning", True)
     assert told(status="active", **CARD) == []
 
 
@@ -69,7 +79,10 @@ def test_a_card_in_its_last_month_is_named(app: Flask) -> None:
     ("facts", "kind", "words"),
     [
         (CARD, "info", "Your trial ends on 3 March 2027. Then it is $49.99 a month, unless you cancel before."),
-        ({}, "warning", "there is no card to pay with"),
+        ({}, "warning", "No payment method is saved: add one, or the payment fails."),
+        ({"terms": {"without_method": "cancel"}}, "warning", "add one, or the plan ends."),
+        ({"terms": {"without_method": "pause"}}, "warning", "add one, or the plan is paused."),
+        ({"terms": {"sent": True}}, "info", "Then it is $49.99 a month, unless you cancel before."),
         (CARD | {"trial_end": NOW + timedelta(days=4)}, "", ""),
         (CARD | {"cancel_at": NOW + timedelta(days=2)}, "warning", "Your Pro plan ends on 3 March 2027."),
         (CARD | {"status": "active"}, "", ""),

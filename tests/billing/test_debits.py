@@ -1,11 +1,11 @@
-"""Paying from a bank account: the order waits for the bank's answer."""
+"""Paying from a bank account: the order waits for the bank's result."""
 
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
 
-from portal.models import ApiKey, Purchase
+from portal.models import ApiKey, Order
 from tests.conftest import Person
 from tests.support.browsing import Browser
 from tests.support.looking import count, one, tier
@@ -16,7 +16,7 @@ GOOD_IBAN, BAD_IBAN = "AT611904300234573201", "AT861904300235473202"
 
 @pytest.fixture
 def by_debit(here: World, alice: Person, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Browser]:
-    """Alice pays for Pro in euro from a bank account; the bank's answer comes later."""
+    """Alice pays for Pro in euros from a bank account; the bank's response comes later."""
     here.hold_settlements()
     stripe = here.stripe().v1
     product = stripe.products.create({"name": "Pro in euro"})
@@ -44,7 +44,7 @@ def test_a_debit_gives_the_plan_only_once_the_bank_has_paid(
 ) -> None:
     browser = by_debit(GOOD_IBAN)
     assert "being confirmed" in browser.text
-    assert one(here, select(Purchase.paid_at)) is None
+    assert one(here, select(Order.paid_at)) is None
     assert tier(here) == "free"
     here.settle()
     browser.open(browser.page.url)
@@ -61,7 +61,7 @@ def test_a_debit_that_the_bank_refuses_gives_nothing(here: World, by_debit: Call
     assert "did not go through" in browser.text
     here.flush()
     assert "You were not charged" in browser.text
-    assert one(here, select(Purchase.state)) == "failed"
+    assert one(here, select(Order.state)) == "failed"
     assert tier(here) == "free"
     assert count(here, ApiKey) == 0
 

@@ -1,4 +1,4 @@
-"""What a failed payment brings, on a test clock: mails, the free tier, and everything back with the payment."""
+"""The effects of a failed payment, on a test clock: mails, the free tier, and recovery with the payment."""
 
 from datetime import datetime, timedelta
 
@@ -7,10 +7,11 @@ import requests
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal import access, jobs
-from portal.billing import dunning, voiding
+from portal import jobs
+from portal.billing.lifecycle import dunning, invoice_voids
+from portal.customers import access
 from portal.extensions import db
-from portal.keys import minting
+from portal.keys import api_keys
 from portal.models import AuditEntry, Invoice, Subscription, Voiding
 from tests.conftest import Person
 from tests.support.clocked import START, Clocked, mailed, on_a_clock
@@ -21,7 +22,7 @@ GRACE = timedelta(days=7)
 
 @pytest.fixture
 def carol(here: World, app: Flask, alice: Person) -> Clocked:
-    """Alice's customer in test mode, on a clock, paying for Pro with a card that stops to work."""
+    """Alice's customer in test mode, on a clock, paying for Pro with a card that will be declined."""
     someone = on_a_clock(here, alice.user)
     someone.subscribe()
     someone.use_card("pm_card_chargeCustomerFail")
@@ -30,9 +31,9 @@ def carol(here: World, app: Flask, alice: Person) -> Clocked:
 
 
 def tiers(clocked: Clocked, key: str) -> tuple[str, str]:
-    """Access as the verb says, and as a product's server is answered, from a cache."""
+    """Return the tier by our function, and the one that a product's server gets, from a cache."""
     header = {"Authorization": f"Bearer {key}"}
-    answer = requests.get(f"{clocked.here.base}/v1/receipt", headers=header, timeout=10).json()
+    answer = requests.get(f"{clocked.here.base}/v1/receipt", headers=header, timeout=30).json()
     tier = access.of(clocked.customer).tier
     db.session.commit()
     return tier, answer["tier"]
@@ -46,7 +47,7 @@ def reminders() -> list[str]:
 
 
 def test_a_whole_story_of_dunning(carol: Clocked) -> None:
-    _, key = minting.mint(carol.customer, "Server")
+    _, key = api_keys.mint(carol.customer, "Server")
     db.session.commit()
     assert tiers(carol, key) == ("pro", "pro")
     carol.advance(days=28, hours=2)  # renewed on 28 February, tried an hour later
@@ -114,10 +115,10 @@ def test_what_is_open_of_an_ended_plan_is_voided_and_can_be_paid_no_more(here: W
     carol.stripe.subscriptions.cancel(subscription.stripe_id)
     carol.settle()
     here.fail(next=2, path="/v1/invoices", status=500)
-    assert voiding.run() == 0
+    assert invoice_voids.run() == 0
     here.calm()
-    assert voiding.run() == 1
-    assert voiding.run() == 0
+    assert invoice_voids.run() == 1
+    assert invoice_voids.run() == 0
     invoice = db.session.execute(select(Invoice).order_by(Invoice.id.desc()).limit(1)).scalar_one()
     assert invoice.status == "void"
     assert carol.stripe.invoices.retrieve(invoice.stripe_id).status == "void"
@@ -134,7 +135,7 @@ def test_an_invoice_that_was_paid_in_the_last_moment_stays_paid(here: World, car
     carol.stripe.subscriptions.cancel(subscription.stripe_id)
     carol.settle()
     carol.stripe.invoices.pay(open_one)  # its webhook is late
-    assert voiding.run() == 1
+    assert invoice_voids.run() == 1
     invoice = db.session.execute(select(Invoice).filter_by(stripe_id=open_one)).scalar_one()
     assert (invoice.status, db.session.execute(select(Voiding.state)).scalar_one()) == ("paid", "done")
 
@@ -143,5 +144,5 @@ def test_what_was_used_stays_owed_when_its_subscription_ends(here: World, carol:
     carol.advance(days=28, hours=2)
     db.session.execute(update(Subscription).values(tier=None, status="canceled"))
     db.session.commit()
-    assert voiding.run() == 0
+    assert invoice_voids.run() == 0
     assert reminders() == []

@@ -1,6 +1,8 @@
-"""Stripe down, slow, failing or unheard: nothing is charged twice, nothing is lost, and the words are true."""
+"""Stripe is down, slow, failing or its webhooks are lost: nothing is charged twice or lost, and messages are
+correct.
+"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, TypeVar
@@ -9,9 +11,10 @@ import pytest
 import requests
 from sqlalchemy import select, update
 
-from portal import extensions, gateway
+from portal import before_call, gateway
 from portal.extensions import db
-from portal.models import ApiKey, Invoice, Purchase, StripeCustomer, StripeEvent, Subscription
+from portal.gateway import calls
+from portal.models import ApiKey, Invoice, Order, StripeCustomer, StripeEvent, Subscription
 from tests.conftest import Person
 from tests.support import events
 from tests.support.browsing import Browser
@@ -30,17 +33,17 @@ Found = TypeVar("Found")
 
 
 @pytest.fixture
-def stripe_elsewhere(here: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Lead the gateway to another address, or let it wait a shorter time; the way back included."""
+def stripe_elsewhere(here: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Point the gateway at another address, or shorten its timeout; undone afterwards."""
     given = here.app.extensions["settings"]
+    monkeypatch.setitem(here.app.extensions, "gateway", here.app.extensions["gateway"])  # restored afterwards
 
-    def lead(*, base: str = here.sandbox, timeout: float = 10) -> None:
+    def lead(*, base: str = here.sandbox, timeout: float = calls.SECONDS) -> None:
         monkeypatch.setitem(here.app.config, "STRIPE_TIMEOUT", timeout)
         settings = given.model_copy(update={"stripe_api_base": base})
-        gateway.init_app(here.app, settings, before_call=extensions.refuse_open_transaction)
+        gateway.init_app(here.app, settings, before_call=before_call)
 
-    yield lead
-    lead()
+    return lead
 
 
 def click(browser: Browser, price: str = "pro-monthly") -> requests.Response:
@@ -70,12 +73,12 @@ def is_an_apology(answer: requests.Response) -> None:
 
 
 def works_afterwards(here: World, alice: Person) -> None:
-    """The next click leads to a session, the only one at Stripe for the only order; paying it works."""
+    """Check that the next click leads to the only session of the only order, and that paying it works."""
     alice.browser.page = click(alice.browser)
     assert alice.browser.page.status_code == 303, alice.browser.page.text
     location = alice.browser.page.headers["Location"]
     assert [session.url.split("#")[0] for session in sessions_at_stripe(here)] == [location.split("#")[0]]
-    assert count(here, Purchase) == 1
+    assert count(here, Order) == 1
     alice.browser.open(location)
     alice.browser.pay()
     assert "is yours" in alice.browser.text
@@ -188,7 +191,7 @@ def test_the_same_choice_at_once_is_one_order_and_one_session(here: World, alice
     answers = at_once(times=6, do=choose)
     assert {answer.status_code for answer in answers} == {303}
     assert len({answer.headers["Location"] for answer in answers}) == 1
-    assert count(here, Purchase) == 1
+    assert count(here, Order) == 1
     assert len(sessions_at_stripe(here)) == 1
 
 
@@ -203,8 +206,8 @@ def test_page_webhooks_and_reveals_at_once_give_everything_once(here: World, ali
     with ThreadPoolExecutor(THREADS) as pool:
         answers = list(pool.map(lambda do: do(), [*lookers, *tellers]))
     assert {answer.status_code for answer in answers} == {200}
-    assert (count(here, Purchase), count(here, Subscription), count(here, Invoice)) == (1, 1, 1)
-    assert one(here, select(Purchase.state)) == "paid"
+    assert (count(here, Order), count(here, Subscription), count(here, Invoice)) == (1, 1, 1)
+    assert one(here, select(Order.state)) == "paid"
 
     alice.browser.open(success)
     form = alice.browser.form("Reveal my API key")
@@ -214,32 +217,30 @@ def test_page_webhooks_and_reveals_at_once_give_everything_once(here: World, ali
     assert count(here, ApiKey) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"amount": 1}, {"currency": "eur"}])
-def test_an_order_that_differs_from_its_session_gives_nothing(
-    here: World, alice: Person, wrong: dict[str, Any]
-) -> None:
+def test_an_order_that_differs_from_its_session_gives_nothing(here: World, alice: Person) -> None:
     mark = events.newest(here)
     alice.browser.choose("pro-monthly")
     success = alice.browser.pay(follow=False).headers["Location"]
     with here.app.app_context():
-        db.session.execute(update(Purchase).values(**wrong))
+        db.session.execute(update(Order).values(amount=1))
         db.session.commit()
     completed = [one for one in events.since(here, mark) if one["type"] == "checkout.session.completed"]
     assert events.deliver(here, completed[0]).json()["status"] == "parked"
     assert "differ in" in one(here, select(StripeEvent.error))
-    assert (one(here, select(Purchase.state)), count(here, Subscription)) == ("open", 0)
+    assert (one(here, select(Order.state)), count(here, Subscription)) == ("open", 0)
     alice.browser.open(success)
     assert "Reveal" not in alice.browser.text
     assert "not charged" not in alice.browser.text
+    assert "Someone will look at it" in alice.browser.text
     answer = click(alice.browser)
     assert answer.status_code == 409
-    assert one(here, select(Purchase.number)) in answer.text
+    assert one(here, select(Order.number)) in answer.text
 
 
 def test_somebody_else_s_payment_for_my_order_gives_nothing(here: World, alice: Person) -> None:
     """A session of another customer that names Alice's order: only who made the account's keys could forge it."""
     click(alice.browser)
-    number, params = one(here, select(Purchase.number)), one(here, select(Purchase.params))
+    number, params = one(here, select(Order.number)), one(here, select(Order.params))
     mark = events.newest(here)
     thief = here.stripe().v1.customers.create({"email": "thief@example.com"})
     forged = here.stripe().v1.checkout.sessions.create(params | {"customer": thief.id})
@@ -249,12 +250,12 @@ def test_somebody_else_s_payment_for_my_order_gives_nothing(here: World, alice: 
     assert completed[0]["data"]["object"]["metadata"]["purchase"] == number
     assert events.deliver(here, completed[0]).json()["status"] == "parked"
     assert "customer" in one(here, select(StripeEvent.error))
-    assert one(here, select(Purchase.state)) == "open"
+    assert one(here, select(Order.state)) == "open"
     assert tier(here) == "free"
 
 
 def test_a_call_that_is_still_under_way_at_stripe_is_not_counted_as_refused(here: World, alice: Person) -> None:
     here.fail(next=TRIES, status=409, path=SESSIONS)
     is_an_apology(click(alice.browser))
-    assert one(here, select(Purchase.attempt)) == 1
+    assert one(here, select(Order.attempt)) == 1
     works_afterwards(here, alice)

@@ -1,11 +1,13 @@
-"""What is told by mail before it happens, and the receipt afterwards, on a test clock."""
+"""Reminders by mail, and the receipt afterwards, on a test clock."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
 
-from portal.billing import banners, invoices, reminders
+from portal.billing import invoices
+from portal.billing.lifecycle import reminders
+from portal.billing.status import banners
 from portal.extensions import db
 from portal.models.card import SavedCard
 from tests.conftest import Person
@@ -34,10 +36,10 @@ def test_the_end_of_a_trial_is_told_three_days_ahead_and_once(carol: Clocked) ->
     assert [told("trial_ending") for _ in range(2)] == [1, 1]
     facts = mailed("trial_ending")[0].context
     assert facts["ends_at"] == (START + timedelta(days=14)).isoformat()
-    assert (facts["plan"], facts["amount"], facts["how_often"], facts["has_card"]) == (
+    assert (facts["plan"], facts["amount"], facts["price"], facts["has_card"]) == (
         "Pro",
         4999,
-        "a month",
+        ["$49.99 a month"],
         True,
     )
     assert mailed("receipt") == []

@@ -1,13 +1,13 @@
-"""Steps of a change that fail: the way back, what is carried over; payments that take days."""
+"""Steps of a change that fail: how they are undone, and what is carried over; payments that take days."""
 
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from portal.billing import changes
+from portal.billing.plan_change import change_requests
 from portal.models import OutboxMail, Subscription, SubscriptionChange
-from tests.billing.test_changing import at_stripe, confirm, price_id, starter
+from tests.billing.test_plan_change import at_stripe, confirm, price_id, starter
 from tests.conftest import Person
 from tests.support.ages import age
 from tests.support.looking import one, tier
@@ -22,7 +22,7 @@ SCHEDULES = "/v1/subscription_schedules"
 
 
 def planned(here: World) -> str | None:
-    """The tier that is planned, by our copy and by Stripe alike."""
+    """The tier that is scheduled, which our copy and Stripe agree on."""
     here.flush()
     tier = one(here, select(Subscription.next_tier))
     schedule = at_stripe(here).schedule
@@ -37,7 +37,7 @@ def planned(here: World) -> str | None:
 def tick(here: World) -> None:
     with here.app.app_context():
         age(SubscriptionChange, minutes=2)
-        changes.run()
+        change_requests.run()
 
 
 @pytest.mark.parametrize("step", ["/v1/subscriptions/", SCHEDULES])
@@ -61,7 +61,7 @@ def test_a_refused_cancel_keeps_what_was_planned(here: World, bob: Person) -> No
 def test_a_way_back_that_gets_no_answer_is_gone_to_its_end_by_time(here: World, bob: Person) -> None:
     confirm(bob, "starter-monthly")
     with pytest.MonkeyPatch.context() as patch:
-        from portal.billing import steps
+        from portal.billing.plan_change import steps
         from portal.errors import StripeUnavailable
 
         def silent(*_: Any) -> None:
@@ -115,7 +115,7 @@ def test_what_got_no_answer_is_not_gone_through_with_once_its_price_is_old(here:
     assert confirm(bob, "enterprise-monthly").status_code == 503
     with here.app.app_context():
         age(SubscriptionChange, minutes=20)
-        changes.run()
+        change_requests.run()
     assert (tier(here), planned(here)) == ("pro", "starter")
 
 
@@ -130,8 +130,28 @@ def test_a_planned_downgrade_keeps_the_subscription_s_own_discount(here: World, 
     assert at_stripe(here).discounts == own
 
 
+def test_a_planned_downgrade_keeps_the_tax_rates(here: World, bob: Person) -> None:
+    """Of the subscription and of its item: the renewal at the cheaper price is taxed as before."""
+    stripe, mine = here.stripe().v1, at_stripe(here)
+    vat, local = (
+        stripe.tax_rates.create({"display_name": name, "percentage": percentage, "inclusive": False})
+        for name, percentage in (("VAT", 20), ("Local", 10))
+    )
+    taxed = {"default_tax_rates": [vat.id], "items": [{"id": mine["items"].data[0].id, "tax_rates": [local.id]}]}
+    stripe.subscriptions.update(mine.id, taxed)
+    here.flush()
+    confirm(bob, "starter-monthly")
+    schedule = stripe.subscription_schedules.retrieve(str(at_stripe(here).schedule))
+    phases = [
+        ([one.id for one in phase.default_tax_rates], phase["items"][0].tax_rates) for phase in schedule.phases
+    ]
+    assert [(default, [one.id for one in own]) for default, own in phases] == [([vat.id], [local.id])] * 2
+    renewal = stripe.invoices.create_preview({"subscription": mine.id})
+    assert (renewal.subtotal, renewal.total) == (1999, 2199)
+
+
 def by_debit(here: World, iban: str) -> None:
-    """The subscription is paid from a bank account from now on; the bank's answer comes later."""
+    """Pay for the subscription from a bank account from now on; the bank's response comes later."""
     here.hold_settlements()
     stripe, mine = here.stripe().v1, at_stripe(here)
     method = stripe.payment_methods.create({"type": "sepa_debit", "sepa_debit": {"iban": iban}})

@@ -1,4 +1,4 @@
-"""The plan through the JSON API (seed 2): begun, seen, managed and cancelled, with a key and with a token."""
+"""The plan in the JSON API: ordered, read, managed and cancelled, with a key and with a token."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,10 +9,10 @@ import requests
 from sqlalchemy import func, select, update
 
 from portal import clock
+from portal.customers import stripe_customers
 from portal.extensions import db
-from portal.keys import minting
-from portal.models import Customer, Purchase, Subscription, UsageAgreement
-from portal.purchases import customers
+from portal.keys import api_keys
+from portal.models import Customer, Order, Subscription, UsageAgreement
 from tests.billing.test_api import call, problem
 from tests.conftest import PASSWORD, Person
 from tests.support.looking import one
@@ -25,14 +25,14 @@ PREFIX = "/api/v1/billing"
 
 def by_key(here: World, person: Person) -> str:
     with here.app.app_context():
-        _, secret = minting.mint(customers.of(person.user), "Server")
+        _, secret = api_keys.mint(stripe_customers.of(person.user), "Server")
         db.session.commit()
     return secret
 
 
 def by_token(here: World, person: Person) -> str:
     body = {"email": person.email, "password": PASSWORD}
-    return str(requests.post(f"{here.base}/api/auth/token", json=body, timeout=10).json()["access_token"])
+    return str(requests.post(f"{here.base}/api/auth/token", json=body, timeout=30).json()["access_token"])
 
 
 @pytest.fixture(params=[by_key, by_token])
@@ -95,7 +95,7 @@ def test_a_plan_that_is_not_sold_is_refused_by_field(
 ) -> None:
     problem(call(here, by_key(here, alice), f"{PREFIX}/checkout", body), 400, field)
     with here.app.app_context():
-        assert db.session.execute(select(func.count()).select_from(Purchase)).scalar_one() == 0
+        assert db.session.execute(select(func.count()).select_from(Order)).scalar_one() == 0
 
 
 def test_bad_reasons_are_refused_and_nothing_ends(here: World, bob: Person) -> None:

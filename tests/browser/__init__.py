@@ -1,1 +1,1 @@
-"""The pages in a real browser: the purchase, what every page owes its reader, and how it looks."""
+"""The pages in a real browser: the purchase, the checks of every page, and how it looks."""

@@ -4,7 +4,7 @@ import pyotp
 from playwright.sync_api import Page
 
 from portal import clock
-from portal.accounts import email_change
+from portal.accounts.email_change import changes
 from portal.extensions import db
 from tests.browser import hands
 from tests.browser.places import Place, Reach, at, mailed, pressing, refused
@@ -15,7 +15,7 @@ FACTOR = "/account/second-factor"
 
 
 def app(page: Page, scene: Scene) -> pyotp.TOTP:
-    """The page that an authenticator app is shown, and that app."""
+    """Open the page that shows an authenticator app's secret, and return that app."""
     pressing("Set up", at(FACTOR))(page, scene)
     return pyotp.TOTP(page.locator(".copyable").inner_text())
 
@@ -29,7 +29,7 @@ def recovery_codes(page: Page, scene: Scene) -> pyotp.TOTP:
 
 
 def with_factor(reach: Reach) -> Reach:
-    """From there, by somebody whose second factor is on."""
+    """Go to the place as a user with a second factor."""
 
     def reached(page: Page, scene: Scene) -> None:
         recovery_codes(page, scene)
@@ -39,7 +39,7 @@ def with_factor(reach: Reach) -> Reach:
 
 
 def second_step(page: Page, scene: Scene) -> None:
-    """Signed out, and the password given again."""
+    """Sign out, and enter the password again."""
     email = str(page.locator(".menu-panel p").text_content()).removeprefix("Signed in as ").strip()
     page.context.clear_cookies()
     page.goto(scene.url("/login"))
@@ -49,11 +49,11 @@ def second_step(page: Page, scene: Scene) -> None:
 
 
 def mailed_change(purpose: str, path: str) -> Reach:
-    """By the link of a change that alice has asked for."""
+    """Follow the mailed link of a change that alice requested."""
 
     def reached(page: Page, scene: Scene) -> None:
         with scene.here.app.app_context():
-            email_change.request(scene.people["alice"].user, "alice@new.example.com")
+            changes.request(scene.people["alice"].user, "alice@new.example.com")
             db.session.commit()
             db.session.remove()
         page.goto(scene.url(path + scene.token(purpose)))
@@ -88,6 +88,13 @@ PORTAL = [
         "Confirm that it is you",
         refused("Continue", at("/account/confirm"), Password="wrong"),
     ),
+    Place("billing details", "alice", "Billing details", at("/account/billing-details")),
+    Place(
+        "billing details, refused",
+        "alice",
+        "Billing details",
+        refused("Save", at("/account/billing-details"), City="Berlin"),
+    ),
     Place("profile", "alice", "Name and time zone", at("/account/profile")),
     Place(
         "password, refused",
@@ -109,6 +116,12 @@ PORTAL = [
     Place(
         "email, new address",
         "alice",
+        "Confirm your email",
+        mailed_change("email_new", "/account/email/confirm/"),
+    ),
+    Place(
+        "email, new address, signed out",
+        "visitor",
         "Confirm your email",
         mailed_change("email_new", "/account/email/confirm/"),
     ),

@@ -2,9 +2,16 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 from playwright.sync_api import Page, expect
+from sqlalchemy import select
 
+from portal import clock
+from portal.enums import Mode
+from portal.extensions import db
+from portal.figures import daily
+from portal.models import OpenCall, Payment, RefundRequest
 from tests.browser import hands
 from tests.browser.places import Place, Reach, at, refused
 from tests.browser.scene import Scene
@@ -17,8 +24,15 @@ def of_bob(path: str) -> Reach:
     return lambda page, scene: page.goto(scene.url(path.format(scene.people["bob"].user_id)))
 
 
+def checked(page: Page, scene: Scene) -> None:
+    """After the checks were run with a key that Stripe refuses once."""
+    page.goto(scene.url("/admin/checks"))
+    scene.here.fail(next=1, status=401, path="/v1/prices")
+    hands.press(page, "Run the checks")
+
+
 def bought(item: str, card: str = "success", on_clock: bool = False) -> Reach:
-    """A test purchase's chain, once its events are there."""
+    """The page of a test purchase, once its events have arrived."""
 
     def reached(page: Page, scene: Scene) -> None:
         of_bob("/admin/test-billing/{}")(page, scene)
@@ -38,7 +52,7 @@ def bought(item: str, card: str = "success", on_clock: bool = False) -> Reach:
 
 
 def then(reach: Reach, *buttons: str) -> Reach:
-    """Further by these buttons, each with the events that it brings."""
+    """Press these buttons in turn, and wait for the events of each."""
 
     def reached(page: Page, scene: Scene) -> None:
         reach(page, scene)
@@ -52,7 +66,7 @@ def then(reach: Reach, *buttons: str) -> Reach:
 
 
 def customer_after(reach: Reach) -> Reach:
-    """Bob's page in both modes, after that."""
+    """Bob's page in both modes, after these steps."""
 
     def reached(page: Page, scene: Scene) -> None:
         reach(page, scene)
@@ -88,8 +102,101 @@ def refund(page: Page, scene: Scene) -> None:
     page.get_by_role("link", name=re.compile("^Refund")).first.click()
 
 
+SOME_CREDITS = {"Credits": "5", "Good until": "2020-01-01", "Reason": "Sorry"}
+
+
+def suspending(page: Page, scene: Scene) -> None:
+    of_bob("/admin/customers/{}")(page, scene)
+    page.locator("summary", has_text="Suspend").first.click()
+    page.locator("summary", has_text="Revoke").first.click()
+
+
+def unplaced(path: str) -> Reach:
+    """With a payment without an order: from a Payment Link made by hand, with a price of no plan."""
+
+    def reached(page: Page, scene: Scene) -> None:
+        stripe = scene.here.stripe().v1
+        price = stripe.prices.create(
+            {
+                "currency": "usd",
+                "unit_amount": 2900,
+                "recurring": {"interval": "month"},
+                "product_data": {"name": "Pro of before"},
+            }
+        )
+        back = f"{scene.here.base}/billing/success?session_id={{CHECKOUT_SESSION_ID}}"
+        link = stripe.payment_links.create(
+            {
+                "line_items": [{"price": price.id, "quantity": 1}],
+                "after_completion": {"type": "redirect", "redirect": {"url": back}},
+            }
+        )
+        buyer = scene.browser()
+        buyer.open(link.url)
+        buyer.pay(email=f"{scene.name('eve')}@example.com")
+        scene.here.flush()
+        page.goto(scene.url(path) if path else buyer.page.url)
+
+    return reached
+
+
+def figures(page: Page, scene: Scene) -> None:
+    """A year in two currencies."""
+    with scene.here.app.app_context():
+        today = clock.now().date()
+        for number in range(12):
+            day = today - timedelta(days=30 * number)
+            daily.add(Mode.LIVE, day, "mrr.new", "usd", 4999 * (12 - number))
+            daily.add(Mode.LIVE, day, "subscriptions.new", "usd", 12 - number)
+            daily.add(Mode.LIVE, day, "plans.free>pro", "usd", 12 - number)
+        daily.add(Mode.LIVE, today, "mrr.churn", "usd", -1999)
+        daily.add(Mode.LIVE, today, "mrr.new", "jpy", 980)
+        db.session.commit()
+    page.goto(scene.url("/admin/figures"))
+
+
+def unclear(page: Page, scene: Scene) -> None:
+    """With a refund whose outcome at Stripe has been unknown for a day."""
+    with scene.here.app.app_context():
+        payment = db.session.execute(select(Payment).order_by(Payment.id)).scalars().first()
+        assert payment is not None
+        now = clock.now()
+        of_it = {"mode": "live", "customer_id": payment.customer_id}
+        order = RefundRequest(
+            **of_it,
+            payment_intent=payment.stripe_id,
+            amount=500,
+            currency=payment.currency,
+            nonce=scene.name("form"),
+            state="unclear",
+            created_at=now,
+        )
+        db.session.add(order)
+        db.session.flush()
+        call = {"claim": "refund_orders", "claim_id": order.id, "reason": "failed"}
+        asked = dict.fromkeys(("called_at", "opened_at", "unclear_at"), now)
+        db.session.add(OpenCall(**of_it, **call, **asked))
+        db.session.commit()
+        db.session.remove()
+    page.goto(scene.url("/admin"))
+
+
 PORTAL = [
+    Place("payment without an order", "visitor", "Your payment arrived", unplaced("")),
+    Place("admin, payment without an order", "ada", "Overview", unplaced("/admin")),
+    Place("admin, events parked", "ada", "Events", unplaced("/admin/events")),
+    Place("admin, unclear call", "ada", "Overview", unclear),
+    Place(
+        "admin, void refused",
+        "ada",
+        "bob@example.com",
+        refused("Void usage", of_bob("/admin/customers/{}"), Identifier="never-was", Reason="Reported twice"),
+    ),
     Place("admin", "ada", "Overview", at("/admin")),
+    Place("admin, no figures", "ada", "Figures", at("/admin/figures?mode=test")),
+    Place("admin, figures", "ada", "Figures", figures),
+    Place("admin, checks", "ada", "Checks", at("/admin/checks")),
+    Place("admin, checks run", "ada", "Checks", checked),
     Place("admin, absent", "bob", NOT_FOUND, at("/admin/events")),
     Place("admin, customers", "ada", "Customers", at("/admin/customers")),
     Place("admin, nobody fits", "ada", "Customers", at("/admin/customers?q=cus_nobody")),
@@ -98,8 +205,9 @@ PORTAL = [
         "admin, grant refused",
         "ada",
         "bob@example.com",
-        refused("Give credits", of_bob("/admin/customers/{}"), Credits="5", **{"Good until": "2020-01-01"}),
+        refused("Give credits", of_bob("/admin/customers/{}"), **SOME_CREDITS),
     ),
+    Place("admin, suspending", "ada", "bob@example.com", suspending),
     Place("admin, refund", "ada", "Refund a payment", refund),
     Place("admin, support's customer", "sue", "bob@example.com", of_bob("/admin/customers/{}")),
     Place("admin, test billing", "ada", "Test billing", at("/admin/test-billing")),

@@ -6,7 +6,7 @@ from playwright.sync_api import Page
 
 from portal import clock
 from tests.browser import hands
-from tests.browser.places import Place, at, checkout, session_id, success
+from tests.browser.places import Place, at, checkout, refused, session_id, success
 from tests.browser.scene import Scene
 
 
@@ -46,7 +46,7 @@ def key(page: Page, scene: Scene) -> None:
 
 
 def pay_by_link(page: Page, scene: Scene, tier: str, email: str) -> None:
-    """Buy a plan through a new Payment Link, as whoever has this address."""
+    """Buy a plan through a new Payment Link with this address."""
     command = ["payment-link", "create", "--tier", tier]
     page.goto(scene.here.app.test_cli_runner().invoke(args=command).output.strip())
     page.get_by_label("Email").fill(email)
@@ -59,6 +59,12 @@ def payment_link(page: Page, scene: Scene) -> None:
     pay_by_link(page, scene, "pro", f"{scene.name('eve')}@example.com")
 
 
+def mistyped(page: Page, scene: Scene) -> None:
+    payment_link(page, scene)
+    page.get_by_role("link", name="Wrong address?").click()
+    page.wait_for_url("**/billing/success/address?*")
+
+
 def payment_link_revealed(page: Page, scene: Scene) -> None:
     payment_link(page, scene)
     address = page.url
@@ -67,7 +73,7 @@ def payment_link_revealed(page: Page, scene: Scene) -> None:
 
 
 def payment_link_by_bob(page: Page, scene: Scene) -> None:
-    """Bought signed out, with an address that an account has proven."""
+    """Bought while signed out, with an address that an account has verified."""
     bob = scene.name("bob")
     page.goto(scene.url("/signup"))
     hands.sign_up(page, f"{bob}@example.com")
@@ -132,6 +138,13 @@ PORTAL = [
     Place("success, revealed", "newcomer", "Your API key was shown already", success_revealed),
     Place("success by a link", "visitor", "Thank you. Pro is yours.", payment_link),
     Place("success by a link, revealed", "visitor", "Your API key was shown already", payment_link_revealed),
+    Place("success by a link, address", "visitor", "Correct your email address", mistyped),
+    Place(
+        "success by a link, address refused",
+        "visitor",
+        "Correct your email address",
+        refused("Send the link", mistyped, Email="nobody@localhost"),
+    ),
     Place("success by a link, sign in", "visitor", "Thank you. Sign in to see it.", payment_link_by_bob),
     Place("key", "newcomer", "Your API key", key),
     Place("billing, free", "alice", "Billing", at("/billing")),

@@ -1,5 +1,6 @@
 """What every page owes its reader, each check a list of what is wrong."""
 
+import functools
 import gzip
 
 import requests
@@ -14,7 +15,7 @@ NARROW = {"width": 320, "height": 640}
 WIDE = {"width": 1280, "height": 800}
 
 OPTIONS = {"resultTypes": ["violations"], "runOnly": WCAG, "rules": {"target-size": {"enabled": True}}}
-# A scheme changes nothing but colors (tests/house/test_styles.py holds the stylesheets to that).
+# A scheme changes nothing but colors (tests/web/test_styles.py holds the stylesheets to that).
 COLORS = {"resultTypes": ["violations"], "runOnly": ["color-contrast", "link-in-text-block"]}
 AXE = """(options) => axe.run(options).then((found) => found.violations.flatMap(
     (one) => one.nodes.map((node) => `${one.id}: ${node.target} ${node.failureSummary}`)))"""
@@ -43,17 +44,18 @@ FURTHER_STOPS = (
     """() => 3 * [...document.querySelectorAll("input[type=date]")].filter(one => one.checkVisibility()).length"""
 )
 
-# What has the focus: its number in the document, its name, and whether one can see that it has it.
-FOCUSED = """() => {
-    const one = document.activeElement;
-    if (!one || one === document.body) return null;
-    const style = getComputedStyle(one), box = one.getBoundingClientRect();
-    const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
-    return {
-        number: [...document.querySelectorAll("*")].indexOf(one),
-        name: `${one.tagName} ${one.textContent.trim().slice(0, 30) || one.name}`,
-        visible: (ring || style.boxShadow !== "none") && box.width > 1 && box.bottom > 0 && box.right > 0,
-    };
+# Writes down what gets the focus: its number in the document, its name, and whether one can see that it has it.
+LISTEN = """() => {
+    window.focusedOnes = [];
+    document.addEventListener("focusin", ({target: one}) => {
+        const style = getComputedStyle(one), box = one.getBoundingClientRect();
+        const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+        window.focusedOnes.push({
+            number: [...document.querySelectorAll("*")].indexOf(one),
+            name: `${one.tagName} ${one.textContent.trim().slice(0, 30) || one.name}`,
+            visible: (ring || style.boxShadow !== "none") && box.width > 1 && box.bottom > 0 && box.right > 0,
+        });
+    });
 }"""
 
 
@@ -69,15 +71,14 @@ def accessible(page: Page) -> list[str]:
 
 
 def narrow(page: Page) -> list[str]:
-    """What makes a page scroll sideways on a phone of 320 pixels."""
+    """List what makes a page scroll sideways at 320 pixels. The viewport stays that narrow."""
     page.set_viewport_size(NARROW)
     found: list[str] = page.evaluate(STICKING_OUT)
-    page.set_viewport_size(WIDE)
     return found
 
 
 def calm(page: Page) -> list[str]:
-    """What moves although the reader asked for reduced motion, and what is lost in forced colours."""
+    """List what moves although reduced motion was requested, and what disappears in forced colors."""
     page.emulate_media(reduced_motion="reduce", forced_colors="active")
     found: list[str] = page.evaluate(MOVING)
     if not page.get_by_role("heading", level=1).is_visible():
@@ -87,31 +88,33 @@ def calm(page: Page) -> list[str]:
 
 
 def keyboard(page: Page) -> list[str]:
-    """Controls that Tab does not reach, or whose focus cannot be seen."""
+    """List the controls that Tab does not reach, or whose focus is not visible."""
     expected = page.evaluate(TABBABLE)
-    reached: dict[int, str] = {}
-    found = []
+    page.evaluate(LISTEN)
     for _ in range(expected + 3 + page.evaluate(FURTHER_STOPS)):
         page.keyboard.press("Tab")
-        focused = page.evaluate(FOCUSED)
-        if focused is None or focused["number"] in reached:
-            continue
-        reached[focused["number"]] = focused["name"]
-        if not focused["visible"]:
-            found.append(f"focus cannot be seen on {focused['name']}")
+    focused = page.evaluate("window.focusedOnes")
+    reached = {one["number"]: one["name"] for one in focused}
+    first = {one["number"]: one for one in reversed(focused)}  # as each was reached the first time
+    found = [f"focus cannot be seen on {one['name']}" for one in first.values() if not one["visible"]]
     if len(reached) < expected:
         found.append(f"Tab reaches {len(reached)} of {expected} controls: {list(reached.values())}")
     return found
 
 
+@functools.cache  # nearly all pages ask for the same files
+def zipped(address: str) -> int:
+    """Return a file's size in bytes, compressed."""
+    return len(gzip.compress(requests.get(address, timeout=30).content))
+
+
 def light(page: Page) -> list[str]:
-    """Too many requests, or too many bytes on the wire."""
+    """List what makes a page heavy: too many requests, or too many bytes."""
     addresses: list[str] = page.evaluate("performance.getEntriesByType('resource').map(one => one.name)")
-    files = [page.content().encode(), *(requests.get(one, timeout=10).content for one in addresses)]
-    weight = sum(len(gzip.compress(content)) for content in files)
+    weight = len(gzip.compress(page.content().encode())) + sum(zipped(one) for one in addresses)
     found = []
-    if len(files) > MOST_REQUESTS:
-        found.append(f"{len(files)} requests: {addresses}")
+    if 1 + len(addresses) > MOST_REQUESTS:
+        found.append(f"{1 + len(addresses)} requests: {addresses}")
     if weight > MOST_BYTES:
         found.append(f"{weight} bytes")
     return found

@@ -24,7 +24,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 
 
 def program(names: tuple[str, ...] = PROGRAMS) -> str | None:
@@ -43,7 +43,7 @@ def launched() -> Iterator[Browser]:
 
 @dataclass
 class Window:
-    """A browser profile of its own with one page, and what it complained of or asked of other hosts."""
+    """A browser profile of its own with one page, its errors, and the other hosts that it called."""
 
     context: BrowserContext
     page: Page

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from portal.extensions import db, limiter
 from tests.browser import chromium as chromium_module
 from tests.browser.chromium import Window, open_window
 from tests.conftest import leave_out
-from tests.support.world import World, empty, world
+from tests.support import cast
+from tests.support.world import World, world
 
 Browse = Callable[..., Window]
 
@@ -25,27 +25,27 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def the_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """What a browser sees does not depend on the database, so one is enough."""
+    """One database is enough, because what a browser sees does not depend on it."""
     folder = tmp_path_factory.mktemp("browser")
     with world(folder, f"sqlite:///{folder}/portal.db", "sqlite") as running:
         yield running
 
 
 @pytest.fixture
-def here(the_world: World) -> Iterator[World]:
-    """The world, empty but for the catalogue; webhooks arrive as they do in life."""
+def here(the_world: World, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The world, empty except for the catalogue, and for bob if the test has him.
+
+    Webhooks are delivered at once.
+    """
     the_world.calm()
-    with the_world.app.app_context():
-        empty(the_world.app)
-        db.session.remove()
-    limiter.reset()
+    cast.begin(the_world, with_bob="bob" in request.fixturenames)
     yield the_world
     the_world.calm()
 
 
 @pytest.fixture
 def browse(chromium: Browser, here: World) -> Iterator[Browse]:
-    """Opens windows; at the end none of them may have complained or have talked to a stranger."""
+    """Open windows, and check at the end that none had errors or called another host."""
     windows: list[Window] = []
 
     def opened(**options: object) -> Window:
@@ -60,6 +60,6 @@ def browse(chromium: Browser, here: World) -> Iterator[Browse]:
 
 
 def own_hosts(here: World) -> set[str]:
-    """The portal and the sandbox's hosted pages; "" is what data: addresses have for a host."""
+    """The hosts of the portal and of the sandbox's hosted pages; "" is the host of data: addresses."""
     pages = here.sandbox.replace("127.0.0.1", "localhost")
     return {here.base.removeprefix("http://"), pages.removeprefix("http://"), ""}

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from portal.credits import ledger
 from portal.extensions import db
-from portal.models import Purchase
+from portal.models import Order
 from tests.browser import hands
 from tests.browser.places import Place, Reach, at, pressing, refused, session_id
 from tests.browser.scene import Scene
@@ -29,7 +29,7 @@ def unpaid(page: Page, scene: Scene) -> None:
 
 
 def then(path: str) -> Reach:
-    """After a purchase of which a part was refunded."""
+    """After a purchase that was refunded in part."""
 
     def reached(page: Page, scene: Scene) -> None:
         bought(page, scene)
@@ -42,12 +42,12 @@ def then(path: str) -> Reach:
 
 
 def owing(page: Page, scene: Scene) -> None:
-    """In debt: all was spent before the payment was refunded."""
+    """In debt: all credits were spent before the payment was refunded."""
     bought(page, scene)
     session = scene.here.stripe().v1.checkout.sessions.retrieve(page.url.rpartition("session_id=")[2])
     scene.here.flush()
     with scene.here.app.app_context():
-        order = db.session.execute(select(Purchase).filter_by(session_id=session.id)).scalar_one()
+        order = db.session.execute(select(Order).filter_by(session_id=session.id)).scalar_one()
         ledger.spend(order.customer_id, 5500, f"work-{order.number}")
         db.session.commit()
         db.session.remove()

@@ -15,7 +15,7 @@ SCRIPT_ASKS_AFTER = "00:02"  # as portal.js has it
 
 @dataclass
 class Desk:
-    """Ada's browser; with `script` the pages refresh by themselves, and its clock can be put forward."""
+    """Ada's browser. With `script`, pages refresh by themselves, and its clock can be advanced."""
 
     here: World
     page: Page
@@ -23,7 +23,7 @@ class Desk:
 
     @property
     def chain(self) -> Locator:
-        """What happened, on the page of a test purchase."""
+        """Return the events on the page of a test purchase."""
         return self.page.locator(".timeline")
 
     def open(self, path: str) -> None:
@@ -34,15 +34,26 @@ class Desk:
         """Press the one button of this name."""
         hands.press(self.page, name)
 
+    def give_reason(self, button: str) -> None:
+        """Fill in the reason of the form with this button."""
+        form = self.page.locator("form").filter(has=self.page.get_by_text(button, exact=True))
+        form.get_by_label("Reason").fill("Asked for by email")
+
+    def act(self, name: str) -> None:
+        """Open the page that asks for the reason of an action, give one, and do it."""
+        fold = self.page.locator("details").filter(has=self.page.locator("summary", has_text=name)).first
+        fold.locator("summary").click()
+        fold.get_by_label("Reason").fill("Asked for by email")
+        fold.get_by_role("button", name=name).click()
+
     def fact(self, name: str) -> Locator:
-        """What the page says of a fact."""
+        """Return what the page says of a fact."""
         facts = self.page.locator("dl.facts > div")
         return facts.filter(has=self.page.get_by_text(name, exact=True)).locator("dd")
 
     def buy(self, user: Person, item: str, card: str = "success", trial: str = "") -> None:
-        """Create a test purchase for this user; ends on its chain, of which no webhook has told yet.
-
-        With `trial` (a number of days, "0" for none) it lives on a test clock.
+        """Create a test purchase for this user, and stay on its page, before any webhook. With `trial` (a number
+        of days, "0" for none) its customer is on a test clock.
         """
         self.here.deliveries(hold=True)
         self.open(f"/admin/test-billing/{user.user_id}")
@@ -56,7 +67,7 @@ class Desk:
         expect(self.page.get_by_text("TEST MODE: no real charges")).to_be_visible()
 
     def hear(self) -> None:
-        """Let the webhooks come; the page shows them by its script, or by "Check again" without one."""
+        """Deliver the webhooks; the page shows them by its script, or by "Check again" without one."""
         self.page.wait_for_load_state()
         self.here.flush()
         if not self.script:
@@ -68,7 +79,7 @@ class Desk:
         expect(watched).to_have_attribute("data-state", news)
 
     def travel(self, step: str, times: int = 1) -> None:
-        """Press a button of the test clock, and hear what came of it."""
+        """Press a button of the test clock, and wait for its events."""
         for _ in range(times):
             with self.page.expect_navigation():
                 self.press(step)

@@ -16,7 +16,7 @@ def press(page: Page, name: str) -> None:
 
 
 def choose(page: Page, base: str, plan: str = "Pro") -> None:
-    """From the pricing page on to wherever the plan's button leads."""
+    """Press a plan's button on the pricing page."""
     page.goto(f"{base}/pricing")
     press(page, f"Choose {plan}")
 
@@ -32,16 +32,21 @@ def sign_up(page: Page, email: str) -> None:
 def pay(page: Page, card: str = CARD, button: str = "Subscribe") -> None:
     """Fill in the hosted checkout page that is open, and press its button."""
     expect(page.get_by_label("Email")).not_to_have_value("")
+    fill_card(page, card)
+    press(page, button)
+
+
+def fill_card(page: Page, card: str = CARD) -> None:
+    """Fill in the fields of a card."""
     page.get_by_label("Card number").fill(card)
     page.get_by_label("Expiration").fill("12 / 34")
     page.get_by_label("CVC").fill("123")
     page.get_by_label("Name on card").fill("Dora Doe")
     page.get_by_label("ZIP").fill("94107")
-    press(page, button)
 
 
 def reveal(page: Page) -> str:
-    """Press "Reveal my API key"; gives the key."""
+    """Press "Reveal my API key", and return the key."""
     press(page, "Reveal my API key")
     shown = page.get_by_text(KEY).first
     expect(shown).to_be_visible()

@@ -28,7 +28,7 @@ def subscribed(stripe: Any) -> Any:
 
 
 def asking(page: Page, scene: Scene) -> None:
-    """A checkout that asks for all that it can ask for, with a promotion code."""
+    """A checkout with every field that it can have, and a promotion code."""
     stripe = scene.here.stripe().v1
     coupon = stripe.coupons.create({"percent_off": 20}).id
     code = stripe.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon}}).code
@@ -56,7 +56,7 @@ def code_refused(page: Page, scene: Scene) -> None:
 
 
 def leaving(page: Page, scene: Scene) -> None:
-    """The portal's cancellation, which asks for the reason."""
+    """The portal's page for cancelling, which asks for the reason."""
     stripe = scene.here.stripe().v1
     running = subscribed(stripe)
     reasons = {"enabled": True, "options": ["too_expensive", "unused", "other"]}
@@ -77,7 +77,7 @@ def details(page: Page, scene: Scene) -> None:
 
 
 def confirming(page: Page, scene: Scene) -> None:
-    """A payment that the bank asks about."""
+    """A payment that the bank wants to be confirmed."""
     stripe = scene.here.stripe().v1
     running = subscribed(stripe)
     asks = stripe.payment_methods.attach("pm_card_authenticationRequired", {"customer": running.customer})
@@ -88,7 +88,7 @@ def confirming(page: Page, scene: Scene) -> None:
 
 
 def object_page(page: Page, scene: Scene) -> None:
-    """Where the admin's links lead: an object as the API gives it."""
+    """The page that the admin's links lead to: an object as the API returns it."""
     running = subscribed(scene.here.stripe().v1)
     page.goto(f"{scene.here.sandbox.replace('127.0.0.1', 'localhost')}/dashboard/subscriptions/{running.id}")
 

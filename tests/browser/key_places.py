@@ -27,7 +27,7 @@ def rotated(page: Page, scene: Scene) -> None:
 
 
 def api(page: Page, scene: Scene) -> None:
-    """With a call laid open."""
+    """With one call's section open."""
     page.goto(scene.url("/api/docs"))
     page.get_by_text("POST /api/credits/spend").click()
 

@@ -23,17 +23,17 @@ class Place:
 
 
 def at(path: str) -> Reach:
-    """By its address."""
+    """Go there by its address."""
     return lambda page, scene: page.goto(scene.url(path))
 
 
 def mailed(purpose: str, path: str) -> Reach:
-    """By a link in a mail."""
+    """Go there by a link in a mail."""
     return lambda page, scene: page.goto(scene.url(path + scene.token(purpose)))
 
 
 def pressing(button: str, reach: Reach, **values: str) -> Reach:
-    """From there, after filling in these fields by label and pressing this button."""
+    """Go there by filling in these fields by label and pressing this button."""
 
     def reached(page: Page, scene: Scene) -> None:
         reach(page, scene)
@@ -46,7 +46,7 @@ def pressing(button: str, reach: Reach, **values: str) -> Reach:
 
 
 def refused(button: str, reach: Reach, **values: str) -> Reach:
-    """The same, and it comes back with what is wrong; the browser itself finds nothing to complain of."""
+    """Do the same with values that the portal refuses: the page comes back with an error."""
     press = pressing(button, reach, **values)
 
     def reached(page: Page, scene: Scene) -> None:

@@ -9,19 +9,21 @@ from playwright.sync_api import Page
 from sqlalchemy import select
 
 from portal import tokens
-from portal.accounts import links
+from portal.accounts import mailed_links
 from portal.customers import owners
 from portal.extensions import db, limiter
 from portal.models import Subscription
 from tests.conftest import Person, person
-from tests.support.world import World, empty
+from tests.support import cast
+from tests.support.browsing import Browser
+from tests.support.world import World
 
 Cookies = list[Any]
 
 
 @dataclass
 class Scene:
-    """The world of a tour: a visitor, alice without anything, bob with a plan and keys, and newcomers."""
+    """The world of a tour: a visitor, alice who has nothing, bob with a plan and keys, and new users."""
 
     here: World
     people: dict[str, Person] = field(default_factory=dict)
@@ -31,13 +33,17 @@ class Scene:
         """An address of the portal."""
         return self.here.base + path
 
+    def browser(self) -> Browser:
+        """Return a browser without a screen, for what happens elsewhere."""
+        return Browser(self.here)
+
     def calm(self) -> None:
-        """Forget the faults and the limits of the visit before."""
+        """Reset the faults and rate limits of the previous visit."""
         self.here.calm()
         limiter.reset()
 
     def name(self, stem: str) -> str:
-        """A name that nobody has yet."""
+        """Return a name that nobody has yet."""
         return f"{stem}-{next(self.numbers)}"
 
     def cookies(self, who: str) -> Cookies:
@@ -48,7 +54,7 @@ class Scene:
         return cookies(self.here, someone)
 
     def token(self, purpose: str) -> str:
-        """A link's token as it would be mailed to alice; one to claim, to a buyer without an account."""
+        """Return the token of a link that is mailed to alice; one to claim, to a buyer without an account."""
         with self.here.app.app_context():
             alice = self.people["alice"].user
             raw = tokens.mint(
@@ -59,16 +65,16 @@ class Scene:
         return raw
 
     def prove(self, email: str) -> None:
-        """Let an account have proven its address."""
+        """Mark an account's address as verified."""
         with self.here.app.app_context():
             account = owners.account(email)
             assert account is not None
-            links.proven(account)
+            mailed_links.proven(account)
             db.session.commit()
             db.session.remove()
 
     def let_the_last_subscription(self, **changes: Any) -> None:
-        """Bring about a state that takes months: a row as a sync would have written it by then."""
+        """Write a state that takes months to reach, as a sync would have written it."""
         with self.here.app.app_context():
             query = select(Subscription).order_by(Subscription.id.desc())
             row = db.session.execute(query).scalars().first()
@@ -79,12 +85,9 @@ class Scene:
 
 
 def prepared(here: World) -> Scene:
-    """An empty world, then alice and bob, and who works here."""
+    """An empty world with alice, bob and the staff."""
     here.calm()
-    with here.app.app_context():
-        empty(here.app)
-        db.session.remove()
-    limiter.reset()
+    cast.begin(here)
     scene = Scene(here)
     scene.people["alice"] = person(here, "alice")
     scene.people["bob"] = person(here, "bob")
@@ -96,7 +99,7 @@ def prepared(here: World) -> Scene:
 
 
 def settle(bob: Person) -> None:
-    """Bob has Pro, a key for each of his programs, and one that he revoked."""
+    """Give Bob Pro, a key for each of his programs, and one that he revoked."""
     bob.browser.buy("pro-monthly")
     bob.browser.reveal()
     for name in ("Website", "Nightly export", "A laptop that was lost"):
@@ -114,7 +117,7 @@ def cookies(here: World, who: Person) -> Cookies:
 
 
 def post(page: Page, path: str) -> None:
-    """Send a form from nowhere, as a forged or outdated page would."""
+    """Send a form without its page, as a forged or outdated page would."""
     page.evaluate(
         """(path) => {
             const form = Object.assign(document.createElement("form"), {method: "post", action: path});

@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def shoot(chromium: Browser, cast: Scene, place: Place, target: Path) -> None:
-    """One page in all its sizes and colours."""
+    """Take screenshots of one page in all its sizes and colors."""
     cast.calm()
     window = open_window(chromium, cast.cookies(place.who), reduced_motion="reduce")
     place.reach(window.page, cast)

@@ -86,7 +86,7 @@ def test_a_payment_that_needs_authentication_is_confirmed_on_stripe_s_page(
 ) -> None:
     at.buy(bob, "plan:pro-monthly", "requires_auth")
     at.hear()
-    expect(at.fact("Subscription")).to_have_text("Pro Incomplete")
+    expect(at.fact("Subscription")).to_have_text("Pro Waiting for payment")
     chain = at.page.url
     at.page.get_by_role("link", name="Pay or confirm").click()
     at.press("Confirm payment")

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from portal import clock
 from portal.extensions import db
-from portal.models import Price, RefundOrder, StripeCustomer, Subscription, UserSession
+from portal.models import Price, RefundRequest, StripeCustomer, Subscription, UserSession
 from tests.browser.conftest import Browse
 from tests.browser.desk import Desk, desk
 from tests.conftest import PASSWORD, Person
@@ -24,7 +24,7 @@ def at(here: World, browse: Browse, ada: Person) -> Desk:
 
 
 def everything(here: World) -> events.Photograph:
-    """Every row, but for when somebody was last seen."""
+    """Every row, without the times at which somebody was last seen."""
     with here.app.app_context():
         return events.photograph() | {"user_sessions": []}
 
@@ -87,9 +87,10 @@ def test_a_refund_asks_for_the_password_and_is_made_once(here: World, at: Desk, 
     at.press("Continue")
     expect(at.page.get_by_role("heading", level=1)).to_have_text("Refund a payment")
     at.page.get_by_label("Amount in USD").fill("9.99")
+    at.give_reason("Refund")
     at.page.get_by_role("button", name="Refund").dblclick()
     expect(at.page.get_by_text("$9.99 go back.")).to_be_visible()
-    assert looking.one(here, select(RefundOrder.amount)) == 999
+    assert looking.one(here, select(RefundRequest.amount)) == 999
     at.page.go_back()
     expect(at.fact("Refunded so far")).to_have_text("$9.99")
     here.flush()
@@ -106,22 +107,24 @@ def test_an_account_is_acted_upon_from_its_page(here: World, at: Desk, bob: Pers
     at.open(f"/admin/customers/{bob.user_id}")
     expect(at.fact("Access")).to_have_text("Free")
     at.page.get_by_label("Stays until").fill(soon)
+    at.give_reason("Extend grace")
     at.press("Extend grace")
-    expect(at.fact("Access")).to_have_text("Pro Past due")
+    expect(at.fact("Access")).to_have_text("Pro Payment failed")
     expect(at.page.locator("main")).to_contain_text("an admin gave longer")
     at.page.get_by_label("Credits", exact=True).fill("500")
     at.page.get_by_label("Good until").fill(soon)
     at.page.get_by_label("Note").fill("Sorry")
+    at.give_reason("Give credits")
     at.press("Give credits")
     expect(at.page.get_by_text("500 credits were given.")).to_be_visible()
     expect(at.fact("Credits")).to_have_text("500")
-    at.page.get_by_role("button", name="Suspend").click()
+    at.act("Suspend")
     expect(at.fact("Access")).to_contain_text("Suspended")
     assert bob.browser.receipt(key).status_code == 402
-    at.page.get_by_role("button", name="Reactivate").click()
+    at.act("Reactivate")
     expect(at.page.get_by_text("The customer's API keys answer again.")).to_be_visible()
     assert bob.browser.receipt(key).json()["credits"] == 500
-    at.page.get_by_role("button", name=re.compile("^Revoke")).click()
+    at.act("Revoke")
     expect(at.page.get_by_text("is revoked.")).to_be_visible()
     assert bob.browser.receipt(key).status_code == 401
     at.page.get_by_role("button", name=re.compile("^Resync")).click()

@@ -29,7 +29,7 @@ def page(here: World, browse: Browse, alice: Person, javascript: bool) -> Page:
 
 
 def buy(here: World, page: Page, package: str = "Basic") -> None:
-    """From the page of credits to its success page."""
+    """Buy credits, from their page to the success page."""
     page.goto(f"{here.base}/credits")
     hands.press(page, f"Buy {package}")
     hands.pay(page, button="Pay")
@@ -37,7 +37,7 @@ def buy(here: World, page: Page, package: str = "Basic") -> None:
 
 
 def refund(here: World, amount: int) -> None:
-    """Give back a part, as an operator does in Stripe's Dashboard, and wait until the portal has heard."""
+    """Refund a part, as an operator does in Stripe's Dashboard, and wait until the portal knows."""
     with here.app.app_context():
         intent = db.session.execute(select(Payment.stripe_id)).scalar_one()
         db.session.remove()
@@ -46,7 +46,7 @@ def refund(here: World, amount: int) -> None:
 
 
 def lines(page: Page) -> list[str]:
-    """The rows of the history, each as one line of words."""
+    """The rows of the history, each as one line of text."""
     return [" ".join(row.split()) for row in page.locator("tbody tr").all_inner_texts()]
 
 

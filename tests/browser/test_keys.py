@@ -53,4 +53,4 @@ def shown(page: Page) -> str:
 
 def works(here: World, key: str) -> bool:
     headers = {"Authorization": f"Bearer {key}"}
-    return requests.get(f"{here.base}/v1/receipt", headers=headers, timeout=10).status_code == 200
+    return requests.get(f"{here.base}/v1/receipt", headers=headers, timeout=30).status_code == 200

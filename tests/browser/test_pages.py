@@ -1,5 +1,6 @@
 """Every page in every state: accessible, narrow, light, by keyboard, under its policy, and among ourselves."""
 
+from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -18,42 +19,60 @@ def cast(the_world: World) -> Scene:
     return scene.prepared(the_world)
 
 
-def visit(chromium: Browser, cast: Scene, place: Place) -> Window:
-    """A fresh window at this place; where a page is not what it should be, this fails."""
+@pytest.fixture(scope="module")
+def shared(chromium: Browser) -> Iterator[Window]:
+    """Open one window for all pages, because each new window starts a process."""
+    window = open_window(chromium, viewport=checks.WIDE)
+    yield window
+    window.context.close()
+
+
+@pytest.fixture
+def window(shared: Window) -> Iterator[Window]:
+    """Reset the shared window: no cookies, no media emulation, no complaints or hosts of the page before."""
+    page, context = shared.page, shared.context
+    context.clear_cookies()
+    page.set_viewport_size(checks.WIDE)
+    page.emulate_media(reduced_motion="null", color_scheme="null", forced_colors="null")
+    shared.complaints.clear()
+    shared.hosts.clear()
+    yield shared
+    page.unroute_all()
+    page.goto("about:blank")
+
+
+def visit(window: Window, cast: Scene, place: Place) -> Page:
+    """Open this place; fails if the page is not as it should be."""
     cast.calm()
-    window = open_window(chromium, cast.cookies(place.who), viewport=checks.WIDE)
+    window.context.add_cookies(cast.cookies(place.who))
     place.reach(window.page, cast)
     expect(window.page.get_by_role("heading", level=1)).to_contain_text(place.heading)
-    window.page.wait_for_load_state()  # the heading may stand there before the page has its colours
+    window.page.wait_for_load_state()  # the heading may be there before the page has its colors
     stand_still(window.page)
-    return window
+    return window.page
 
 
 def stand_still(page: Page) -> None:
-    """Give a page that waits for news no answers: it would reload itself while it is checked."""
+    """Stop a page that polls for changes from reloading while it is checked."""
     for watched in page.locator("[data-poll]").all():
         page.route(urljoin(page.url, watched.get_attribute("data-poll") or ""), lambda route: route.abort())
 
 
 @pytest.mark.parametrize("place", tour.PORTAL, ids=lambda place: place.name)
-def test_a_page_of_the_portal_keeps_its_promises(chromium: Browser, cast: Scene, place: Place) -> None:
-    window = visit(chromium, cast, place)
-    page = window.page
+def test_a_page_of_the_portal_keeps_its_promises(window: Window, cast: Scene, place: Place) -> None:
+    page = visit(window, cast, place)
     wrong = checks.light(page) + checks.keyboard(page) + checks.accessible(page)
     wrong += checks.narrow(page) + checks.calm(page) + window.complaints
     ours = urlsplit(cast.here.base).netloc
     wrong += [f"asked {host}" for host in window.hosts - {ours, sandbox_pages(cast)}]
-    window.context.close()
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("place", hosted_places.PLACES, ids=lambda place: place.name)
-def test_a_hosted_page_of_the_sandbox_keeps_them_too(chromium: Browser, cast: Scene, place: Place) -> None:
-    window = visit(chromium, cast, place)
-    page = window.page
+def test_a_hosted_page_of_the_sandbox_keeps_them_too(window: Window, cast: Scene, place: Place) -> None:
+    page = visit(window, cast, place)
     assert urlsplit(page.url).netloc == sandbox_pages(cast)
     wrong = checks.keyboard(page) + checks.accessible(page) + checks.narrow(page) + window.complaints
-    window.context.close()
     assert not wrong, "\n".join(wrong)
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.models import Purchase
+from portal.models import Order
 from tests.browser import hands
 from tests.browser.conftest import Browse
 from tests.browser.scene import cookies
@@ -35,7 +35,7 @@ def bought(here: World, page: Page) -> None:
 
 def tier_of(here: World, key: str) -> str:
     headers = {"Authorization": f"Bearer {key}"}
-    return str(requests.get(f"{here.base}/v1/receipt", headers=headers, timeout=10).json()["tier"])
+    return str(requests.get(f"{here.base}/v1/receipt", headers=headers, timeout=30).json()["tier"])
 
 
 @both_ways
@@ -118,7 +118,7 @@ def test_going_back_after_the_reveal_shows_no_key(here: World, browse: Browse, j
 
 
 def pending(here: World, page: Page) -> None:
-    """Paid, but Stripe neither answers when asked nor has told by webhook."""
+    """Paid, but Stripe neither responds nor has sent a webhook."""
     at_checkout(here, page)
     here.deliveries(hold=True)
     here.fail(next=2, status=500, path="/v1/checkout/sessions/")  # the call, and the SDK's second try
@@ -151,7 +151,7 @@ def test_two_parallel_posts_of_one_form_make_one_order(here: World, browse: Brow
         }"""
     )
     with here.app.app_context():
-        order = db.session.execute(select(Purchase)).scalar_one()
+        order = db.session.execute(select(Order)).scalar_one()
         db.session.remove()
     sessions = here.stripe().v1.checkout.sessions.list({"status": "open"}).data
     mine = [one.id for one in sessions if one.metadata.to_dict().get("purchase") == order.number]

@@ -7,6 +7,7 @@ from tests.browser import (
     credit_places,
     key_places,
     plan_places,
+    proof_places,
     time_places,
     usage_places,
     visitor_places,
@@ -20,6 +21,7 @@ PORTAL = [
     *credit_places.PORTAL,
     *key_places.PORTAL,
     *plan_places.PORTAL,
+    *proof_places.PORTAL,
     *time_places.PORTAL,
     *usage_places.PORTAL,
 ]

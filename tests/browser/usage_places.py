@@ -2,18 +2,19 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
-from playwright.sync_api import Page
-from sqlalchemy import select
+from playwright.sync_api import Page, expect
+from sqlalchemy import select, update
 
 from portal import clock
 from portal.customers import suspensions
 from portal.extensions import db
-from portal.models import Customer, MonthlyBill, User
+from portal.models import Customer, Meter, MonthlyBill, User
 from portal.models.suspension import SuspensionReason
-from portal.usage import batches, metering
-from portal.usage.batches import Event
-from portal.usage.months import Month
+from portal.usage.events import reports, usage_events
+from portal.usage.events.reports import Event
+from portal.usage.monthly_run.months import Month
 from tests.browser import hands
 from tests.browser.places import Place, at, refused
 from tests.browser.scene import Scene
@@ -34,7 +35,7 @@ def customer_of(page: Page) -> int:
 
 
 def used(page: Page, scene: Scene) -> None:
-    """With usage of all meters and the bill of the month before."""
+    """With usage of all meters, and the previous month's bill."""
     started(page, scene)
     now = clock.now()
     with scene.here.app.app_context():
@@ -50,7 +51,7 @@ def used(page: Page, scene: Scene) -> None:
             for meter in meters
             for number in range(20)
         ]
-        metering.record(customer_id, batches.read(events, now))
+        usage_events.record(customer_id, reports.read(events, now))
         bill = {"mode": "live", "amount": 1234, "currency": "usd", "created_at": now, "credits": 100}
         month = Month.of(now).previous
         for state in ("paid", "unpaid"):
@@ -75,8 +76,23 @@ def suspended(page: Page, scene: Scene) -> None:
     page.goto(scene.url("/usage"))
 
 
+def not_on_sale(page: Page, scene: Scene) -> None:
+    """The price of a meter is archived at Stripe, for as long as it takes to open the page."""
+    archive(scene, Meter.live_price_id)
+    page.goto(scene.url("/usage"))
+    archive(scene, None)
+    expect(page.get_by_text("Pay as you go is not available to new customers right now.")).to_be_visible()
+
+
+def archive(scene: Scene, price_id: Any) -> None:
+    with scene.here.app.app_context():
+        db.session.execute(update(Meter).where(Meter.key == "api_calls").values(live_archived_id=price_id))
+        db.session.commit()
+
+
 PORTAL = [
     Place("usage, none", "alice", "Usage", at("/usage")),
+    Place("usage, not on sale", "alice", "Usage", not_on_sale),
     Place("usage, started", "newcomer", "Usage", started),
     Place("usage", "newcomer", "Usage", used),
     Place("usage, limited", "newcomer", "Usage", limited),

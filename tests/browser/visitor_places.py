@@ -35,7 +35,7 @@ PORTAL = [
     Place(
         "forgot, mailed",
         "visitor",
-        "Check your mail",
+        "Check your email",
         pressing("Send the link", at("/password/forgot"), Email="alice@example.com"),
     ),
     Place("reset", "visitor", "Choose a new password", mailed("reset", "/password/reset/")),

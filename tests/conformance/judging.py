@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import json
 import os
+import tempfile
 import urllib.parse
 import warnings
 from pathlib import Path
@@ -24,7 +25,7 @@ SERVERS_FAULT = 500
 
 @functools.cache
 def judge() -> Any:
-    """The checker with Stripe's specification read; None where it isn't here."""
+    """The checker with Stripe's specification loaded; None if it is not installed."""
     if not CHECKER.exists():
         return None
     found = importlib.util.spec_from_file_location("check_conformance", CHECKER)
@@ -34,17 +35,28 @@ def judge() -> Any:
     found.loader.exec_module(module)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # it leaves its file to be closed by itself
-        return module.Spec(CHECKER.parent / "openapi-slim.json")
+        return module.Spec(document(CHECKER.parent / "openapi-slim.json"))
+
+
+def document(slim: Path) -> Path:
+    """The checker's document with what the sandbox adds to it, as a file of this process."""
+    whole = json.loads(slim.read_text())
+    more = json.loads((servers.ROOT / "portal/sandbox/spec/additions.json").read_text())
+    whole["paths"] |= more["paths"]
+    whole["components"]["schemas"] |= more["schemas"]
+    made = Path(tempfile.mkdtemp()) / slim.name
+    made.write_text(json.dumps(whole))
+    return made
 
 
 def wrong_with_event(event: dict[str, Any]) -> list[str]:
-    """What the specification doesn't know about an event, in words."""
+    """Return what in an event is not in the specification, as text."""
     spec = judge()
     return [f"{event['type']} {problem}" for problem in spec.event(event)] if spec else []
 
 
 class JudgedClient(stripe.RequestsClient):
-    """The SDK's own HTTP client, which keeps what is wrong with the answers that it gets."""
+    """The SDK's own HTTP client, which keeps the errors of the responses that it gets."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__(timeout=30)
@@ -57,7 +69,7 @@ class JudgedClient(stripe.RequestsClient):
 
 
 def wrong_with_answer(method: str, url: str, form: str, status: int, body: Any) -> list[str]:
-    """What the specification doesn't know about a call that was accepted, and about any answer."""
+    """Return what in an accepted call, or in any response, is not in the specification."""
     spec, parts = judge(), urllib.parse.urlsplit(url)
     if spec is None:
         return []

@@ -12,10 +12,9 @@ from billing_e2e.scenario import Config, Step, load_scenario
 from billing_e2e.stripe_ops import StripeRun
 from sqlalchemy import select
 
-from portal import access
+from portal.customers import access, stripe_customers
 from portal.extensions import db
 from portal.models import Customer, Price, StripeCustomer, Subscription, User
-from portal.purchases import customers
 from tests.conftest import Person
 from tests.support import servers
 from tests.support.world import World
@@ -34,23 +33,23 @@ class Witness(Runner):
     """Plays a scenario for one of the portal's users, and compares both views of it after each step."""
 
     def __init__(self, here: World, user_id: int, tiers: dict[str, str]) -> None:
-        """tiers: of the price that a scenario begins with, then of a dearer one."""
+        """`tiers` are those of the scenario's first price, and of a more expensive one."""
         variables = dict(zip(("monthly_price", "upgrade_price"), tiers, strict=True))
         config = Config(servers.TEST_KEY, setup="adopt the customer", vars=variables)
         super().__init__(config, here.stripe("test"))
         self.here, self.user_id, self.tiers = here, user_id, tiers
 
     def _hook(self, name: str, command: str, run: StripeRun) -> None:
-        """The scenario's customer becomes the portal's own."""
+        """Make the scenario's customer one of the portal."""
         with self.here.app.app_context():
             user = db.session.get(User, self.user_id)
             assert user is not None
-            customer = customers.of(user, "test")
+            customer = stripe_customers.of(user, "test")
             row = StripeCustomer(customer_id=customer.id, mode="test", stripe_id=run.customer.id)
             row.created_at = datetime.now(UTC)
             db.session.add(row)
             db.session.commit()
-            customers.sync("test", run.customer.id)
+            stripe_customers.sync("test", run.customer.id)
 
     def _step(self, step: Step, run: StripeRun) -> StepResult:
         done = super()._step(step, run)

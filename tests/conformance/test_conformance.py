@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from portal.credits import topups
+from portal.credits.top_ups import top_ups
 from tests.conformance.judging import CHECKER
 from tests.conftest import leave_out, person
 from tests.support import browsing, servers
@@ -36,7 +36,7 @@ def judge(port: int, upstream_port: int) -> Iterator[None]:
 
 
 def verdict(port: int) -> dict:
-    """What the judge has seen so far."""
+    """Return what the checker has seen so far."""
     return requests.get(f"http://127.0.0.1:{port}/_conformance", timeout=10).json()
 
 
@@ -61,7 +61,7 @@ def test_a_whole_purchase_conforms_on_both_sides_of_the_portal(tmp_path: Path) -
 
 
 def live_through_everything(here: World) -> None:
-    """Buy with each kind of card, by a link, change one's mind, cancel; every webhook delivered."""
+    """Buy with each kind of card and by a link, change plans, and cancel, with every webhook delivered."""
     alice = person(here, "alice").browser
     alice.choose("starter-monthly")
     alice.choose("pro-yearly")
@@ -86,7 +86,7 @@ def live_through_everything(here: World) -> None:
 
 
 def buy_credits(here: World, buyer: browsing.Browser) -> None:
-    """Credits by a package, refunded in part, disputed, and topped up by themselves with the card of the plan."""
+    """Buy a package of credits, refund a part, dispute it, and top up with the card of the plan."""
     buyer.open("/credits")
     buyer.press("Buy Basic")
     buyer.pay()
@@ -99,7 +99,7 @@ def buy_credits(here: World, buyer: browsing.Browser) -> None:
     buyer.press("Turn on top-up", **terms)
     assert "The automatic top-up is on." in buyer.text
     with here.app.app_context():
-        assert topups.run() == 1
+        assert top_ups.run() == 1
     here.flush()
 
 

@@ -1,4 +1,4 @@
-"""One hot account, 8 threads, both databases: no overdraft, no lost entry, no reference twice."""
+"""One busy account, 8 threads, both databases: no overdraft, no lost entry, no reference twice."""
 
 import threading
 from collections.abc import Callable

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from portal.credits import history
+from portal.credits.history import transactions
 from portal.models import Customer
 from tests.conftest import Person
 from tests.support.transactions import add, bought, entry, invoice, told_of
@@ -41,7 +41,7 @@ def test_the_export_has_both_times_plain_numbers_and_no_formulas(
 def test_the_export_goes_beyond_a_batch_and_keeps_the_filter(
     here: World, alice: Person, mine: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "EXPORTED", 10)
+    monkeypatch.setattr(transactions, "EXPORTED", 10)
     add(*(entry(mine.id, number) for number in range(25)), invoice(mine.id, 3))
     assert len(exported(alice)) == 26
     assert [row["Reference"] for row in exported(alice, "?kind=invoices")] == ["INV-0003"]

@@ -5,37 +5,37 @@ from datetime import timedelta
 
 import pytest
 
-from portal.credits import history, sources
-from portal.credits.history import Filter
+from portal.credits.history import sources, transactions
+from portal.credits.history.transactions import Filter
 from portal.models import Customer
 from tests.support.transactions import NOON, add, bought, entry, invoice, refunded, told_of
 
 pytestmark = pytest.mark.both_databases
 
 
-def walk(customer: Customer, wanted: Filter, size: int) -> Iterator[history.Row]:
+def walk(customer: Customer, wanted: Filter, size: int) -> Iterator[transactions.Row]:
     before = None
     while True:
-        rows, before = history.page(customer, wanted, before, size)
+        rows, before = transactions.page(customer, wanted, before, size)
         assert len(rows) <= size
         yield from rows
         if before is None:
             return
-        before = history.Position.read(str(before))  # as a link carries it
+        before = transactions.Position.read(str(before))  # as a link carries it
 
 
 def test_a_search_reads_so_many_entries_for_a_page_and_goes_on_where_it_stopped(
     mine: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "SEARCHED", 4)
+    monkeypatch.setattr(transactions, "SEARCHED", 4)
     for number in range(20):
         moment = NOON + timedelta(minutes=number // 3)  # three at a time
         add(entry(mine.id, number, created_at=moment, description="Rare" if number in (1, 4) else "Common"))
     wanted = Filter(words="rare")
-    rows, stopped = history.page(mine, wanted)
-    assert (rows, stopped) == ([], history.Position(NOON + timedelta(minutes=5), sources.ENTRY, 0))
+    rows, stopped = transactions.page(mine, wanted)
+    assert (rows, stopped) == ([], transactions.Position(NOON + timedelta(minutes=5), sources.ENTRY, 0))
     assert [row.created_at for row in walk(mine, wanted, 50)] == [NOON + timedelta(minutes=1), NOON]
-    assert history.page(mine, Filter(words="rare", since=NOON + timedelta(minutes=6))) == ([], None)
+    assert transactions.page(mine, Filter(words="rare", since=NOON + timedelta(minutes=6))) == ([], None)
     assert len(list(walk(mine, Filter(words="common"), 2))) == 18
 
 
@@ -71,7 +71,7 @@ def test_a_refund_is_one_line_once_the_ledger_tells_of_it_and_its_money_comes_ba
     refunded(mine.id, payment, status="pending")
     kinds = [(row.kind, row.amount, row.credits, row.status) for row in walk(mine, Filter(kind="refunds"), 50)]
     assert kinds == [("refund", -900, None, "pending")]
-    add(entry(mine.id, 60, amount=-1100, reason="refund", reference="re_1", purchase_id=order))
+    add(entry(mine.id, 60, amount=-1100, reason="refund", reference="re_1", order_id=order))
     kinds = [(row.kind, row.amount, row.credits, row.status) for row in walk(mine, Filter(kind="refunds"), 50)]
     assert kinds == [("refund", -900, -1100, "pending")]
 
@@ -80,8 +80,8 @@ def test_each_kind_shows_its_own_and_together_they_show_everything(mine: Custome
     order, payment = bought(mine.id)
     refunded(mine.id, payment)
     add(told_of(mine.id, order), entry(mine.id, 1), invoice(mine.id, 2))
-    add(entry(mine.id, 60, amount=-1100, reason="refund", reference="re_1", purchase_id=order))
-    add(entry(mine.id, 61, amount=1100, reason="reinstatement", reference="re_1", purchase_id=order))
+    add(entry(mine.id, 60, amount=-1100, reason="refund", reference="re_1", order_id=order))
+    add(entry(mine.id, 61, amount=1100, reason="reinstatement", reference="re_1", order_id=order))
     add(entry(mine.id, 62, amount=50, reason="grant", reference="welcome"))
     kinds = {kind: [row.kind for row in walk(mine, Filter(kind=kind), 50)] for kind in sources.KINDS}
     assert kinds == {

@@ -1,4 +1,4 @@
-"""The history page: whose it is, in whose time, and what its filter refuses."""
+"""The history page: its owner, its time zone, and the filters that it refuses."""
 
 from datetime import UTC, datetime
 
@@ -6,10 +6,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal.credits import history
+from portal.credits.history import transactions
+from portal.customers import stripe_customers
 from portal.extensions import db
 from portal.models import Customer
-from portal.purchases import customers
 from tests.conftest import Person
 from tests.support import browsing
 from tests.support.credits import begin
@@ -40,7 +40,7 @@ def test_an_empty_history_says_what_to_do_next(here: World, alice: Person) -> No
 def test_nobody_sees_somebody_else_s_history_nor_what_happened_in_test_mode(
     here: World, app: Flask, alice: Person, charlie: Person, mine: Customer
 ) -> None:
-    practice = customers.of(alice.user, "test")
+    practice = stripe_customers.of(alice.user, "test")
     add(entry(mine.id, 1, description="Mine"), entry(practice.id, 2, description="Practice"))
     for path in ("/history", "/history.csv"):
         assert "Mine" in alice.browser.open(path).text
@@ -102,7 +102,7 @@ def test_a_declined_card_stands_as_declined_until_another_one_pays(here: World, 
 def test_a_long_search_says_how_far_it_came_and_goes_on(
     alice: Person, mine: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "SEARCHED", 1)
+    monkeypatch.setattr(transactions, "SEARCHED", 1)
     days = [datetime(2026, 11, day, tzinfo=UTC) for day in (1, 2, 3)]
     add(*(entry(mine.id, day.day, created_at=day, description=f"Call {day.day}") for day in days))
     alice.browser.open("/history?q=Call+1")

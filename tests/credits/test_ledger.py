@@ -1,4 +1,4 @@
-"""The ledger: it only grows, each reference once, and stored balance and entries never part."""
+"""The ledger: append-only, each reference once, and the stored balance always matches the entries."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -11,11 +11,10 @@ from sqlalchemy.exc import DatabaseError
 
 from portal import clock, jobs
 from portal.credits import costs, grants, ledger
-from portal.customers import owners
+from portal.customers import owners, stripe_customers
 from portal.errors import InvalidInput
 from portal.extensions import db
 from portal.models import CreditGrant
-from portal.purchases import customers
 from tests.support.books import a_customer, a_grant, assert_balanced, entries_of
 
 pytestmark = pytest.mark.both_databases
@@ -220,6 +219,6 @@ def test_the_command_lets_credits_wait_for_who_proves_the_address_and_gives_them
         done = app.test_cli_runner().invoke(args=words)
         assert (done.exit_code, "wait for whoever does" in done.output) == (0, True), done.output
     (waiting,) = owners.waiting("eve@example.com")
-    found = customers.find(waiting)
+    found = stripe_customers.find(waiting)
     assert found is not None
     assert assert_balanced(found.id) == 250

@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order and however often it is told: the books balance."""
+"""Whatever happens, in any order and any number of times: the ledger stays consistent."""
 
 from dataclasses import dataclass, replace
 
@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal import clock, gateway
-from portal.credits import ledger, purchasing
+from portal.credits import ledger
+from portal.credits.orders import fulfillment
 from portal.extensions import db
-from portal.models import Purchase
-from portal.models.purchase import new_number
-from portal.payments import sync
-from portal.purchases import tickets
+from portal.models import Order
+from portal.models.order import new_number
+from portal.payments import reversal_sync, status
+from portal.sync import versions
 from tests.support.books import a_customer, a_grant, assert_balanced, entries_of
 
 pytestmark = pytest.mark.both_databases
@@ -39,20 +40,20 @@ steps = st.lists(
 
 @dataclass
 class Payment:
-    """What Stripe knows of one payment."""
+    """Stripe's facts of one payment."""
 
-    purchase: Purchase
+    order: Order
     reversals: dict[str, gateway.Reversal]
 
     @property
     def charge(self) -> gateway.Charge:
         refunds = [one for one in self.reversals.values() if one.kind == "refund"]
-        name, refunded = self.purchase.payment_intent, sum(one.withdrawn for one in refunds)
+        name, refunded = self.order.payment_intent, sum(map(status.withdrawn, refunds))
         return gateway.Charge(f"ch_{name}", name, AMOUNT, refunded, "usd", None, clock.now())
 
 
 class Shop:
-    """A customer, Stripe's side of two payments, and our verbs on them."""
+    """A customer, two payments at Stripe, and our functions that sync them."""
 
     def __init__(self, customer_id: int, number: int) -> None:
         self.customer_id = customer_id
@@ -61,7 +62,7 @@ class Shop:
         self.paid: set[int] = set()
 
     def _payment(self, n: int) -> Payment:
-        purchase = Purchase(
+        order = Order(
             number=new_number(),
             customer_id=self.customer_id,
             mode="live",
@@ -77,12 +78,12 @@ class Shop:
             state="paid",
             created_at=clock.now(),
         )
-        db.session.add(purchase)
+        db.session.add(order)
         db.session.commit()
-        return Payment(purchase, {})
+        return Payment(order, {})
 
     def tell(self) -> None:
-        """Every webhook once more: all verbs see what Stripe says now."""
+        """Deliver every webhook once more: all functions read what Stripe says now."""
         for n in sorted(self.paid):
             self._give(self.payments[n])
             self._sync(self.payments[n])
@@ -128,23 +129,23 @@ class Shop:
         intent = gateway.PaymentIntent(
             str(charge.payment_intent), "succeeded", AMOUNT, "usd", None, None, charge, now
         )
-        purchasing.give(payment.purchase, purchasing.Bought(intent))
+        fulfillment.give(payment.order, fulfillment.Bought(intent))
         db.session.commit()
 
     def _sync(self, payment: Payment) -> None:
-        number = tickets.take("live", payment.charge.id)
-        snapshot = sync.Snapshot("live", number, payment.charge, list(payment.reversals.values()))
-        sync.apply(snapshot)
+        number = versions.take("live", payment.charge.id)
+        snapshot = reversal_sync.PaymentSnapshot("live", number, payment.charge, list(payment.reversals.values()))
+        reversal_sync.apply(snapshot)
         db.session.commit()
 
     def kept(self) -> int:
-        """The credits that the payments leave, as Stripe's side alone says."""
-        lost = (min(sum(one.withdrawn for one in self.payments[n].reversals.values()), AMOUNT) for n in self.paid)
+        """Return the credits that the payments leave, computed from Stripe's side alone."""
+        lost = (min(sum(map(status.withdrawn, self.payments[n].reversals.values())), AMOUNT) for n in self.paid)
         return sum(CREDITS - (2 * amount * CREDITS + AMOUNT) // (2 * AMOUNT) for amount in lost)
 
 
 def take(shop: Shop, step: str, given: object) -> None:
-    """One thing that happens."""
+    """Do one random step."""
     match step, given:
         case "purchase", int(n):
             shop.purchase(n)

@@ -1,4 +1,4 @@
-"""Refunds and disputes take credits back in proportion, exactly, in any order; what fails is put back."""
+"""Refunds and disputes take credits back in proportion, exactly, in any order; failed ones are undone."""
 
 from itertools import permutations
 from typing import Any
@@ -11,7 +11,7 @@ from portal import gateway
 from portal.credits import ledger
 from portal.extensions import db
 from portal.models import CreditEntry, Customer, OutboxMail, Payment
-from portal.payments import sync
+from portal.payments import reversal_sync
 from tests.conftest import Person
 from tests.support import events
 from tests.support.credits import balance, buy, moves
@@ -102,15 +102,15 @@ def facts(kind: str, name: str, amount: int, status: str) -> gateway.Reversal:
 
 def seen(here: World, paid: str, *found: gateway.Reversal) -> None:
     """A later fetch of the charge that finds these reversals."""
-    from portal.purchases import tickets
+    from portal.sync import versions
 
     with here.app.app_context():
         charge_id = db.session.execute(select(Payment.charge_id)).scalar_one()
         assert charge_id is not None
         db.session.commit()
         charge = gateway.of("live").charge(charge_id)
-        snapshot = sync.Snapshot("live", tickets.take("live", charge_id), charge, found)
-        assert sync.apply(snapshot) is not None
+        snapshot = reversal_sync.PaymentSnapshot("live", versions.take("live", charge_id), charge, found)
+        assert reversal_sync.apply(snapshot) is not None
         db.session.commit()
 
 
@@ -137,11 +137,11 @@ def test_a_stale_fetch_does_not_undo_a_newer_one(here: World, paid: str) -> None
         charge_id = db.session.execute(select(Payment.charge_id)).scalar_one()
         assert charge_id is not None
         db.session.commit()
-        stale = sync.read("live", charge_id)
+        stale = reversal_sync.read("live", charge_id)
     refund(here, paid, 4500)
     here.flush()
     with here.app.app_context():
-        sync.apply(stale)
+        reversal_sync.apply(stale)
         db.session.commit()
     assert balance(here) == 0
 

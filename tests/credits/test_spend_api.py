@@ -1,4 +1,4 @@
-"""Balance, transactions and spending, as a product's servers ask for them with an API key (seed 3)."""
+"""Balance, transactions and spending, as a product's servers call them with an API key."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import requests
 
 from portal.credits import ledger
 from portal.extensions import db
-from portal.keys import minting
+from portal.keys import api_keys
 from portal.models import Customer
 from tests.support.books import a_customer, a_grant, assert_balanced, entries_of
 from tests.support.world import World
@@ -23,7 +23,7 @@ class Product:
             self.customer_id = a_customer(name, mode)
             if credits:
                 ledger.post(self.customer_id, credits, "purchase", "cs_1", description="Starter")
-            _, self.key = minting.mint(db.session.get(Customer, self.customer_id), "product")
+            _, self.key = api_keys.mint(db.session.get(Customer, self.customer_id), "product")
             db.session.commit()
             db.session.remove()
 
@@ -47,7 +47,7 @@ def dora(here: World) -> Product:
 
 
 def problem(answer: requests.Response, status: int, code: str, *fields: str) -> dict[str, Any]:
-    """The answer as problem+json of this status and code, about these fields, in seed 3's manner."""
+    """The answer as problem+json of this status and code, about these fields, with `success: false`."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
     told = answer.json()

@@ -1,4 +1,4 @@
-"""Ids become parts of paths at one place, which takes nothing but ids."""
+"""Ids become parts of paths in one place, which accepts only ids."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""What becomes of Stripe's errors: refused (nothing happened there), or unavailable (nobody knows)."""
+"""The translation of Stripe's errors: refused (nothing happened there), or unavailable (the outcome is
+unknown).
+"""
 
 import threading
 from collections.abc import Iterator
@@ -52,9 +54,21 @@ def test_stripe_s_words_for_the_operator_do_not_reach_the_customer(
     assert "No such customer" in caplog.text
 
 
+@pytest.mark.parametrize(("status", "words"), [(401, "does not accept the key"), (403, "lacks a permission")])
+def test_the_command_line_names_the_setting_of_a_key_that_stripe_refuses(
+    here: World, status: int, words: str
+) -> None:
+    here.fail(next=FOR_EVER, status=status)
+    done = here.app.test_cli_runner().invoke(args=["catalogue", "push", "--mode", "test"])
+    assert done.exit_code == 1
+    assert words in done.output
+    assert "STRIPE_TEST_SECRET_KEY" in done.output
+
+
 def test_without_a_key_payments_are_not_set_up(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(StripeUnavailable, match="not set up"):
+    with pytest.raises(StripeUnavailable, match="not set up") as raised:
         Lane("live", key=None, base=None, timeout=1).customer("cus_1")
+    assert "STRIPE_SECRET_KEY is not set" in raised.value.for_operator
     assert "STRIPE_SECRET_KEY" in caplog.text
 
 
@@ -66,7 +80,7 @@ def test_nobody_there_is_unavailable() -> None:
 
 
 class Proxy(BaseHTTPRequestHandler):
-    """Something in between that answers in Stripe's place, and not as Stripe does."""
+    """A proxy that responds instead of Stripe, and not as Stripe does."""
 
     def do_GET(self) -> None:
         body = b"<h1>Back soon</h1>"
@@ -76,7 +90,7 @@ class Proxy(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_words: object) -> None:
-        """Quietly."""
+        """Log nothing."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The page of keys: what a key may do and until when, rotating, revoking, and who is told of it."""
+"""The keys page: scopes and expiry, rotation, revocation, and the mails about them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,7 +38,7 @@ def rotated(alice: Person, overlap: str) -> str:
 def call(here: World, key: str, path: str, body: Any = None) -> requests.Response:
     method = "GET" if body is None else "POST"
     headers = {"Authorization": f"Bearer {key}"}
-    return requests.request(method, here.base + path, json=body, headers=headers, timeout=10)
+    return requests.request(method, here.base + path, json=body, headers=headers, timeout=30)
 
 
 def works(here: World, key: str) -> bool:
@@ -155,7 +155,7 @@ def test_of_two_clicks_on_rotate_one_makes_a_key(here: World, alice: Person) -> 
     alice.browser.open("/keys")
     alice.browser.open(alice.browser.link("Rotate"))
     form = alice.browser.form("Rotate")
-    answers = [alice.browser.http.post(form.action, data=form.fields, timeout=10) for _ in range(2)]
+    answers = [alice.browser.http.post(form.action, data=form.fields, timeout=30) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 409]
     assert len(rows(here, ApiKey)) == 2
 

@@ -1,4 +1,4 @@
-"""Operator keys: made, listed and revoked on the command line alone, and what they open."""
+"""Operator keys: created, listed and revoked only on the command line, and the calls that they allow."""
 
 import re
 from datetime import timedelta
@@ -9,11 +9,11 @@ import requests
 from sqlalchemy import select
 
 from portal import clock
+from portal.customers import stripe_customers
 from portal.extensions import db
-from portal.keys import minting
+from portal.keys import api_keys
 from portal.models import AuditEntry, Customer, OperatorKey, User
 from portal.models.key import OPERATOR_SCOPES, digest, is_well_formed, new_secret
-from portal.purchases import customers
 from tests.conftest import PASSWORD, Person
 from tests.support.looking import everything_stored, one
 from tests.support.operators import ask, operator_key
@@ -28,7 +28,7 @@ def run(here: World, *words: str) -> Any:
 
 def customer_id(here: World, person: Person, mode: str = "live") -> int:
     with here.app.app_context():
-        found = customers.of(person.user, mode).id
+        found = stripe_customers.of(person.user, mode).id
         db.session.commit()
         db.session.remove()
     return found
@@ -99,13 +99,13 @@ def test_only_an_operator_key_with_the_scope_opens_a_call(here: World, bob: Pers
     """Neither a customer's key, nor an access token, nor the admin's own, nor a key for something else."""
     path = f"{CUSTOMERS}/{customer_id(here, bob)}"
     with here.app.app_context():
-        _, mine = minting.mint(customers.of(bob.user), "Everything")
+        _, mine = api_keys.mint(stripe_customers.of(bob.user), "Everything")
         db.session.commit()
     sent = {"email": ada.email, "password": PASSWORD}
-    token = requests.post(f"{here.base}/api/auth/token", json=sent, timeout=10).json()["access_token"]
+    token = requests.post(f"{here.base}/api/auth/token", json=sent, timeout=30).json()["access_token"]
     for secret in (mine, token, new_secret("opk_"), operator_key(here, "customers:read")[:-1], "opk_", "opk_ü"):
         refused(ask(here, "GET", path, secret.encode().decode("latin-1")), 401, "unauthorised")
-    refused(requests.get(here.base + path, timeout=10), 401, "unauthorised")
+    refused(requests.get(here.base + path, timeout=30), 401, "unauthorised")
     assert ada.browser.open(path).status_code == 401
     others = [scope for scope in OPERATOR_SCOPES if scope != "customers:read"]
     refused(ask(here, "GET", path, operator_key(here, *others)), 403, "scope_missing")

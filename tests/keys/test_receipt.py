@@ -1,4 +1,4 @@
-"""API keys: their form, what they answer, and when they stop to."""
+"""API keys: their format, their responses, and when they stop working."""
 
 import re
 import time
@@ -11,11 +11,11 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal import clock
+from portal.customers import stripe_customers
 from portal.extensions import db
-from portal.keys import minting
+from portal.keys import api_keys
 from portal.models import ApiKey, Customer, Plan
 from portal.models.key import digest, is_well_formed, new_secret
-from portal.purchases import customers
 from tests.conftest import Person
 from tests.support.world import World
 
@@ -30,14 +30,14 @@ def key(here: World, alice: Person) -> str:
 
 def made(here: World, person: Person, mode: str = "live", name: str = "Website") -> str:
     with here.app.app_context():
-        _, secret = minting.mint(customers.of(person.user, mode), name)
+        _, secret = api_keys.mint(stripe_customers.of(person.user, mode), name)
         db.session.commit()
     return secret
 
 
 def ask(here: World, header: str | None, path: str = "/v1/receipt") -> requests.Response:
     headers = {} if header is None else {"Authorization": header}
-    return requests.get(here.base + path, headers=headers, timeout=10)
+    return requests.get(here.base + path, headers=headers, timeout=30)
 
 
 def receipt(here: World, key: str) -> requests.Response:
@@ -98,6 +98,8 @@ def test_the_receipt_of_a_customer_on_the_free_plan(here: World, key: str) -> No
         "tier": "free",
         "entitlements": entitlements,
         "credits": 0,
+        "cluster": None,
+        "included": {},
         "key": {"prefix": key[:17], "name": "Website", "last_used_at": None, "expires_at": None},
     }
 
@@ -152,7 +154,7 @@ def test_the_scheme_s_case_does_not_matter(here: World, key: str) -> None:
 def test_a_key_that_was_revoked_a_moment_ago_is_dead(here: World, key: str) -> None:
     assert receipt(here, key).status_code == 200
     with here.app.app_context():
-        minting.revoke(db.session.execute(select(ApiKey)).scalar_one())
+        api_keys.revoke(db.session.execute(select(ApiKey)).scalar_one())
         db.session.commit()
     refused(receipt(here, key), 401, "unauthorised")
 

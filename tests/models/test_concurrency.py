@@ -1,4 +1,4 @@
-"""Nothing is lost when many write at once: read, add, write, in 4 threads × 50 turns."""
+"""No concurrent write is lost: read, add, write, in 4 threads × 50 turns."""
 
 import threading
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from portal.customers import stripe_customers
 from portal.extensions import db
 from portal.models import Customer
-from portal.purchases import customers, tickets
+from portal.sync import versions
 from tests.conftest import Person
 
 pytestmark = pytest.mark.both_databases
@@ -41,7 +42,7 @@ def in_threads(app: Flask, work) -> None:
 
 
 def test_read_then_write_loses_nothing_under_the_row_s_lock(app: Flask, alice: Person) -> None:
-    customer_id = customers.of(alice.user).id
+    customer_id = stripe_customers.of(alice.user).id
     db.session.commit()
 
     def add_one() -> None:
@@ -59,7 +60,7 @@ def test_every_sync_gets_a_number_of_its_own(app: Flask) -> None:
     numbers: list[int] = []
 
     def take() -> None:
-        numbers.append(tickets.take("live", "sub_1"))
+        numbers.append(versions.take("live", "sub_1"))
 
     in_threads(app, take)
     assert sorted(numbers) == list(range(1, THREADS * TURNS + 1))
@@ -67,7 +68,7 @@ def test_every_sync_gets_a_number_of_its_own(app: Flask) -> None:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Something that was fetched under a number."""
+    """A snapshot that was fetched under a number."""
 
     mode: str
     number: int
@@ -75,7 +76,7 @@ class Fetched:
 
 
 def test_an_older_fetch_never_overwrites_a_newer_one(app: Flask) -> None:
-    first, second = tickets.take("live", "sub_1"), tickets.take("live", "sub_1")
-    assert tickets.use(Fetched("live", second, "sub_1"))
-    assert not tickets.use(Fetched("live", first, "sub_1"))
+    first, second = versions.take("live", "sub_1"), versions.take("live", "sub_1")
+    assert versions.use(Fetched("live", second, "sub_1"))
+    assert not versions.use(Fetched("live", first, "sub_1"))
     db.session.commit()

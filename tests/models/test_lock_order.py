@@ -1,12 +1,14 @@
-"""The one lock order: it names every table, and the tests' hook sees where a transaction breaks it."""
+"""The lock order: it names every table, and the tests' hook sees where a transaction breaks it."""
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, text, update
 
-from portal.extensions import changed, db, write_aside
+from portal.accounts.personal_data import deletion
+from portal.extensions import db, rows_changed, write_aside
 from portal.models import Base, Customer, StripeEvent, User
 from portal.models.locks import ADDED_TO, CUSTOMER_OWNS, LOCK_ORDER, USER_OWNS
+from tests.conftest import Person
 from tests.support.lock_order import Lock, LockOrderBroken, locked_by, objection
 from tests.support.world import World
 
@@ -17,15 +19,15 @@ def test_every_table_has_one_place() -> None:
 
 
 def as_lock(words: str) -> Lock:
-    """`customers`, or `added outbox_mails`."""
-    table = words.removeprefix("added ")
-    return Lock(table, "changed" if table == words else "added")
+    """`customers`, `added outbox_mails`, or `skipped stripe_events`."""
+    kind, _, table = words.rpartition(" ")
+    return Lock(table, kind or "changed")
 
 
 @pytest.mark.parametrize(
     ("held", "table"),
     [
-        ((), "purchases"),
+        ((), "orders"),
         (("stripe_events", "sync_tickets", "customers"), "invoices"),
         (("customers", "monthly_bills"), "invoices"),  # under their customer the order is free
         (("usage_settings",), "usage_events"),
@@ -33,6 +35,8 @@ def as_lock(words: str) -> Lock:
         (("users", "mail_tokens"), "user_sessions"),
         (("users", "mail_tokens", "email_changes"), "recovery_codes"),
         (("api_keys",), "added outbox_mails"),
+        (("customers",), "skipped stripe_events"),  # it waits for nobody
+        (("customers", "skipped stripe_events"), "orders"),
     ],
 )
 def test_what_keeps_the_order(held: tuple[str, ...], table: str) -> None:
@@ -52,7 +56,8 @@ def test_what_keeps_the_order(held: tuple[str, ...], table: str) -> None:
         (("mail_tokens",), "users"),
         (("mail_tokens",), "user_sessions"),
         (("usage_days",), "usage_settings"),
-        (("customers", "usage_days"), "purchases"),
+        (("customers", "usage_days"), "orders"),
+        (("skipped usage_settings",), "orders"),  # somebody may wait for what is held
     ],
 )
 def test_what_breaks_the_order(held: tuple[str, ...], table: str) -> None:
@@ -65,9 +70,11 @@ def test_what_breaks_the_order(held: tuple[str, ...], table: str) -> None:
         ("UPDATE customers SET a = 1", [("customers", "changed")]),
         ("SELECT a FROM customers FOR NO KEY UPDATE OF customers", [("customers", "changed")]),
         (
-            "SELECT a FROM purchases JOIN users ON true FOR UPDATE",
-            [("purchases", "kept"), ("users", "kept")],
+            "SELECT a FROM orders JOIN users ON true FOR UPDATE",
+            [("orders", "kept"), ("users", "kept")],
         ),
+        ("SELECT a FROM users FOR UPDATE OF users SKIP LOCKED", [("users", "skipped")]),
+        ("SELECT a FROM users FOR UPDATE SKIP LOCKED", [("users", "skipped")]),
         ("INSERT INTO invoices (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 2", [("invoices", "changed")]),
         ("INSERT INTO invoices (a) VALUES (1) ON CONFLICT DO NOTHING", [("invoices", "added")]),
         ("INSERT INTO invoices (a) VALUES (1)", []),
@@ -79,16 +86,15 @@ def test_what_a_statement_locks(statement: str, tables: list[tuple[str, str]]) -
     assert [(lock.table, lock.kind) for lock in locked_by(statement)] == tables
 
 
-@pytest.mark.parametrize("the_world", ["postgresql"], indirect=True)
+@pytest.mark.both_databases
 def test_the_hook_sees_a_transaction_that_goes_back(app: Flask, here: World) -> None:
-    assert here.locks is not None
-    changed(update(Customer).values(cluster="eu-1"))
-    changed(update(StripeEvent).values(error="none"))
+    rows_changed(update(Customer).values(cluster="eu-1"))
+    rows_changed(update(StripeEvent).values(error="none"))
     db.session.commit()
     write_aside(select(User).with_for_update())
     write_aside(update(User).values(name="b"))  # another transaction
-    db.session.execute(text("UPDATE purchases SET nonce = 'a'"))  # a test's own
-    changed(update(Customer).values(cluster="eu-1"))
+    db.session.execute(text("UPDATE orders SET nonce = 'a'"))  # a test's own
+    rows_changed(update(Customer).values(cluster="eu-1"))
     db.session.commit()
     with pytest.raises(LockOrderBroken) as broken:
         here.locks.check()
@@ -96,3 +102,12 @@ def test_the_hook_sees_a_transaction_that_goes_back(app: Flask, here: World) -> 
     assert "stripe_events after customers" in words
     assert "users FOR UPDATE" in words
     assert len(words.splitlines()) == 2
+
+
+@pytest.mark.both_databases
+def test_the_hook_sees_what_a_refresh_locks(app: Flask, here: World, alice: Person) -> None:
+    rows_changed(update(Customer).values(cluster="eu-1"))
+    deletion.delete_account(alice.user)
+    db.session.rollback()
+    with pytest.raises(LockOrderBroken, match="users after customers"):
+        here.locks.check()

@@ -1,4 +1,4 @@
-"""The schema: up, down and up again on both databases, and no drift from the models."""
+"""The schema: up, down and up again on both databases, and no difference from the models."""
 
 import re
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_each_table_has_the_rules_of_its_model_and_no_others(bare: Flask) -> Non
 
 
 def _words(rule: str) -> list[str]:
-    """The names and values of a rule: PostgreSQL writes the rest in its own way."""
+    """Return the names and values of a rule, because PostgreSQL writes the rest differently."""
     rule = re.sub(r"::[\w ]+(\[\])?|\b(ANY|ARRAY|IN|AND|OR|NOT)\b", " ", rule)
     return sorted(re.findall(r"[\w.-]+", rule))
 
@@ -90,7 +90,7 @@ def test_readyz_says_no_until_the_schema_is_there(bare: Flask) -> None:
         db.engine.dispose()
 
 
-@pytest.mark.parametrize("table", ["credit_entries", "audit_entries", "audit_seals"])
+@pytest.mark.parametrize("table", ["credit_entries", "audit_entries", "audit_seals", "mrr_movements"])
 def test_the_triggers_of_what_only_grows_are_there_at_head(bare: Flask, table: str) -> None:
     with bare.app_context():
         upgrade()

@@ -1,1 +1,1 @@
-"""Payments, what takes them back, and what follows."""
+"""Payments, their refunds and disputes, and the effects."""

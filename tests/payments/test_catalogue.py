@@ -1,4 +1,4 @@
-"""What the catalogue says of disputes."""
+"""The catalogue's settings for disputes."""
 
 from pathlib import Path
 
@@ -6,8 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal import catalogue
-from portal.billing import seeding
+from portal.catalogue import catalogue_file, load
 from portal.extensions import db
 from portal.models import Plan
 from portal.settings import current_settings
@@ -22,12 +21,12 @@ def written(tmp_path: Path, policy: str) -> Path:
 
 
 def test_a_plan_says_what_a_dispute_does(app: Flask, tmp_path: Path) -> None:
-    seeding.seed(catalogue.read(written(tmp_path, "suspend")), {})
+    load.into_database(catalogue_file.read(written(tmp_path, "suspend")), {})
     db.session.commit()
     plans = {plan.tier: plan.on_dispute for plan in db.session.execute(select(Plan)).scalars()}
     assert (plans["pro"], plans["starter"]) == ("suspend", "keep")
 
 
 def test_another_word_is_refused(app: Flask, tmp_path: Path) -> None:
-    with pytest.raises(catalogue.BadCatalogue, match=r"on_dispute"):
-        catalogue.read(written(tmp_path, "forgive"))
+    with pytest.raises(catalogue_file.BadCatalogue, match=r"on_dispute"):
+        catalogue_file.read(written(tmp_path, "forgive"))

@@ -1,1 +1,1 @@
-"""The sandbox, seen only as others see it: through the official SDK and plain HTTP."""
+"""The sandbox, tested only from outside: through the official SDK and plain HTTP."""

@@ -16,7 +16,7 @@ Sent = tuple[str, str]  # an operation and a parameter
 
 @functools.cache
 def addresses() -> list[tuple[str, re.Pattern[str], dict[str, Any]]]:
-    """The operations with their addresses as patterns, those without ids first."""
+    """Return the operations with their addresses as patterns, those without ids first."""
     known = {name: spec.parameters(name) for name in (*spec.operations(), *spec.acted_on()) if " " in name}
     rows = [(name, re.sub(r"\{\w+\}", r"[^/]+", name.split(" ")[1]), takes) for name, takes in known.items()]
     return [
@@ -38,31 +38,37 @@ def sent(method: str, url: str, form: str) -> set[Sent]:
     parts = urllib.parse.urlsplit(url)
     pairs = [pair for text in (parts.query, form) for pair in urllib.parse.parse_qsl(text, keep_blank_values=True)]
     name, takes = operation_of(method, parts.path)
-    return {(name, entry) for one in parameters.values(nest(pairs), takes) if (entry := entry_of(name, one))}
+    return {(name, entry) for pair in pairs for entry in entries(name, takes, pair)}
+
+
+def entries(operation: str, takes: dict[str, Any], pair: tuple[str, str]) -> set[str]:
+    """The entries of the list that let one pair of a form pass."""
+    given = parameters.values(nest([pair]), takes)
+    return {entry for one in given if (entry := entry_of(operation, one))}
 
 
 def entry_of(operation: str, one: parameters.Given) -> str:
-    """The entry of the list that lets a value pass; "" for none."""
+    """Return the entry of the list that allows a value; "" if there is none."""
     known = parameters.supported(operation)
     return next((entry for entry in parameters.entries(one.pattern) if entry in known), "")
 
 
 def name_of(test: pytest.Item) -> str:
-    """A test as the list of supported parameters names it."""
+    """Return a test's name as it is in the list of supported parameters."""
     return f"{test.path.stem}.{getattr(test, 'originalname', test.name)}"
 
 
 @functools.cache
 def claims() -> dict[str, set[Sent]]:
-    """What each test is named for."""
+    """Return the parameters that each test is listed for."""
     found: dict[str, set[Sent]] = {}
-    for operation, entries in spec.acted_on().items():
-        for entry, test in entries.items():
+    for operation, named in spec.acted_on().items():
+        for entry, test in named.items():
             found.setdefault(test, set()).add((operation, entry.partition("=")[0]))
     return found
 
 
 def unsent(test: pytest.Item, seen: set[Sent]) -> set[Sent]:
-    """What a test is named for and did not send."""
+    """Return the parameters that a test is listed for and did not send."""
     anywhere = {("everywhere", entry) for _, entry in seen}
     return claims().get(name_of(test), set()) - seen - anywhere

@@ -8,7 +8,8 @@ import requests
 import stripe
 
 from portal.sandbox.domain.pricing.periods import boundary
-from tests.sandbox.conftest import Sandbox, submit, visit
+from tests.sandbox.conftest import Sandbox
+from tests.sandbox.hosted import submit, visit
 
 
 def day(moment: int) -> str:
@@ -120,7 +121,7 @@ def test_an_open_invoice_can_be_paid_on_its_page(api: Any, alice: Any) -> None:
     assert submit(origin + asked, answer="complete").leads_to == sent.hosted_invoice_url
     paid = api.invoices.retrieve(sent.id)
     assert (paid.status, paid.attempt_count) == ("paid", 2)
-    pdf = requests.get(paid.invoice_pdf, timeout=10)
+    pdf = requests.get(paid.invoice_pdf, timeout=30)
     assert (pdf.headers["Content-Type"], pdf.content[:5]) == ("application/pdf", b"%PDF-")
 
 

@@ -1,4 +1,4 @@
-"""A stranger's proof: the five scenarios of billing-e2e, unchanged, with the sandbox as their Stripe."""
+"""A third-party check: the five scenarios of billing-e2e, unchanged, with the sandbox as their Stripe."""
 
 import importlib.resources
 import time
@@ -20,7 +20,7 @@ YEAR_WITHIN = 3.0  # seconds for twelve months of one subscription
 
 @pytest.fixture
 def its_stripe(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """billing-e2e makes its client by itself: it gets one that knows the sandbox's address."""
+    """Give billing-e2e, which creates its own client, one with the sandbox's address."""
 
     class Client(stripe.StripeClient):
         def __init__(self, key: str, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Products, prices, coupons, codes: what is written on them decides what can be bought, and for how much."""
+"""Products, prices, coupons, codes: their fields decide what can be bought, and for how much."""
 
 import time
 from typing import Any

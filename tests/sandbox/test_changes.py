@@ -1,4 +1,4 @@
-"""Changing a plan: proration, previews that keep their word, schedules that change it at the renewal."""
+"""Changing a plan: proration, exact previews, and schedules that change it at the renewal."""
 
 from typing import Any
 
@@ -91,7 +91,7 @@ def advance(api: Any, clock: Any, seconds: int) -> None:
 
 
 def lines(invoice: Any) -> list[tuple[Any, ...]]:
-    """What an invoice says, and what it comes to."""
+    """Return the lines of an invoice, and its total."""
     kept = [
         (line.description, line.amount, line.quantity, line.pricing.price_details.price)
         for line in invoice.lines.data
@@ -162,7 +162,7 @@ def test_a_change_can_wait_until_it_is_paid(api: Any, running: Any, yearly: Any)
 
 
 def downgrade(api: Any, running: Any, price: Any) -> Any:
-    """Have another price from the next renewal on."""
+    """Schedule another price for the next renewal."""
     made = api.subscription_schedules.create({"from_subscription": running.id})
     now = made.phases[0]
     same = [{"price": now["items"][0].price, "quantity": 1}]

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import requests
 
-from tests.sandbox.conftest import Hook, Sandbox, eventually, submit, visit
+from tests.sandbox.conftest import Hook, Sandbox, eventually
+from tests.sandbox.hosted import submit, visit
 
 Begin = Callable[..., Any]
 
 
 def about(hook: Hook, type_: str, id_: str) -> dict[str, Any] | None:
-    """What an event of this type said about an object, once it has come."""
+    """Return the object in an event of this type, or None until the event arrives."""
     objects = (event["data"]["object"] for event in hook.named(type_))
     return next((found for found in objects if found["id"] == id_), None)
 
@@ -183,4 +184,4 @@ def test_the_pages_forbid_scripts_and_lead_only_where_the_session_says(begin: Be
 
 def test_an_address_that_never_existed_is_not_found(sandbox: Sandbox) -> None:
     for path in ("/c/pay/cs_test_nothing", "/i/in_nothing", "/b/session/bps_nothing", "/p/nothing"):
-        assert requests.get(f"http://localhost:{sandbox.port}{path}", timeout=10).status_code == 404
+        assert requests.get(f"http://localhost:{sandbox.port}{path}", timeout=30).status_code == 404

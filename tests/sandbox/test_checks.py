@@ -1,11 +1,14 @@
-"""What is refused wherever it stands: the one check of every write."""
+"""Checks that apply to every write."""
 
+import time
 from typing import Any
 
 import pytest
 import stripe
 
+from tests.sandbox.clocked import START, advance
 from tests.sandbox.conftest import Sandbox
+from tests.sandbox.hosted import visit
 
 
 @pytest.mark.parametrize(
@@ -82,3 +85,59 @@ def test_a_subscription_has_one_currency_and_each_price_once(
     made = api.subscriptions.create({"customer": bob.id, "items": [{"price": monthly.id}]})
     with pytest.raises(stripe.InvalidRequestError, match="expected currency"):
         api.subscription_items.create({"subscription": made.id, "price": euros.id})
+
+
+def test_thousandths_end_with_a_nought(api: Any, product: Any, begin: Any) -> None:
+    """https://docs.stripe.com/currencies#three-decimal: the last digit of a thousandth must be 0"""
+    terms = {"product": product.id, "currency": "kwd"}
+    with pytest.raises(stripe.InvalidRequestError, match="last digit must be 0"):
+        api.prices.create({**terms, "unit_amount": 5124})
+    price = api.prices.create({**terms, "unit_amount": 5120})
+    session = begin("payment", price)
+    assert "KWD 5.120" in visit(session.url).text
+    with pytest.raises(stripe.InvalidRequestError, match="last digit must be 0"):
+        api.payment_intents.create({"amount": 1005, "currency": "KWD"})
+
+
+def test_dates_are_in_the_future(api: Any, begin: Any, carol: Any, clock: Any, monthly: Any) -> None:
+    """The customer's clock says what has passed."""
+    terms = {"customer": carol.id, "items": [{"price": monthly.id}]}
+    made = api.subscriptions.create(terms)
+    advance(api, clock, days=1)
+    late, past = {"customer": carol.id, **terms}, START + 3600
+    coupon = {"percent_off": 5}
+    promotion = {"promotion": {"type": "coupon", "coupon": api.coupons.create(coupon).id}}
+    pause = {"pause_collection": {"behavior": "void", "resumes_at": past}}
+    items = {"items": [{"id": made["items"].data[0].id, "quantity": 2}]}
+    trial = {"subscription_data": {"trial_end": int(time.time()) - 60}}
+    for call, param in (
+        (lambda: api.subscriptions.create({**late, "trial_end": past}), "trial_end"),
+        (lambda: api.subscriptions.create({**late, "cancel_at": past}), "cancel_at"),
+        (lambda: api.subscriptions.create({**late, "billing_cycle_anchor": past}), "billing_cycle_anchor"),
+        (lambda: api.subscriptions.update(made.id, {"trial_end": past}), "trial_end"),
+        (lambda: api.subscriptions.update(made.id, {"cancel_at": past}), "cancel_at"),
+        (
+            lambda: api.subscriptions.update(made.id, pause),
+            "pause_collection[resumes_at]",
+        ),
+        (lambda: api.subscriptions.update(made.id, {**items, "proration_date": START - 1}), "proration_date"),
+        (lambda: api.coupons.create({**coupon, "redeem_by": int(time.time()) - 60}), "redeem_by"),
+        (lambda: api.promotion_codes.create({**promotion, "expires_at": int(time.time()) - 60}), "expires_at"),
+        (lambda: begin("subscription", monthly, **trial), "subscription_data[trial_end]"),
+        (lambda: preview(api, made, trial_end=past), "subscription_details[trial_end]"),
+        (lambda: preview(api, made, cancel_at=past), "subscription_details[cancel_at]"),
+    ):
+        with pytest.raises(stripe.InvalidRequestError) as refused:
+            call()
+        assert refused.value.param == param
+
+
+def preview(api: Any, subscription: Any, **details: Any) -> Any:
+    return api.invoices.create_preview({"subscription": subscription.id, "subscription_details": details})
+
+
+def test_a_fixed_sum_is_not_taken_off_forever(api: Any) -> None:
+    """https://docs.stripe.com/changelog/basil/2025-03-31/restrict-coupon-duration"""
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        api.coupons.create({"amount_off": 100, "currency": "usd", "duration": "forever"})
+    assert refused.value.param == "duration"

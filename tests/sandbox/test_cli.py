@@ -1,4 +1,4 @@
-"""Stripe's own command line finds the sandbox convincing: `stripe trigger` succeeds and raises its event."""
+"""Stripe's own CLI works with the sandbox: `stripe trigger` succeeds and creates its event."""
 
 import os
 import subprocess

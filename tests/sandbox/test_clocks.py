@@ -6,33 +6,9 @@ from typing import Any
 import pytest
 import stripe
 
+from tests.sandbox.clocked import START, advance, use_card
+
 DAY = 86400
-START = int(dt.datetime(2027, 1, 31, 12, tzinfo=dt.UTC).timestamp())
-
-
-@pytest.fixture
-def clock(api: Any) -> Any:
-    return api.test_helpers.test_clocks.create({"frozen_time": START, "name": "winter"})
-
-
-@pytest.fixture
-def carol(api: Any, clock: Any) -> Any:
-    """A customer on the clock, with a card that works."""
-    made = api.customers.create({"test_clock": clock.id, "email": "carol@example.com"})
-    use_card(api, made, "pm_card_visa")
-    return made
-
-
-def use_card(api: Any, customer: Any, card: str) -> None:
-    method = api.payment_methods.attach(card, {"customer": customer.id})
-    api.customers.update(customer.id, {"invoice_settings": {"default_payment_method": method.id}})
-
-
-def advance(api: Any, clock: Any, **time: int) -> None:
-    now = api.test_helpers.test_clocks.retrieve(clock.id).frozen_time
-    later = now + int(dt.timedelta(**time).total_seconds())
-    assert api.test_helpers.test_clocks.advance(clock.id, {"frozen_time": later}).status == "advancing"
-    assert api.test_helpers.test_clocks.retrieve(clock.id).status == "ready"
 
 
 def test_a_renewal_is_drafted_and_charged_an_hour_later(api: Any, clock: Any, carol: Any, monthly: Any) -> None:

@@ -101,5 +101,21 @@ def test_a_balance_is_applied_to_the_next_invoice(api: Any, bob: Any) -> None:
     assert (invoice.amount_due, invoice.starting_balance, invoice.ending_balance) == (300, -500, 0)
     applied = api.customers.balance_transactions.list(bob.id, {"invoice": invoice.id}).data
     assert [(one.type, one.amount, one.ending_balance) for one in applied] == [("applied_to_invoice", 500, 0)]
-    with pytest.raises(stripe.InvalidRequestError, match="cannot be changed in eur"):
-        api.customers.balance_transactions.create(bob.id, {"amount": -500, "currency": "eur"})
+    with pytest.raises(stripe.InvalidRequestError, match="cannot be 0"):
+        api.customers.balance_transactions.create(bob.id, {"amount": 0, "currency": "usd"})
+
+
+def test_a_credit_note_names_refunds_that_exist(api: Any, bob: Any) -> None:
+    """https://docs.stripe.com/api/credit_notes/create: the ways together are the note's amount"""
+    paid = api.invoices.pay(invoice_of(api, bob, 1000).id, {"expand": ["payments"]})
+    refund = api.refunds.create({"payment_intent": paid.payments.data[0].payment.payment_intent, "amount": 600})
+    part = {"refund": refund.id, "amount_refunded": 400}
+    ways = {"refunds": [part], "refund_amount": 200, "credit_amount": 50, "out_of_band_amount": 50}
+    note = api.credit_notes.create({"invoice": paid.id, "amount": 700, "effective_at": 1_769_990_400, **ways})
+    assert [one.amount_refunded for one in note.refunds] == [400, 200]
+    assert (note.refunds[0].refund, note.effective_at) == (refund.id, 1_769_990_400)
+    with pytest.raises(stripe.InvalidRequestError, match="Only 200"):
+        api.credit_notes.create({"invoice": paid.id, "amount": 300, "refunds": [part | {"amount_refunded": 300}]})
+    other = api.invoices.pay(invoice_of(api, bob, 1000).id)
+    with pytest.raises(stripe.InvalidRequestError, match="does not belong"):
+        api.credit_notes.create({"invoice": other.id, "amount": 400, "refunds": [part]})

@@ -1,4 +1,4 @@
-"""What is written on customers, their cards and tax IDs, and what later answers make of it."""
+"""Fields of customers, their cards and tax IDs, and how later responses use them."""
 
 from typing import Any
 

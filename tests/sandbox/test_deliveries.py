@@ -1,4 +1,4 @@
-"""Webhooks: signed, repeated until answered, across a crash; and what tests may do to them."""
+"""Webhooks: signed, retried until answered, across a crash; and the faults that tests can cause."""
 
 from pathlib import Path
 from typing import Any

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.conftest import submit, visit
+from tests.sandbox.hosted import submit, visit
 
 Begin = Callable[..., Any]
 DAY = 86400

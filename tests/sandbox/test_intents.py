@@ -4,7 +4,8 @@ from typing import Any
 
 import requests
 
-from tests.sandbox.conftest import Sandbox, submit
+from tests.sandbox.conftest import Sandbox
+from tests.sandbox.hosted import submit
 
 SHIPPING = {"name": "Ann", "address": {"line1": "1 Main St", "city": "Berlin", "country": "DE"}}
 

@@ -94,3 +94,33 @@ def test_a_preview_of_fewer_items_and_of_an_end(api: Any, bob: Any, monthly: Any
     for ends in ({"cancel_at": later}, {"cancel_at_period_end": False}):
         asked = {"subscription": made.id, "subscription_details": ends}
         assert api.invoices.create_preview(asked).total == 5999
+
+
+def test_a_preview_of_what_recurs_leaves_out_the_rest(api: Any, bob: Any, monthly: Any) -> None:
+    half = api.coupons.create({"percent_off": 50, "duration": "forever"})
+    months = {"duration": "repeating", "duration_in_months": 3}
+    fixed = api.coupons.create({"amount_off": 100, "currency": "usd", **months})
+    discounts = [{"coupon": half.id}, {"coupon": fixed.id}]
+    terms = {"customer": bob.id, "items": [{"price": monthly.id}], "discounts": discounts}
+    running = api.subscriptions.create(terms)
+    api.invoice_items.create({"customer": bob.id, "amount": 300, "currency": "usd"})
+    api.customers.update(bob.id, {"balance": -200})
+    price, named = monthly.unit_amount, {"subscription": running.id}
+    assert api.invoices.create_preview(named).amount_due == (price + 300) // 2 - 100 - 200
+    recurring = named | {"preview_mode": "recurring"}
+    assert api.invoices.create_preview(recurring).total == price // 2 - 100
+    kept = {"discounts": [{"discount": running.discounts[1]}]}
+    assert api.invoices.create_preview(recurring | kept).total == price - 100
+    assert api.customers.retrieve(bob.id).balance == -200
+
+
+def test_a_preview_of_a_schedule_has_its_next_phase(api: Any, bob: Any, monthly: Any) -> None:
+    running = api.subscriptions.create({"customer": bob.id, "items": [{"price": monthly.id}]})
+    made = api.subscription_schedules.create({"from_subscription": running.id})
+    now = made.phases[0]
+    dates = {"start_date": now.start_date, "end_date": now.end_date}
+    later = {"items": [{"price": monthly.id, "quantity": 3}], "proration_behavior": "none"}
+    phases = [{"items": [{"price": monthly.id}], **dates}, later]
+    api.subscription_schedules.update(made.id, {"phases": phases})
+    assert api.invoices.create_preview({"schedule": made.id}).amount_due == 3 * monthly.unit_amount
+    assert api.subscription_schedules.list({"customer": bob.id, "scheduled": True}).data == []

@@ -61,7 +61,7 @@ def test_a_card_that_declines_cannot_be_saved(api: Any, alice: Any) -> None:
 def test_authentication_is_asked_on_a_page(api: Any, answer: str, status: str) -> None:
     intent = api.payment_intents.create({**CONFIRM, "payment_method": "pm_card_threeDSecure2Required"})
     assert intent.status == "requires_action"
-    requests.post(intent.next_action.redirect_to_url.url, data={"answer": answer}, timeout=10).raise_for_status()
+    requests.post(intent.next_action.redirect_to_url.url, data={"answer": answer}, timeout=30).raise_for_status()
     assert api.payment_intents.retrieve(intent.id).status == status
 
 
@@ -72,7 +72,7 @@ def test_nobody_can_be_asked_off_session_unless_the_card_was_set_up(api: Any, al
     assert raised.value.code == "authentication_required"
     setup = api.setup_intents.create({"customer": alice.id, "payment_method": card, "confirm": True})
     assert setup.status == "requires_action"
-    requests.post(setup.next_action.redirect_to_url.url, data={"answer": "complete"}, timeout=10)
+    requests.post(setup.next_action.redirect_to_url.url, data={"answer": "complete"}, timeout=30)
     saved = api.setup_intents.retrieve(setup.id)
     assert saved.status == "succeeded"
     charge = {**CONFIRM, "customer": alice.id, "payment_method": saved.payment_method, "off_session": True}

@@ -1,11 +1,11 @@
-"""The billing portal: its configurations, its pages, and flows that lead to one thing and back."""
+"""The billing portal: its configurations, its pages, and flows for one action."""
 
 from typing import Any
 
 import pytest
 import stripe
 
-from tests.sandbox.conftest import submit, visit
+from tests.sandbox.hosted import submit, visit
 
 
 def test_the_portal_cancels_by_date_and_leaves_the_flag_alone(api: Any, bob: Any, monthly: Any) -> None:

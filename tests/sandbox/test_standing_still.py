@@ -1,11 +1,11 @@
-"""Subscriptions that wait: trials without a card, pauses, renewals that the bank asks about; and leaving."""
+"""Subscriptions that wait: trials without a card, pauses, renewals that the bank asks about; and cancellation."""
 
 from typing import Any
 
 import pytest
 import stripe
 
-from tests.sandbox.conftest import submit, visit
+from tests.sandbox.hosted import submit, visit
 
 DAY = 86400
 START = 1_800_000_000
@@ -33,7 +33,7 @@ def advance(api: Any, clock: Any, seconds: int) -> None:
 
 
 def events(api: Any, id_: str) -> list[str]:
-    """What was said about an object, newest first."""
+    """Return the events of an object, newest first."""
     return [event.type for event in api.events.list({"limit": 30}).data if event.data.object.id == id_]
 
 

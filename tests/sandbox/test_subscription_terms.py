@@ -139,7 +139,7 @@ def test_an_item_is_added_changed_and_removed(api: Any, bob: Any, monthly: Any, 
 
 
 def newest_total(api: Any, subscription: Any) -> int:
-    """What the subscription's newest invoice comes to."""
+    """Return the total of the subscription's newest invoice."""
     return api.invoices.retrieve(api.subscriptions.retrieve(subscription.id).latest_invoice).total
 
 

@@ -15,7 +15,7 @@ FONTS = [
 
 @pytest.fixture
 def sell(api: Any, bob: Any, product: Any) -> Any:
-    """The total of the first invoice for so many of a price."""
+    """Return the total of the first invoice for this quantity of a price."""
 
     def invoiced(quantity: int, **terms: Any) -> int:
         monthly = {"product": product.id, "currency": "usd", "recurring": {"interval": "month"}}
@@ -35,6 +35,28 @@ def test_volume_prices_every_unit_by_the_tier_of_all(sell: Any, quantity: int, t
 @pytest.mark.parametrize(("quantity", "total"), [(1, 700), (5, 3500), (6, 4150), (20, 12750), (25, 15750)])
 def test_graduated_prices_each_unit_by_its_own_tier(sell: Any, quantity: int, total: int) -> None:
     assert sell(quantity, billing_scheme="tiered", tiers_mode="graduated", tiers=FONTS) == total
+
+
+def test_each_tier_has_a_line_of_its_own(api: Any, bob: Any, product: Any) -> None:
+    """https://docs.stripe.com/subscriptions/pricing-models/tiered-pricing: 6 fonts are 5 × $7 and 1 × $6.50."""
+    terms = {"billing_scheme": "tiered", "tiers_mode": "graduated", "tiers": FONTS}
+    monthly = {"product": product.id, "currency": "usd", "recurring": {"interval": "month"}}
+    price = api.prices.create(monthly | terms)
+    made = api.subscriptions.create({"customer": bob.id, "items": [{"price": price.id, "quantity": 6}]})
+    lines = api.invoices.retrieve(made.latest_invoice).lines.data
+    assert [(line.quantity, line.amount, line.description) for line in lines] == [
+        (5, 3500, "5 × Pro (Tier 1 at $7.00 / month)"),
+        (1, 650, "1 × Pro (Tier 2 at $6.50 / month)"),
+    ]
+    assert [int(line.pricing.unit_amount_decimal) for line in lines] == [700, 650]
+    # What is not used of both tiers is given back.
+    preview = api.invoices.create_preview({"subscription": made.id, "subscription_details": {"cancel_now": True}})
+    assert -4150 <= preview.total <= -4149
+
+
+def test_each_tier_is_rounded_on_its_line(sell: Any) -> None:
+    tiers = [{"unit_amount_decimal": "0.5", "up_to": 1}, {"unit_amount_decimal": "10.5", "up_to": "inf"}]
+    assert sell(2, billing_scheme="tiered", tiers_mode="graduated", tiers=tiers) == 1 + 11
 
 
 def test_flat_fees_are_added_once_per_tier(sell: Any) -> None:

@@ -1,4 +1,4 @@
-"""What usage billing needs: cards set up first, meters, exact invoice items, cards that come and go."""
+"""What usage billing needs: cards set up first, meters, exact invoice items, attached and detached cards."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.conftest import submit
+from tests.sandbox.hosted import submit
 
 HOUR = 3600
 NOON = 1_800_000_000 // 86400 * 86400 + 12 * HOUR
@@ -14,7 +14,7 @@ NOON = 1_800_000_000 // 86400 * 86400 + 12 * HOUR
 
 @pytest.fixture
 def meter(api: Any) -> Any:
-    """Counts calls, by an event name of its own."""
+    """A meter that counts calls, with its own event name."""
     name = f"calls_{len(api.billing.meters.list({'limit': 100}).data)}"
     return api.billing.meters.create(
         {"display_name": "Calls", "event_name": name, "default_aggregation": {"formula": "sum"}}

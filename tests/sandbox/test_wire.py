@@ -1,4 +1,4 @@
-"""What every call has in common: keys, parameters, errors, lists, expansion, idempotency."""
+"""Shared behavior of every call: keys, parameters, errors, lists, expansion, idempotency."""
 
 import time
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_a_wrong_key_is_refused(sandbox: Sandbox) -> None:
     assert isinstance(error, stripe.AuthenticationError)
     assert "Invalid API Key provided: sk_test_" in str(error)
     assert "thisIsNotTheKey99" not in str(error)
-    assert requests.get(sandbox.base + "/v1/customers", timeout=10).status_code == 401
+    assert requests.get(sandbox.base + "/v1/customers", timeout=30).status_code == 401
 
 
 def test_an_unknown_address_is_answered_as_stripe_does(sandbox: Sandbox) -> None:
@@ -93,10 +93,11 @@ def test_lists_go_forwards_and_backwards_by_cursor(api: Any, product: Any) -> No
     assert ([p.unit_amount for p in first.data], first.has_more) == ([7, 6, 5], True)
     second = api.prices.list({**mine, "starting_after": first.data[-1].id})
     assert [p.unit_amount for p in second.data] == [4, 3, 2]
-    back = api.prices.list({**mine, "ending_before": second.data[0].id})
-    assert [p.unit_amount for p in back.data] == [7, 6, 5]
     everything = [p.unit_amount for p in api.prices.list(mine).auto_paging_iter()]
     assert everything == [7, 6, 5, 4, 3, 2, 1]
+    last = api.prices.list({**mine, "limit": 100}).data[-1]
+    back = api.prices.list({**mine, "ending_before": last.id})
+    assert [p.unit_amount for p in back.data] == [4, 3, 2]
     assert refusal(lambda: api.prices.list({"limit": 101})).param == "limit"  # type: ignore[attr-defined]
 
 
@@ -166,7 +167,7 @@ def test_a_connection_that_hangs_up_has_done_nothing(sandbox: Sandbox, api: Any)
 
 
 def test_switches_that_do_not_exist_are_refused_by_name(sandbox: Sandbox) -> None:
-    answer = requests.post(f"{sandbox.base}/_config/failures", json={"nxet": 1}, timeout=10)
+    answer = requests.post(f"{sandbox.base}/_config/failures", json={"nxet": 1}, timeout=30)
     assert (answer.status_code, "nxet" in answer.json()["error"]) == (400, True)
 
 
@@ -184,19 +185,19 @@ LINK = {"line_items[0][price]": "p", "line_items[0][quantity]": "1"}
 @pytest.mark.parametrize(
     ("path", "params"),
     [
-        ("/v1/checkout/sessions", {"phone_number_collection[enabled]": "true"}),
-        ("/v1/checkout/sessions", {"consent_collection[terms_of_service]": "required"}),
-        ("/v1/checkout/sessions", {"custom_text[submit][message]": "Now"}),
+        ("/v1/checkout/sessions", {"name_collection[individual][enabled]": "true"}),
+        ("/v1/checkout/sessions", {"consent_collection[payment_method_reuse_agreement][position]": "auto"}),
+        ("/v1/checkout/sessions", {"shipping_options[0][shipping_rate]": "shr_1"}),
         ("/v1/checkout/sessions", {"saved_payment_method_options[payment_method_save]": "enabled"}),
-        ("/v1/checkout/sessions", {"after_expiration[recovery][enabled]": "true"}),
-        ("/v1/invoices", {"customer": "c", "rendering[pdf][page_size]": "a4"}),
-        ("/v1/invoices", {"customer": "c", "number": "A-1"}),
+        ("/v1/checkout/sessions", {"adaptive_pricing[enabled]": "true"}),
+        ("/v1/invoices", {"customer": "c", "rendering[amount_tax_display]": "exclude_tax"}),
+        ("/v1/invoices", {"customer": "c", "account_tax_ids[0]": "txi_1"}),
         ("/v1/payment_intents", INTENT | {"capture_method": "manual"}),
         ("/v1/payment_intents", INTENT | {"confirmation_method": "manual"}),
-        ("/v1/payment_intents", INTENT | {"error_on_requires_action": "true"}),
+        ("/v1/payment_intents", INTENT | {"statement_descriptor": "PRO"}),
         ("/v1/payment_intents", INTENT | {"application_fee_amount": "5"}),
-        ("/v1/payment_links", LINK | {"restrictions[completed_sessions][limit]": "1"}),
-        ("/v1/payment_links", LINK | {"inactive_message": "no"}),
+        ("/v1/payment_links", LINK | {"payment_method_collection": "if_required"}),
+        ("/v1/payment_links", LINK | {"customer_creation": "always"}),
         ("/v1/subscriptions", {"customer": "c", "billing_mode[type]": "classic"}),
         ("/v1/subscriptions", {"customer": "c", "application_fee_percent": "5"}),
         ("/v1/subscriptions", {"backdate_start_date": "1"}),
@@ -236,15 +237,3 @@ def test_a_fault_can_wait_for_a_later_call(sandbox: Sandbox, api: Any) -> None:
     assert api.customers.create({"name": "First"}).id
     assert api.customers.list({"limit": 1}).data
     assert refusal(lambda: api.customers.create({"name": "Second"})).http_status == 500
-
-
-def test_lists_are_narrowed_by_when_their_objects_were_made(api: Any, alice: Any) -> None:
-    moment, own = alice.created, {"email": alice.email, "limit": 100}
-    for created, found in (
-        (moment, True),
-        ({"gt": moment}, False),
-        ({"gte": moment}, True),
-        ({"lt": moment}, False),
-        ({"lte": moment}, True),
-    ):
-        assert (alice.id in [one.id for one in api.customers.list({"created": created, **own}).data]) is found

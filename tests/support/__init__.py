@@ -1,1 +1,1 @@
-"""What tests stand on: real servers, a permanent cast, and hands that drive the sandbox's pages."""
+"""Support code of the tests: real servers, a permanent cast, and browsers for the sandbox's pages."""

@@ -1,4 +1,4 @@
-"""The map of a portal's addresses, for tests of what holds on every one of them."""
+"""The URL map, for tests that check every URL."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,12 +12,12 @@ from tests.support.world import World
 
 
 def rules(here: World, method: str) -> list[Rule]:
-    """Every address that takes this method."""
+    """List every URL rule that accepts this method."""
     return [rule for rule in here.app.url_map.iter_rules() if method in (rule.methods or ())]
 
 
 def address(here: World, rule: Rule, **values: Any) -> str:
-    """Where a rule leads, with what it names filled in."""
+    """Return the URL of a rule with its values filled in."""
     if not rule.arguments:
         return here.base + rule.rule
     filled = dict.fromkeys(rule.arguments, "1") | values
@@ -25,12 +25,12 @@ def address(here: World, rule: Rule, **values: Any) -> str:
 
 
 def is_admin_s(here: World, rule: Rule) -> bool:
-    """Whether an address is the admin's: to everybody else it is not there (tests/admin)."""
+    """Return whether a URL is one of the admin pages, which are 404 for everybody else (tests/admin)."""
     return rule.rule.startswith((here.app.extensions["settings"].admin_path, "/api/admin/"))
 
 
 def is_exempt(here: World, rule: Rule) -> bool:
-    """Whether a rule asks for no CSRF token: it takes a signature or an API key instead."""
+    """Return whether a rule needs no CSRF token, because it checks a signature or an API key."""
     return here.app.blueprints.get(rule.endpoint.split(".")[0]) in csrf._exempt_blueprints
 
 
@@ -41,7 +41,7 @@ def token(browser: Browser) -> str:
 
 
 def pages(here: World, browser: Browser) -> Iterator[requests.Response]:
-    """Every page without an id that a browser gets to see."""
+    """List every page without an id that a browser can open."""
     for rule in rules(here, "GET"):
         if not rule.arguments:
             answer = browser.open(rule.rule)

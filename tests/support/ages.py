@@ -1,4 +1,4 @@
-"""Rows that are older than they are, as if time had passed."""
+"""Backdating rows, as if time had passed."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ TIMES = ("created_at", "called_at", "opened_at")
 
 
 def age(model: Any, **by: float) -> None:
-    """Every row of a table so much older; inside an app context. Commits."""
+    """Make every row of a table older, inside an app context. Commits."""
     for row in db.session.execute(select(model).execution_options(populate_existing=True)).scalars():
         for name in TIMES:
             if isinstance(getattr(row, name, None), datetime):

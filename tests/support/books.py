@@ -1,30 +1,30 @@
-"""Ledgers for tests: customers without a browser, and the invariant that holds after everything."""
+"""Ledgers for tests: customers without a browser, and the invariant that holds after every change."""
 
 from datetime import timedelta
 
 from sqlalchemy import select
 
 from portal import clock
-from portal.accounts import people
+from portal.accounts import users
 from portal.credits import grants
+from portal.customers import stripe_customers
 from portal.extensions import db
 from portal.models import CreditEntry, Customer
-from portal.purchases import customers
 
 
 def a_customer(name: str = "dora", mode: str = "live") -> int:
-    """Somebody with an empty ledger; gives the customer's id. Commits."""
+    """Create a customer with an empty ledger, and return the id. Commits."""
     email = f"{name}@example.com"
-    user = people.find(email) or people.create(email, password="only for tests")
+    user = users.find(email) or users.create(email, password="only for tests")
     assert user is not None
     user.verified_at = clock.now()  # so that what comes by the address alone is theirs
-    customer_id = customers.of(user, mode).id
+    customer_id = stripe_customers.of(user, mode).id
     db.session.commit()
     return customer_id
 
 
 def a_grant(customer_id: int, credits: int, days: float, reference: str = "welcome") -> int:
-    """Credits that expire in so many days; gives the grant's id. Commits."""
+    """Grant credits that expire in so many days, and return the grant's id. Commits."""
     grant = grants.give(customer_id, credits, clock.now() + timedelta(days=days), reference)
     db.session.commit()
     return grant.id
@@ -37,7 +37,7 @@ def entries_of(customer_id: int) -> list[tuple[str, int, int]]:
 
 
 def assert_balanced(customer_id: int) -> int:
-    """sum(entries) = last balance_after = stored balance, and open grants within it; gives the balance."""
+    """Check that sum(entries) = last balance_after = stored balance, with open grants within it, and return it."""
     running = 0
     for _reason, amount, balance_after in entries_of(customer_id):
         running += amount

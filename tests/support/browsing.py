@@ -1,4 +1,4 @@
-"""A browser without JavaScript: real HTTP, real forms, both the portal's pages and the sandbox's."""
+"""A browser without JavaScript: real HTTP, real forms, for the portal's pages and the sandbox's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def key_in(page: str) -> str:
 
 @dataclass
 class Form:
-    """A form as it stands in a page: where it goes, what it holds, what its buttons say."""
+    """A form of a page: its action, its fields, and the labels of its buttons."""
 
     action: str
     method: str
@@ -36,7 +36,7 @@ class Form:
 
 
 class _Forms(HTMLParser):
-    """Reads the forms of a page, so that tests post only what a person could."""
+    """Reads the forms of a page, so that tests only submit what a person could."""
 
     def __init__(self, page_url: str) -> None:
         super().__init__()
@@ -77,11 +77,12 @@ class _Forms(HTMLParser):
 
 
 class Browser:
-    """Follows links and presses buttons by their words. `page` is the last answer."""
+    """Follows links and presses buttons by their labels. `page` is the last response."""
 
     def __init__(self, here: World) -> None:
         self.here = here
         self.http = requests.Session()
+        self.http.trust_env = False  # it would look for a .netrc and for proxies at each request
         self.page: requests.Response = requests.Response()
 
     def open(self, path: str, **kwargs: object) -> requests.Response:
@@ -102,10 +103,14 @@ class Browser:
         return parser.forms
 
     def form(self, button: str) -> Form:
-        """The form that has this button; a word of the label is enough where only one fits."""
+        """Return the form with this button; a part of the label is enough if only one form has it. A required
+        reason is filled in, because a browser would not submit the form without it.
+        """
         fitting = [form for form in self.forms() if any(button == label for label in form.buttons)]
         fitting = fitting or [form for form in self.forms() if any(button in label for label in form.buttons)]
         assert fitting, f"no button {button!r} on {self.page.url}: {self.text[:500]}"
+        if fitting[0].fields.get("reason") == "":
+            fitting[0].fields["reason"] = "Asked for by email"
         return fitting[0]
 
     def press(self, button: str, *, follow: bool = True, **values: Any) -> requests.Response:
@@ -119,7 +124,7 @@ class Browser:
         return self.page
 
     def sign_in(self, email: str, password: str) -> None:
-        """Through the sign-in page."""
+        """Sign in on the sign-in page."""
         self.open("/login")
         self.press("Sign in", email=email, password=password)
         assert self.page.ok, self.text
@@ -147,25 +152,25 @@ class Browser:
         return self.press(label, follow=follow, **filled)
 
     def buy(self, price: str, card: str = CARD) -> requests.Response:
-        """From the pricing page to the success page."""
+        """Buy a plan, from the pricing page to the success page."""
         self.choose(price)
         self.pay(card)
         assert "/billing/success" in self.page.url, self.text
         return self.page
 
     def link(self, words: str) -> str:
-        """Where the first link with these words leads."""
+        """Return the URL of the first link with this text."""
         anchors = re.findall(r'<a\b[^>]*href="([^"]*)"[^>]*>(.*?)</a>', self.page.text, flags=re.S)
         found = [href for href, label in anchors if words in re.sub(r"<[^>]+>", " ", label)]
         assert found, f"no link {words!r} on {self.page.url}"
         return found[0].replace("&amp;", "&")
 
     def reveal(self) -> str:
-        """Press "Reveal my API key" on the success page; gives the key."""
+        """Press "Reveal my API key" on the success page, and return the key."""
         self.press("Reveal my API key")
         return key_in(self.page.text)
 
     def receipt(self, key: str) -> requests.Response:
-        """What the portal says of this key."""
+        """Return what the API says of this key."""
         headers = {"Authorization": f"Bearer {key}"}
         return requests.get(f"{self.here.base}/v1/receipt", headers=headers, timeout=30)

@@ -1,11 +1,11 @@
-"""Credits bought by a person of the cast, and what the only ledger of the portal then holds."""
+"""Credits bought by a person of the cast, and the resulting ledger."""
 
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.models import CreditEntry, Customer, Purchase
+from portal.models import CreditEntry, Customer, Order
 from tests.support.browsing import CARD
 from tests.support.world import World
 
@@ -29,17 +29,17 @@ def entries(here: World) -> list[tuple[str, int, int]]:
 
 
 def begin(person: "Person", package: str = "Basic") -> None:
-    """On to the checkout page of a package."""
+    """Go to the checkout page of a package."""
     person.browser.open("/credits")
     person.browser.press(f"Buy {package}")
 
 
 def buy(here: World, person: "Person", card: str = CARD) -> str:
-    """Buy Basic, 5,500 credits for $45, with this card; gives the payment intent."""
+    """Buy Basic, 5,500 credits for $45, with this card, and return the payment intent."""
     begin(person)
     person.browser.pay(card)
     with here.app.app_context():
-        return str(db.session.execute(select(Purchase.payment_intent).filter_by(kind="credits")).scalar_one())
+        return str(db.session.execute(select(Order.payment_intent).filter_by(kind="credits")).scalar_one())
 
 
 def moves(here: World) -> list[tuple[str, int]]:
@@ -52,4 +52,4 @@ def moves(here: World) -> list[tuple[str, int]]:
 def session_id(here: World) -> str:
     """The Checkout Session of the only purchase."""
     with here.app.app_context():
-        return str(db.session.execute(select(Purchase.session_id)).scalar_one())
+        return str(db.session.execute(select(Order.session_id)).scalar_one())

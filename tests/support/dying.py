@@ -20,7 +20,7 @@ _left = threading.local()
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """The portal itself, once it is known when to die; 0: never."""
+    """The portal, which dies after a number of commits; 0: never."""
     _left.commits = int(environ.get("HTTP_DIE_AFTER_COMMIT", 0))
     return portal(environ, start_response)
 

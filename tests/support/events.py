@@ -1,4 +1,4 @@
-"""Events as the sandbox raised them, delivered by hand: signed, in any order, as often as a test likes."""
+"""Events as the sandbox created them, delivered manually: signed, in any order, any number of times."""
 
 import json
 from typing import Any
@@ -25,18 +25,18 @@ def newest(here: World, mode: str = "live") -> str:
 
 
 def since(here: World, mark: str, mode: str = "live") -> list[Json]:
-    """What was raised after the mark, the oldest first."""
+    """List the events after the mark, oldest first."""
     return _page(here, mode, limit="100", ending_before=mark)[::-1]
 
 
 def of_type(here: World, mark: str, kind: str, mode: str = "live") -> list[Json]:
-    """What was raised of this type after the mark."""
+    """List the events of this type after the mark."""
     return [event for event in since(here, mark, mode) if event["type"] == kind]
 
 
 def _page(here: World, mode: str, **params: str) -> list[Json]:
     headers = {"Authorization": f"Bearer {KEYS[mode]}", "Stripe-Version": stripe.api_version}
-    answer = requests.get(f"{here.sandbox}/v1/events", params=params, headers=headers, timeout=10)
+    answer = requests.get(f"{here.sandbox}/v1/events", params=params, headers=headers, timeout=30)
     answer.raise_for_status()
     events: list[Json] = answer.json()["data"]
     return events
@@ -60,7 +60,7 @@ def deliver(here: World, event: Json, mode: str = "live", **headers: str) -> req
 
 
 def photograph() -> Photograph:
-    """Every row of every table, to go back to with `restore`."""
+    """Return every row of every table, for `restore`."""
     return {
         table.name: [dict(row) for row in db.session.execute(select(table)).mappings()]
         for table in Base.metadata.sorted_tables
@@ -68,7 +68,7 @@ def photograph() -> Photograph:
 
 
 def restore(taken: Photograph) -> None:
-    """The database as it was when the photograph was taken. Commits."""
+    """Restore the database to the photograph. Commits."""
     with changes_allowed("audit_entries"):
         for table in reversed(Base.metadata.sorted_tables):
             db.session.execute(table.delete())

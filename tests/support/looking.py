@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import event, func, select
 
-from portal import access
+from portal.customers import access
 from portal.extensions import db
-from portal.models import Customer
+from portal.models import Customer, Suspension
 from tests.support import events
 from tests.support.world import World
 
@@ -17,7 +17,7 @@ OF_BOTH = ("audit_seals", "credit_grants", "monthly_bill_lines", "outbox_mails",
 
 
 def one(here: World, query: Any) -> Any:
-    """The one value that a query finds."""
+    """Return the only value that a query finds."""
     with here.app.app_context():
         return db.session.execute(query).scalar_one()
 
@@ -27,8 +27,15 @@ def count(here: World, model: Any) -> int:
     return int(one(here, select(func.count()).select_from(model)))
 
 
+def open_suspensions(here: World) -> list[str]:
+    """The reasons for which customers are suspended now, oldest first."""
+    with here.app.app_context():
+        query = select(Suspension.reason).filter_by(lifted_at=None).order_by(Suspension.id)
+        return list(db.session.execute(query).scalars())
+
+
 def everything_stored(here: World, *, but: str = "") -> str:
-    """Every row of every table, but for those of one."""
+    """Return every row of every table except one."""
     with here.app.app_context():
         tables = [table for table in db.metadata.sorted_tables if table.name != but]
         return "\n".join(str(tuple(row)) for table in tables for row in db.session.execute(select(table)))
@@ -41,7 +48,9 @@ def tier(here: World) -> str:
 
 
 def live(here: World) -> events.Photograph:
-    """Every row but those of test mode: what says that it is live, is a live customer's, or has no mode."""
+    """Return every row that is not test mode's: it says that it is live, belongs to a live customer, or has no
+    mode.
+    """
     with here.app.app_context():
         taken = events.photograph()
     ours = {row["id"] for row in taken["customers"] if row["mode"] == "live"}
@@ -56,7 +65,7 @@ def live(here: World) -> events.Photograph:
 
 @contextmanager
 def counted(here: World) -> Iterator[list[str]]:
-    """The statements that run meanwhile."""
+    """Collect the statements that run within the context."""
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def program(package: str, name: str) -> Path | None:
-    """The program `name` of a package ("@stripe/cli@1.52.0"); None where npm cannot give it."""
+    """Return the program `name` of a package ("@stripe/cli@1.52.0"); None if npm cannot install it."""
     folder = "".join(character if character.isalnum() else "-" for character in package)
     kept = Path(tempfile.gettempdir()) / f"portal-tests{folder}-{os.getuid()}"
     found = kept / "node_modules" / ".bin" / name
@@ -18,7 +18,7 @@ def program(package: str, name: str) -> Path | None:
 
 
 def _install(package: str, kept: Path) -> None:
-    """Install beside and then rename, for another test process may be doing the same."""
+    """Install beside the target and rename, because another test process may be doing the same."""
     npm = shutil.which("npm")
     if npm is None:
         return

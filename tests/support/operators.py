@@ -11,7 +11,7 @@ from tests.support.world import World
 
 
 def operator_key(here: World, *scopes: str, expires_at: datetime | None = None) -> str:
-    """A new operator key with these scopes: its secret."""
+    """Create an operator key with these scopes, and return its secret."""
     with here.app.app_context():
         _, secret = operator_keys.create("Gateway", scopes, expires_at)
         db.session.commit()

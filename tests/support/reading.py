@@ -16,12 +16,12 @@ PRODUCTION = {
 
 
 def read(**environ: str) -> Settings:
-    """The settings of this environment alone."""
+    """Return the settings of this environment alone."""
     return load(environ, env_file=None)
 
 
 def refusal(**environ: str) -> str:
-    """The words in which this environment is refused."""
+    """Return the error message for this environment."""
     with pytest.raises(BadSettings) as caught:
         read(**environ)
     return str(caught.value)

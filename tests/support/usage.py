@@ -11,17 +11,27 @@ import requests
 from flask import Flask
 from sqlalchemy import select
 
-from portal import clock
-from portal.customers import suspensions
+from portal import clock, quantities
+from portal.customers import stripe_customers, suspensions
 from portal.extensions import db
-from portal.keys import minting
-from portal.models import Customer, Meter, MonthlyBill, StripeCustomer, UsageAgreement, UsageDay, UsageEvent, User
+from portal.keys import api_keys
+from portal.models import (
+    Customer,
+    Meter,
+    MonthlyBill,
+    OutboxMail,
+    StripeCustomer,
+    UsageAgreement,
+    UsageDay,
+    UsageEvent,
+    User,
+)
 from portal.models.suspension import SuspensionReason
-from portal.purchases import customers
-from portal.usage import batches, metering, quantities
-from portal.usage.batches import Event
-from portal.usage.months import Month
+from portal.usage.events import reports, usage_events
+from portal.usage.events.reports import Event
+from portal.usage.monthly_run.months import Month
 from tests.support.browsing import CARD, Browser
+from tests.support.looking import one
 from tests.support.world import World, eventually
 
 Json = dict[str, Any]
@@ -46,7 +56,7 @@ class Reporter:
         return self.send_raw(json.dumps({"events": events}))
 
     def send_raw(self, body: str, kind: str = "application/json") -> requests.Response:
-        """Report in one's own words."""
+        """Report this body."""
         headers = {**self.headers, "Content-Type": kind}
         return requests.post(f"{self.here.base}/api/v1/usage", body, headers=headers, timeout=30)
 
@@ -64,8 +74,8 @@ def reporter(here: World, email: str, mode: str = "live") -> Reporter:
     """A server of this user's."""
     with here.app.app_context():
         user = db.session.execute(select(User).filter_by(email=email)).scalar_one()
-        customer = customers.of(user, mode)
-        _, secret = minting.mint(customer, "Server")
+        customer = stripe_customers.of(user, mode)
+        _, secret = api_keys.mint(customer, "Server")
         found = Reporter(here, customer.id, secret)
         db.session.commit()
         db.session.remove()
@@ -82,7 +92,7 @@ def agree(customer_id: int, *, days: int = 40, ended: datetime | None = None) ->
 
 
 def summed(model: type[UsageEvent] | type[UsageDay], customer_id: int) -> dict[str, Decimal]:
-    """What a customer used, by meter: from the events, or from the sums of their days."""
+    """Return what a customer used, by meter: from the events, or from the daily totals."""
     query = select(Meter.key, model.units, model.nanos).join(Meter, Meter.id == model.meter_id)
     found: dict[str, Decimal] = {}
     for key, units, nanos in db.session.execute(query.where(model.customer_id == customer_id)):
@@ -92,7 +102,7 @@ def summed(model: type[UsageEvent] | type[UsageDay], customer_id: int) -> dict[s
 
 
 def suspend(customer_id: int) -> None:
-    """As an admin would."""
+    """Suspend a customer, as an admin would."""
     suspensions.add(customer_id, SuspensionReason.ADMIN, "by hand")
     db.session.commit()
 
@@ -106,19 +116,28 @@ def start(browser: Browser, *, back: bool = True) -> None:
 
 
 def save_card(here: World, stripe_customer: str, card: str = "pm_card_visa") -> str:
-    """Attach a card to a customer at Stripe; gives its id."""
+    """Attach a card to a customer at Stripe, and return its id."""
     return str(here.stripe().v1.payment_methods.attach(card, {"customer": stripe_customer}).id)
 
 
 def record(customer_id: int, *events: tuple[str, Any, str], at: datetime | None = None) -> None:
-    """As by the API, at a moment of the last month (its middle). Commits."""
+    """Record usage as the API does, by default in the middle of the last month. Commits."""
     moment = at or LAST.start + timedelta(days=14)
     made = [
         Event(meter=meter, quantity=Decimal(str(quantity)), identifier=name, timestamp=moment.isoformat())
         for name, quantity, meter in events
     ]
-    metering.record(customer_id, batches.read(made, moment))
+    usage_events.record(customer_id, reports.read(made, moment))
     db.session.commit()
+
+
+def used(user: User, *events: tuple[str, Any, str]) -> int:
+    """Record usage of a user who has a Stripe customer, and return the portal's customer's id. Commits."""
+    customer = stripe_customers.of(user)
+    db.session.commit()
+    stripe_customers.at_stripe(customer)
+    record(customer.id, *events)
+    return customer.id
 
 
 def run(app: Flask, *words: str) -> Any:
@@ -127,7 +146,7 @@ def run(app: Flask, *words: str) -> Any:
 
 
 def bill_of(customer_id: int) -> MonthlyBill:
-    """The customer's only bill, as it stands now."""
+    """Return the customer's only bill, as it is now."""
     db.session.rollback()
     query = select(MonthlyBill).filter_by(customer_id=customer_id).execution_options(populate_existing=True)
     found = db.session.execute(query).scalar_one()
@@ -136,7 +155,7 @@ def bill_of(customer_id: int) -> MonthlyBill:
 
 
 def becomes(here: World, customer_id: int, state: str) -> None:
-    """Wait until Stripe has charged the bill, and its webhooks have told of it."""
+    """Wait until Stripe has charged the bill, and its webhooks have arrived."""
 
     def told() -> bool:
         here.flush()
@@ -146,7 +165,7 @@ def becomes(here: World, customer_id: int, state: str) -> None:
 
 
 def invoices(here: World, customer_id: int) -> list[Any]:
-    """The customer's invoices at Stripe, the newest first."""
+    """List the customer's invoices at Stripe, newest first."""
     query = select(StripeCustomer.stripe_id).filter_by(customer_id=customer_id)
     stripe_id = db.session.execute(query).scalar_one_or_none()
     db.session.rollback()
@@ -156,5 +175,18 @@ def invoices(here: World, customer_id: int) -> list[Any]:
 
 
 def lines_of(invoice: Any) -> dict[str, tuple[int, str]]:
-    """Amount and words of our lines on an invoice, by name."""
+    """Return amount and text of our lines on an invoice, by name."""
     return {line.metadata["line"]: (line.amount, line.description) for line in invoice.lines.data}
+
+
+def subscriptions(here: World) -> list[Any]:
+    """List the only customer's subscriptions at Stripe, including ended ones."""
+    stripe_id = one(here, select(StripeCustomer.stripe_id))
+    return list(here.stripe().v1.subscriptions.list({"customer": stripe_id, "status": "all"}).data)
+
+
+def agreement_mails(here: World) -> list[str]:
+    """List the templates of queued mails about an agreement and suspensions, oldest first."""
+    with here.app.app_context():
+        found = db.session.execute(select(OutboxMail.template).order_by(OutboxMail.id)).scalars()
+        return [template for template in found if template in ("usage_started", "suspended", "reactivated")]

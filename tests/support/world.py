@@ -1,7 +1,11 @@
 """One portal, its database and its sandbox, and what tests do with them."""
 
 import contextlib
-import shutil
+import functools
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,19 +15,19 @@ from typing import Any
 import requests
 import stripe
 from flask import Flask
-from sqlalchemy import Connection, Table, create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
 
-from portal import catalogue, create_app
+from portal import create_app
 from portal import settings as settings_module
-from portal.billing import pushing, seeding
-from portal.extensions import db
-from portal.models import Base
-from tests.support import servers
+from portal.catalogue import catalogue_file, load, push
+from portal.extensions import db, limiter
+from portal.settings.model import CATALOGUE
+from tests.support import kept, servers
+from tests.support.kept import State, changes_allowed
 from tests.support.lock_order import LockOrder
 
-APPEND_ONLY = ("credit_entries", "audit_entries", "audit_seals")
-FIRST = "rows of the catalogue"
+EMPTY = "the catalogue, and nothing else"
 
 
 @dataclass(frozen=True)
@@ -34,46 +38,80 @@ class World:
     base: str
     sandbox: str
     database: str
-    locks: LockOrder | None = field(default=None, repr=False)  # on PostgreSQL alone: SQLite has one write lock
+    locks: LockOrder = field(repr=False)
     wire: requests.Session = field(default_factory=requests.Session, repr=False)
+    saved: dict[str, Any] = field(default_factory=dict, repr=False)  # states, and who was there, by name
 
     def stripe(self, mode: str = "live") -> stripe.StripeClient:
-        """The official SDK against the sandbox."""
-        key = servers.LIVE_KEY if mode == "live" else servers.TEST_KEY
-        return stripe.StripeClient(key, base_addresses={"api": self.sandbox}, max_network_retries=0)
+        """Return the official SDK, connected to the sandbox."""
+        return _client(self.sandbox, mode)
 
     def control(self, what: str, **switches: Any) -> None:
-        """Set the sandbox's own switches, or have it do something."""
+        """Change one of the sandbox's own settings, or trigger one of its actions."""
         self.wire.post(f"{self.sandbox}/_config/{what}", json=switches, timeout=60).raise_for_status()
 
     def deliveries(self, **switches: Any) -> None:
-        """Hold, drop, double, delay or reorder webhooks."""
+        """Hold, drop, duplicate, delay or reorder webhooks."""
         self.control("deliveries", **switches)
 
     def flush(self) -> None:
-        """Send what is held, and wait until it is delivered."""
+        """Send what is held, and wait until all of it was answered."""
         self.control("deliveries/flush")
+        with kept.store(self.app) as store:  # on a busy machine the sandbox may answer before
+            eventually(lambda: not store.execute("SELECT 1 FROM deliveries WHERE released = 1").fetchone())
 
     def hold_settlements(self) -> None:
-        """Have banks answer debits and refunds only when `settle` says so."""
+        """Make banks answer debits and refunds only when `settle` is called."""
         self.control("settlements", hold=True)
 
     def settle(self) -> None:
-        """Have the banks answer now; what Stripe says of it waits to be flushed."""
+        """Make the banks answer now; the resulting webhooks wait for a flush."""
         self.control("settlements/flush")
 
     def fail(self, **plan: Any) -> None:
-        """Make the next calls to Stripe fail, hang, or lose their answers."""
+        """Make the next calls to Stripe fail, hang, or lose their responses."""
         self.control("failures", **plan)
 
+    def rewrite(self, stripe_id: str, **fields: str) -> None:
+        """Make Stripe return values for an object that the sandbox never returns by itself."""
+        pairs = [part for name, value in fields.items() for part in (f"$.{name}", value)]
+        changed = f"UPDATE objects SET json = json_set(json{', ?' * len(pairs)}) WHERE id = ?"
+        with kept.store(self.app) as store:
+            assert store.execute(changed, (*pairs, stripe_id)).rowcount == 1
+
+    def save(self) -> State:
+        """Return what the portal and the sandbox have stored."""
+        with self.app.app_context():
+            state = kept.save(self.app)
+            db.session.remove()
+        return state
+
+    def restore(self, state: State) -> None:
+        """Make the portal and the sandbox have stored this, and nothing else; held webhooks are lost."""
+        with self.app.app_context():
+            kept.restore(self.app, state)
+        limiter.reset()
+
     def calm(self) -> None:
-        """No faults any more, and nothing left to deliver."""
+        """Remove all faults, and discard what is held: before the reset, which would deliver it."""
+        self.control("deliveries/discard")
         self.control("reset")
         self.control("deliveries/discard")
 
 
-def eventually(check: Callable[[], Any], seconds: float = 10) -> Any:
-    """What `check` gives once it gives something true; fails when it does not in time."""
+@functools.cache
+def _client(sandbox: str, mode: str) -> stripe.StripeClient:
+    """Return the one client of a sandbox and mode, without one for async calls, which reads all certificates."""
+    return stripe.StripeClient(
+        servers.LIVE_KEY if mode == "live" else servers.TEST_KEY,
+        base_addresses={"api": sandbox},
+        max_network_retries=0,
+        http_client=stripe.RequestsClient(),
+    )
+
+
+def eventually(check: Callable[[], Any], seconds: float = 60) -> Any:
+    """Return the first true result of `check`; fails if there is none in time."""
     deadline = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -90,10 +128,9 @@ def world(
     api_port: int | None = None,
     ports: tuple[int, int, int] | None = None,
 ) -> Iterator[World]:
-    """Start everything on this database, its schema made by the migrations.
-
-    `ports` are the portal's, the one that webhooks go to, and the sandbox's; `api_port` is where the portal
-    finds Stripe's API. Judges stand in between.
+    """Start everything on this database, its schema created by the migrations. `ports` are the portal's, the one
+    that webhooks go to, and the sandbox's; `api_port` is where the portal finds Stripe's API. Checkers can be
+    put between them.
     """
     port, webhook_port, sandbox_port = ports or ((own := servers.free_port()), own, servers.free_port())
     base = f"http://127.0.0.1:{port}"
@@ -109,16 +146,45 @@ def world(
             upgrade()
             db.session.remove()
         with app.app_context():
-            locks = LockOrder(db.engine) if db.engine.dialect.name == "postgresql" else None
-        running = World(app, base, sandbox, kind, locks)
+            running = World(app, base, sandbox, kind, LockOrder(db.engine))
         with servers.served(app, port):
-            with app.app_context():
-                empty(app)  # makes the catalogue at Stripe, so that no later test hears of that
-                db.session.remove()
-            running.flush()
+            load_catalogue(running)
             yield running
         with app.app_context():
             db.engine.dispose()
+
+
+def load_catalogue(here: World) -> None:
+    """Have the catalogue in the portal and at Stripe. No webhook is sent about it, so that no test hears of it."""
+    here.deliveries(hold=True)
+    with here.app.app_context():
+        settings = here.app.extensions["settings"]
+        load.into_database(catalogue_file.read(settings.catalogue), settings.price_ids)
+        db.session.commit()
+        for mode in ("live", "test"):
+            list(push.push(mode))
+        db.session.commit()
+        db.session.remove()
+    here.calm()
+    here.saved[EMPTY] = here.save()
+
+
+@contextlib.contextmanager
+def gunicorn(here: World, app: str = "wsgi:app", *options: str) -> Iterator[str]:
+    """Serve this world's portal under gunicorn with its own settings file, and return the address."""
+    settings: settings_module.Settings = here.app.extensions["settings"]
+    port = servers.free_port()
+    given = environ(settings.instance_path, settings.database_url, port, here.sandbox)
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *options, app]
+    with (settings.instance_path / "gunicorn.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=servers.ROOT, env=os.environ | given, stdout=log, stderr=log)
+        try:
+            base = f"http://127.0.0.1:{port}"
+            servers.wait_until_up(f"{base}/healthz")
+            yield base
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def environ(folder: Path, database_url: str, port: int, sandbox: str) -> dict[str, str]:
@@ -127,6 +193,7 @@ def environ(folder: Path, database_url: str, port: int, sandbox: str) -> dict[st
     return {
         "PORT": str(port),
         "INSTANCE_PATH": str(folder),
+        "CATALOGUE": str(catalogue(folder)),
         "DATABASE_URL": database_url,
         "SECRET_KEY": "only-for-tests-0123456789abcdef0123456789",
         "STRIPE_SECRET_KEY": servers.LIVE_KEY,
@@ -138,6 +205,13 @@ def environ(folder: Path, database_url: str, port: int, sandbox: str) -> dict[st
     }
 
 
+def catalogue(folder: Path) -> Path:
+    """Write the sample, with plans that include nothing: a test says how much (tests/support/included.py)."""
+    path = folder / "catalogue.toml"
+    path.write_text(re.sub(r"^(credits = \S+\n)?included = .*\n", "", CATALOGUE.read_text(), flags=re.MULTILINE))
+    return path
+
+
 @contextlib.contextmanager
 def _administering(server: str) -> Iterator[Connection]:
     engine = create_engine(make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
@@ -147,7 +221,7 @@ def _administering(server: str) -> Iterator[Connection]:
 
 
 def fresh_database(server: str, name: str) -> str:
-    """An empty database of this name on a PostgreSQL server; gives its URL."""
+    """Create an empty database of this name on a PostgreSQL server, and return its URL."""
     with _administering(server) as connection:
         connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
         connection.execute(text(f'CREATE DATABASE "{name}"'))
@@ -157,7 +231,7 @@ def fresh_database(server: str, name: str) -> str:
 
 
 def drop_databases(server: str, *, ending: str) -> None:
-    """Drop the databases whose names end so."""
+    """Drop the databases whose names have this ending."""
     with _administering(server) as connection:
         names = connection.execute(text("SELECT datname FROM pg_database")).scalars().all()
         for name in names:
@@ -165,73 +239,11 @@ def drop_databases(server: str, *, ending: str) -> None:
                 connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
-@contextlib.contextmanager
-def changes_allowed(table: str) -> Iterator[None]:
-    """Put the triggers of an append-only table aside, inside the session's transaction."""
-    run = db.session.connection().exec_driver_sql
-    if db.engine.dialect.name == "postgresql":
-        run(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        yield
-        run(f"ALTER TABLE {table} ENABLE TRIGGER USER")
-        return
-    triggers = run("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,)).all()
-    for name, _sql in triggers:
-        run(f"DROP TRIGGER {name}")
-    yield
-    for _name, sql in triggers:
-        run(sql)
-
-
-def empty(app: Flask) -> None:
-    """Empty every table but the catalogue, which Stripe knows, and the outbox. Inside an app context."""
-    shutil.rmtree(app.extensions["settings"].instance_path / "outbox", ignore_errors=True)
-    app.extensions.pop("entitlements", None)  # SQLite gives ids of deleted rows again, which no portal does
-    _delete_everything()
-    first = app.extensions.get(FIRST)
-    if first is None:
-        first = app.extensions[FIRST] = _loaded(app.extensions["settings"])
-    for table, rows in first.items():
-        db.session.execute(table.insert(), rows)
-    db.session.commit()
-
-
-def _delete_everything() -> None:
-    """In one go, for forty tables mostly empty; triggers that refuse it are put aside where they would."""
-    tables = [table.name for table in reversed(Base.metadata.sorted_tables)]
-    grown = [name for name in APPEND_ONLY if db.session.execute(text(f"SELECT 1 FROM {name} LIMIT 1")).first()]
-    with contextlib.ExitStack() as stack:
-        for name in grown:
-            stack.enter_context(changes_allowed(name))
-        run = db.session.connection().exec_driver_sql
-        if db.engine.dialect.name == "postgresql":
-            run("; ".join(f"DELETE FROM {name}" for name in tables))
-        else:
-            for name in tables:
-                run(f"DELETE FROM {name}")
-    db.session.commit()
-
-
-def _loaded(settings: settings_module.Settings) -> dict[Table, list[dict[str, Any]]]:
-    """The rows of a portal that knows its catalogue, and Stripe knows it too: read once, put back ever after."""
-    seeding.seed(catalogue.read(settings.catalogue), settings.price_ids)
-    db.session.commit()
-    for mode in ("live", "test"):
-        list(pushing.push(mode))
-    tables = [
-        table for table in Base.metadata.sorted_tables if table.name != "stripe_events"
-    ]  # arriving meanwhile
-    read = {table: db.session.execute(table.select()).mappings().all() for table in tables}
-    rows = {table: [dict(row) for row in found] for table, found in read.items() if found}
-    db.session.commit()
-    _delete_everything()
-    return rows
-
-
 __all__ = [
     "World",
+    "catalogue",
     "changes_allowed",
     "drop_databases",
-    "empty",
     "environ",
     "eventually",
     "fresh_database",

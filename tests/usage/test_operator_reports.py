@@ -10,10 +10,10 @@ import requests
 from sqlalchemy import select, update
 
 from portal import clock
+from portal.customers import stripe_customers
 from portal.extensions import db
 from portal.models import Customer, OutboxMail, UsageAgreement, UsageDay, UsageEvent, UsageSettings, User
-from portal.pages import rfc3339
-from portal.purchases import customers
+from portal.web.pages import rfc3339
 from tests.conftest import Person, person
 from tests.support.looking import count
 from tests.support.operators import ask, operator_key
@@ -39,7 +39,7 @@ def used(here: World, customer_id: int) -> dict[str, Decimal]:
 
 
 def limited(here: World, customer_id: int, amount: int) -> None:
-    """A hard stop, in minor units a month."""
+    """Set a hard stop, in minor units a month."""
     with here.app.app_context():
         chosen = {"limit_amount": amount, "hard_stop": True, "updated_at": clock.now()}
         db.session.add(UsageSettings(customer_id=customer_id, **chosen))
@@ -55,7 +55,7 @@ def gateway(here: World) -> str:
 @pytest.fixture
 def charlies(here: World, charlie: Person) -> int:
     with here.app.app_context():
-        found = customers.of(charlie.user).id
+        found = stripe_customers.of(charlie.user).id
         agree(found)
         db.session.remove()
     return found
@@ -81,17 +81,22 @@ def test_no_customer_can_use_up_an_identifier_of_the_gateway(here: World, gatewa
         assert set(db.session.execute(select(UsageEvent.identifier)).scalars()) == {"req-1", "op:req-1"}
 
 
-def test_what_one_customer_may_not_have_taken_is_listed_and_the_rest_is_taken(
-    here: World, gateway: str, server: Reporter, charlies: int
-) -> None:
-    names = ("dora", "erik", "fay")
-    suspended, stopped, gone = (reporter_id(here, name) for name in names)
+def without_usage(here: World) -> tuple[int, int, int]:
+    """Return a suspended customer, one at a hard stop of $1, and one who is deleting the account."""
+    suspended, stopped, gone = (reporter_id(here, name) for name in ("dora", "erik", "fay"))
     with here.app.app_context():
         suspend(suspended)
         leaving = db.session.execute(select(Customer.user_id).filter_by(id=gone)).scalar_one()
         db.session.execute(update(User).where(User.id == leaving).values(deleted_at=clock.now()))
         db.session.commit()
     limited(here, stopped, 100)
+    return suspended, stopped, gone
+
+
+def test_what_one_customer_may_not_have_taken_is_listed_and_the_rest_is_taken(
+    here: World, gateway: str, server: Reporter, charlies: int
+) -> None:
+    suspended, stopped, gone = without_usage(here)
     answer = send(
         here,
         gateway,
@@ -217,7 +222,7 @@ def reporter_id(here: World, name: str) -> int:
     """The customer id of a new user who has an agreement and no browser."""
     made = person(here, name, signed_in=False)
     with here.app.app_context():
-        found = customers.of(made.user).id
+        found = stripe_customers.of(made.user).id
         agree(found)
         db.session.remove()
     return found

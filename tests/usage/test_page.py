@@ -11,25 +11,35 @@ from sqlalchemy import select
 
 from portal import clock
 from portal.extensions import db
-from portal.keys import minting
-from portal.models import Customer, Meter, OutboxMail, UsageEvent
+from portal.keys import api_keys
+from portal.models import Customer, Meter, OutboxMail, UsageEvent, UsageSettings
 from portal.usage import limits
-from portal.usage.months import Month
-from portal.usage.reports import Forecast
+from portal.usage.month_usage import Forecast
+from portal.usage.monthly_run.months import Month
 from tests.conftest import Person
-from tests.support.looking import count, counted
+from tests.support.looking import count, counted, one
 from tests.support.usage import LAST, Reporter, event, record
 from tests.support.world import World
 
 
 def limit_mails(app: Flask) -> list[tuple[int, bool]]:
-    """Steps that were mailed, and whether the limit stops usage."""
+    """The steps that were mailed, and whether the limit stops usage."""
     found = db.session.execute(
         select(OutboxMail).filter_by(template="spend_limit").order_by(OutboxMail.id)
     ).scalars()
     steps = [(mail.context["percent"], mail.context["hard_stop"]) for mail in found]
     db.session.commit()
     return steps
+
+
+def test_no_forecast_is_shown_where_nothing_was_used(here: World, alice: Person, server: Reporter) -> None:
+    alice.browser.open("/usage")
+    assert "Nothing was used yet." in alice.browser.text
+    assert "Forecast:" not in alice.browser.text
+    server.send(event("a", "12.5", "cpu_hour"))
+    alice.browser.open("/usage")
+    assert "Nothing was used yet." not in alice.browser.text
+    assert "Forecast: $" in alice.browser.text
 
 
 def test_the_page_shows_this_month_by_meter_and_day_with_its_forecast(
@@ -70,6 +80,8 @@ def test_a_month_is_read_by_api(here: World, app: Flask, server: Reporter) -> No
         "per": 1,
         "name": "GPU hour",
         "meter": "gpu_hour",
+        "included": 0,
+        "remaining": "0",
     }
     assert meters["gpu_hour"] == gpu
     assert (meters["api_calls"]["quantity"], meters["api_calls"]["per"]) == ("0", 1000)
@@ -81,7 +93,7 @@ def test_a_month_is_read_by_api(here: World, app: Flask, server: Reporter) -> No
 
 def test_a_key_without_the_scope_neither_reports_nor_reads(here: World, app: Flask, server: Reporter) -> None:
     customer = db.session.get_one(Customer, server.customer_id)
-    key, secret = minting.mint(customer, "Reader")
+    key, secret = api_keys.mint(customer, "Reader")
     key.scopes = ["read"]
     db.session.commit()
     reader = Reporter(here, server.customer_id, secret)
@@ -108,6 +120,22 @@ def test_a_limit_that_warns_mails_each_step_once_and_stops_nothing(
     alice.browser.press("Save limit", amount="")
     assert "There is no spend limit now." in alice.browser.text
     assert server.month().json()["limit"] is None
+
+
+def test_a_limit_is_checked_again_only_after_a_report(
+    here: World, app: Flask, alice: Person, server: Reporter
+) -> None:
+    due = select(UsageSettings.limit_due)
+    alice.browser.open("/usage")
+    alice.browser.press("Save limit", amount="$10")
+    assert one(here, due), "the month's usage may have passed a new limit already"
+    limits.run()
+    assert not one(here, due)
+    assert server.send(event("a", 50, "cpu_hour")).status_code == 200
+    assert one(here, due)
+    assert limits.run() == 1
+    assert limits.run() == 0
+    assert not one(here, due)
 
 
 def test_a_limit_that_stops_lets_no_bill_pass_it(here: World, app: Flask, alice: Person, server: Reporter) -> None:
@@ -166,20 +194,20 @@ def test_the_page_asks_no_more_when_there_is_more_to_show(here: World, app: Flas
         return len(statements)
 
     with here.app.app_context():
-        from portal.purchases import customers
+        from portal.customers import stripe_customers
 
-        customer_id = customers.of(alice.user).id
+        customer_id = stripe_customers.of(alice.user).id
         db.session.commit()
     before = asked()
     now = datetime.now(UTC)
     for number in range(40):
         record(customer_id, (str(number), 1, "cpu_hour"), at=now - timedelta(minutes=number))
-    assert asked() == before <= 6
+    assert asked() == before <= 7
 
 
 def test_a_visitor_is_led_to_sign_in(here: World) -> None:
     for path in ("/usage", "/usage.csv", "/usage/started"):
-        assert "/login" in requests.get(here.base + path, allow_redirects=False, timeout=10).headers["Location"]
+        assert "/login" in requests.get(here.base + path, allow_redirects=False, timeout=30).headers["Location"]
 
 
 def test_usage_that_was_taken_is_answered_as_before_under_a_lower_limit(

@@ -9,8 +9,9 @@ from sqlalchemy import select
 from portal import clock
 from portal.extensions import db
 from portal.models import AuditEntry, MonthlyBill, UsageDay, UsageEvent
-from portal.usage import checking, closing
-from portal.usage.months import Month
+from portal.usage.events import sum_checks
+from portal.usage.monthly_run import closed_months
+from portal.usage.monthly_run.months import Month
 from tests.support.looking import count
 from tests.support.operators import ask, operator_key
 from tests.support.usage import LAST, Reporter, event, record, run, summed
@@ -28,7 +29,7 @@ def used(here: World, customer_id: int) -> dict[str, Any]:
     with here.app.app_context():
         events = summed(UsageEvent, customer_id)
         assert summed(UsageDay, customer_id) == events
-        assert checking.differences() == []
+        assert sum_checks.differences() == []
     return events
 
 
@@ -42,8 +43,8 @@ def test_usage_is_voided_once_and_both_entries_stay(here: World, key: str, serve
     done = void(here, key, server.customer_id, "a")
     month = str(Month.of(clock.now()))
     facts = {"meter": "api_calls", "quantity": "2.5", "month": month}
-    assert (done.status_code, done.json()) == (200, facts | {"voided_before": False})
-    assert void(here, key, server.customer_id, "a").json() == facts | {"voided_before": True}
+    assert (done.status_code, done.json()) == (200, facts | {"voided_before": False, "correction": None})
+    assert void(here, key, server.customer_id, "a").json() == facts | {"voided_before": True, "correction": None}
     assert used(here, server.customer_id) == {"api_calls": 4}
     assert count(here, UsageEvent) == 3
     assert server.send(event("a", "2.5")).json() == {"accepted": 0, "duplicates": 1}
@@ -78,7 +79,7 @@ def test_what_is_billed_is_not_voided_and_what_was_voided_is_not_billed(
     with here.app.app_context():
         preview = run(here.app, str(LAST), "--dry-run")
         assert "api_calls 500" in preview.output
-        closing.close(LAST)
+        closed_months.close(LAST)
     late = void(here, key, server.customer_id, "b")
     assert (late.status_code, late.json()["code"]) == (409, "month_closed")
     assert void(here, key, server.customer_id, "a").json()["voided_before"] is True

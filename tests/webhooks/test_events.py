@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from portal import access, clock, jobs
+from portal import clock, jobs
+from portal.customers import access
 from portal.extensions import db
-from portal.models import Customer, Invoice, Purchase, StripeEvent, Subscription
+from portal.models import Customer, Invoice, Order, StripeEvent, Subscription
 from tests.conftest import Person
 from tests.support import events
 from tests.support.events import Json
@@ -24,7 +25,7 @@ THREADS = 8
 
 @pytest.fixture
 def bought(here: World, alice: Person) -> dict[str, Json]:
-    """What Stripe raised about Alice's purchase, by type; nothing of it was delivered, no page looked."""
+    """The events of Alice's purchase, by type; none was delivered, and no page was opened."""
     mark = events.newest(here)
     alice.browser.choose("pro-monthly")
     alice.browser.pay(follow=False)
@@ -58,7 +59,7 @@ def counts(here: World) -> tuple[int, ...]:
     with here.app.app_context():
         return tuple(
             db.session.execute(select(func.count()).select_from(model)).scalar_one()
-            for model in (Purchase, Subscription, Invoice)
+            for model in (Order, Subscription, Invoice)
         )
 
 
@@ -178,7 +179,7 @@ def test_a_failure_never_covers_a_success(here: World, bought: dict[str, Json]) 
 def _taken(here: World) -> bool:
     import requests
 
-    failures = requests.get(f"{here.sandbox}/_config", timeout=5).json()["failures"]
+    failures = requests.get(f"{here.sandbox}/_config", timeout=30).json()["failures"]
     return int(failures["next"]) == 0
 
 
@@ -197,7 +198,7 @@ def test_eight_deliveries_at_once_have_their_effects_once(here: World, bought: d
 
 
 def leave_received(here: World, event: Json, age: timedelta) -> None:
-    """What a process leaves that was killed between writing the row and its effects."""
+    """Leave a row as a process does that is killed before its effects."""
     from portal.webhooks import hints, inbox
 
     with here.app.app_context():
@@ -219,11 +220,11 @@ def test_after_a_crash_the_sweep_mends_it_but_not_what_is_under_way(here: World,
     event = bought["checkout.session.completed"]
     leave_received(here, event, timedelta(seconds=30))
     with here.app.app_context():
-        assert jobs.chores["events"]() == 0
+        assert jobs.tasks["events"]() == 0
     leave_received(here, event, timedelta(minutes=2))
     with here.app.app_context():
-        assert jobs.chores["events"]() == 1
-        assert jobs.chores["events"]() == 0
+        assert jobs.tasks["events"]() == 1
+        assert jobs.tasks["events"]() == 0
     assert row(here, event).state == "processed"
     assert counts(here)[1] == 1
 

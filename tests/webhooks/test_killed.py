@@ -1,20 +1,16 @@
 """A worker killed at any moment of a delivery: the redelivery completes it, and adds nothing twice."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
 import requests
 
-from portal.settings import Settings
 from tests.conftest import Person
 from tests.support import credits, dying, events, servers
 from tests.support.events import Json
-from tests.support.world import World, environ
+from tests.support.world import World, gunicorn
 
 pytestmark = [pytest.mark.long, pytest.mark.both_databases]
 
@@ -23,24 +19,13 @@ COMPLETED = "checkout.session.completed"
 
 @pytest.fixture
 def guarded(here: World) -> Iterator[World]:
-    """The same portal behind a gunicorn, whose worker is replaced when it dies."""
-    settings: Settings = here.app.extensions["settings"]
-    port = servers.free_port()
-    given = environ(settings.instance_path, settings.database_url, port, here.sandbox)
-    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "tests.support.dying:app"]
-    with (settings.instance_path / "gunicorn.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=servers.ROOT, env=os.environ | given, stdout=log, stderr=log)
-        try:
-            base = f"http://127.0.0.1:{port}"
-            servers.wait_until_up(f"{base}/healthz")
-            yield dataclasses.replace(here, base=base)
-        finally:
-            process.terminate()
-            process.wait(30)
+    """The same portal under gunicorn, which replaces a worker that dies."""
+    with gunicorn(here, "tests.support.dying:app") as base:
+        yield dataclasses.replace(here, base=base)
 
 
 def paid(here: World, alice: Person) -> Json:
-    """What Stripe raised about one more purchase of Alice's; nothing of it was delivered."""
+    """The events of another purchase of Alice's; none was delivered."""
     mark = events.newest(here)
     credits.begin(alice, "Starter")
     alice.browser.pay(follow=False)
@@ -48,7 +33,7 @@ def paid(here: World, alice: Person) -> Json:
 
 
 def is_killed(guarded: World, event: Json, commit: int) -> bool:
-    """Deliver with an order to die after so many commits; false where the answer came before."""
+    """Deliver an event, to be killed after so many commits; return False if the response came before."""
     try:
         answer = events.deliver(guarded, event, **{dying.HEADER: str(commit)})
     except requests.ConnectionError:

@@ -22,7 +22,7 @@ LIVE_PATH = LIVE_PATHS[0]
 
 
 def event(**changes: Any) -> dict[str, Any]:
-    """An event that no handler cares about."""
+    """An event that has no handler."""
     return {
         "id": "evt_1",
         "object": "event",
@@ -37,7 +37,7 @@ def event(**changes: Any) -> dict[str, Any]:
 def post(
     http: FlaskClient, body: Any, *, path: str = LIVE_PATH, secret: str = SECRETS["live"], at: int | None = None
 ):
-    """Deliver as Stripe does."""
+    """Deliver it as Stripe does."""
     text = body if isinstance(body, str) else json.dumps(body)
     header = stripe.WebhookSignature.generate_signature_header(text, secret, at)
     return http.post(path, data=text, headers={"Stripe-Signature": header, "Content-Type": "application/json"})

@@ -1,1 +1,1 @@
-"""HTTP as Stripe speaks it: parameters, lists, expansion, errors, idempotency, and the switches for tests."""
+"""Stripe's HTTP interface: parameters, lists, expansion, errors, idempotency, and the switches for tests."""

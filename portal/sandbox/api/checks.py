@@ -1,4 +1,4 @@
-"""What is true of a parameter wherever it stands: metadata, emails, URLs, currencies, amounts, ids in lists.
+"""Checks of parameters in any operation: metadata, emails, URLs, currencies, amounts, ids in lists.
 
 Limits: https://docs.stripe.com/metadata and https://docs.stripe.com/currencies.
 """
@@ -11,6 +11,8 @@ from portal.sandbox.api.errors import StripeError, missing
 from portal.sandbox.api.wire import join
 
 Json = dict[str, Any]
+# A thousandth is the minor unit, and the last digit is 0: https://docs.stripe.com/currencies#three-decimal
+THREE_DECIMAL = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 LARGEST = 99_999_999  # minor units: eight digits
 KEYS, KEY, VALUE = 50, 40, 500  # of metadata: how many, and how many characters
 INTERVALS = {"day": 1095, "week": 156, "month": 36, "year": 3}  # three years
@@ -46,18 +48,32 @@ CURRENCIES = frozenset(
 
 
 def check(account: Account, params: Json, lists: bool) -> None:
-    """Raises StripeError for the first parameter that can't be right; lists: whether the call lists objects."""
+    """Raise StripeError for the first invalid parameter. `lists`: whether the call lists objects."""
     walk(params)
     if lists:
         check_ids(account, params)
 
 
+def check_thousandths(params: Json, at: str) -> None:
+    """Raises StripeError for an amount of a currency with three decimals whose last digit is not 0."""
+    if str(params.get("currency")).lower() not in THREE_DECIMAL:
+        return
+    for name in AMOUNTS & params.keys():
+        if isinstance(params[name], int) and params[name] % 10:
+            words = f"Invalid {name}: in {params['currency']} the last digit must be 0."
+            raise StripeError(words, code="parameter_invalid_integer", param=join(at, name))
+
+
 def walk(params: Json, at: str = "") -> None:
-    """Check every value, however deep it lies."""
+    """Check every value, including nested ones."""
+    check_thousandths(params, at)
     for name, value in params.items():
         here = join(at, name)
         if name == "metadata" and isinstance(value, dict):
             check_metadata(value, here)
+        elif name == "currency_options" and isinstance(value, dict):
+            for currency, inner in value.items():
+                walk({"currency": currency} | (inner or {}), join(here, currency))
         elif isinstance(value, dict):
             walk(value, here)
         elif isinstance(value, list):
@@ -70,7 +86,7 @@ def walk(params: Json, at: str = "") -> None:
 
 
 def check_metadata(metadata: Json, at: str) -> None:
-    """Raises StripeError for metadata with too many keys, or with one that is too long."""
+    """Raise StripeError for metadata with too many keys, or one that is too long."""
     if len(metadata) > KEYS:
         words = f"Metadata can have up to {KEYS} keys."
         raise StripeError(words, param=at)
@@ -86,7 +102,7 @@ def check_metadata(metadata: Json, at: str) -> None:
 
 
 def check_value(name: str, value: Any, at: str) -> None:
-    """Raises StripeError for an email, URL, currency or amount that can't be one."""
+    """Raise StripeError for an invalid email, URL, currency or amount."""
     if name in EMAILS and not re.fullmatch(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", str(value)):
         raise StripeError(f"Invalid email address: {value}", code="email_invalid", param=at)
     if name in URLS and not re.match(r"https?://[^/\s]+", str(value)):
@@ -99,7 +115,7 @@ def check_value(name: str, value: Any, at: str) -> None:
 
 
 def check_interval(params: Json, at: str) -> None:
-    """Raises StripeError for a price that recurs less often than every three years."""
+    """Raise StripeError for a price that recurs less often than every three years."""
     interval, count = params.get("interval"), params.get("interval_count")
     if interval in INTERVALS and count is not None and not 1 <= count <= INTERVALS[interval]:
         words = f"Invalid interval_count: must be between 1 and {INTERVALS[interval]} for {interval}s."
@@ -107,7 +123,7 @@ def check_interval(params: Json, at: str) -> None:
 
 
 def check_ids(account: Account, params: Json) -> None:
-    """Raises StripeError for a list that is narrowed to an object that never existed."""
+    """Raise StripeError for a list filtered by an object that never existed."""
     for name, kind in LISTED.items():
         id_ = params.get(name)
         found = account.get(id_) if isinstance(id_, str) else None

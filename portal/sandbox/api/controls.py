@@ -1,4 +1,4 @@
-"""What tests may do to the sandbox: lose, delay, repeat and reorder deliveries, fail and slow calls."""
+"""Faults that tests can cause: lost, delayed, repeated and reordered deliveries, failing and slow calls."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Deliveries:
-    """hold: keep all back · drop, duplicate: so many of the next · reorder: newest first · delay: seconds."""
+    """hold: keep all · drop, duplicate: the number of next deliveries · reorder: newest first · delay: seconds."""
 
     hold: bool = False
     drop: int = 0
@@ -26,18 +26,18 @@ class Deliveries:
 
 @dataclass
 class Settlements:
-    """hold: bank debits and refunds that are answered later wait until they are flushed."""
+    """hold: bank debits and refunds with a later result wait until they are flushed."""
 
     hold: bool = False
 
 
 @dataclass
 class Failures:
-    """The next calls whose path begins with path fail with status, wait delay seconds, or get no answer.
+    """The next calls whose path begins with path fail with status, wait delay seconds, or get no response.
 
-    hang: the connection closes after delay, nothing was done · after: it was done, and the answer is lost ·
-    acted: it was done, and status is answered and recorded · a status below 400: the call is only slow ·
-    method: only calls with this method · skip: so many of them succeed first.
+    hang: the connection closes after delay, nothing was done · after: the call was executed, and the response is
+    lost · acted: the call was executed, and status is returned and recorded · a status below 400: the call is only
+    slow · method: only calls with this method · skip: the number of calls that succeed first.
     """
 
     next: int = 0
@@ -53,7 +53,7 @@ class Failures:
 
 @dataclass(frozen=True)
 class Fault:
-    """The answer of a call that fails; with acted the operation is done all the same."""
+    """The response of a failing call. With `acted` the operation is still executed."""
 
     status: int
     body: Json
@@ -62,7 +62,7 @@ class Fault:
 
 @dataclass
 class Controls:
-    """The switches of one running sandbox; they are forgotten when it stops."""
+    """The switches of one running sandbox, which are reset when it stops."""
 
     deliveries: Deliveries = field(default_factory=Deliveries)
     settlements: Settlements = field(default_factory=Settlements)
@@ -70,13 +70,13 @@ class Controls:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def state(self) -> Json:
-        """All switches as they stand."""
+        """Return all switches."""
         kinds = ("deliveries", "settlements", "failures")
         return {name: asdict(getattr(self, name)) for name in kinds}
 
     @contextlib.contextmanager
     def failing(self, method: str, path: str) -> Iterator[Fault | None]:
-        """The fault that this call shall meet, if any."""
+        """Yield the fault for this call, if any."""
         plan = self._take(method, path)
         if plan is None:
             yield None
@@ -100,11 +100,11 @@ class Controls:
             return Failures(**asdict(self.failures))
 
     def drops(self) -> bool:
-        """Whether the next delivery is lost."""
+        """Return whether the next delivery is dropped."""
         return self._count("drop")
 
     def duplicates(self) -> bool:
-        """Whether the next delivery is made twice."""
+        """Return whether the next delivery is sent twice."""
         return self._count("duplicate")
 
     def _count(self, name: str) -> bool:
@@ -115,7 +115,7 @@ class Controls:
 
 
 def fault(status: int) -> Fault:
-    """Stripe's answer with this status."""
+    """Return Stripe's response with this status."""
     if status == 429:
         words = (
             "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits."
@@ -125,7 +125,7 @@ def fault(status: int) -> Fault:
 
 
 def hang_up() -> None:
-    """Close the client's connection without an answer."""
+    """Close the client's connection without a response."""
     connection: socket.socket = request.environ["werkzeug.socket"]
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
@@ -135,7 +135,7 @@ T = TypeVar("T", Deliveries, Settlements, Failures)
 
 
 def settings(kind: type[T], given: Json) -> T:
-    """Switches from JSON. Raises ValueError for a name that isn't one."""
+    """Parse switches from JSON. Raises ValueError for an unknown name."""
     known = {f.name for f in fields(kind)}
     if given.keys() - known:
         raise ValueError(f"unknown: {', '.join(sorted(given.keys() - known))}; known: {', '.join(sorted(known))}")

@@ -1,10 +1,10 @@
-"""Stripe's errors, with Stripe's words."""
+"""Stripe's errors, with Stripe's messages."""
 
 from typing import Any
 
 
 class StripeError(Exception):
-    """An answer with an error in it; what the request did before is undone, unless keeps is set."""
+    """An error response. What the request did before is rolled back, unless `keeps` is set."""
 
     status = 400
     type = "invalid_request_error"
@@ -18,12 +18,12 @@ class StripeError(Exception):
             self.body["doc_url"] = f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"
 
     def answer(self) -> dict[str, Any]:
-        """The body, without the fields that don't apply."""
+        """Return the body, without fields that don't apply."""
         return {"error": {name: value for name, value in self.body.items() if value is not None}}
 
 
 class CardError(StripeError):
-    """A payment that was refused: the failed attempt stays on record."""
+    """A payment that was declined. The failed attempt stays recorded."""
 
     status = 402
     type = "card_error"
@@ -31,20 +31,20 @@ class CardError(StripeError):
 
 
 class IdempotencyError(StripeError):
-    """A key that was used before with other parameters."""
+    """A key that was already used with other parameters."""
 
     type = "idempotency_error"
 
 
 class ApiError(StripeError):
-    """Stripe's own fault."""
+    """An error of Stripe's own."""
 
     status = 500
     type = "api_error"
 
 
 def missing(kind: str, id_: str, param: str | None = None, hint: str = "") -> StripeError:
-    """No such object: 404 when the address names it, 400 when a parameter does."""
+    """Return the error for a missing object: 404 if the URL names it, 400 if a parameter does."""
     words = f"No such {WORDS.get(kind, kind)}: '{id_}'{hint}"
     return StripeError(words, code="resource_missing", param=param or "id", status=400 if param else 404)
 

@@ -1,4 +1,4 @@
-"""expand[]: ids become objects, and parts that Stripe sends only on request are added."""
+"""expand[]: replaces ids by objects, and adds parts that Stripe sends only on request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +10,11 @@ from portal.sandbox.webhooks.events import public
 Json = dict[str, Any]
 Part = Callable[[Account, Json], Any]
 PARTS: dict[tuple[str, str], Part] = {}
+PAID_BY = ("charge", "payment_intent", "payment_record")  # what `payment.type` of an invoice payment names
 
 
 def on_request(kind: str, name: str) -> Callable[[Part], Part]:
-    """Register a function that makes a part of an object that is sent only when asked for."""
+    """Register a function that returns a part of an object that is sent only on request."""
 
     def register(part: Part) -> Part:
         PARTS[kind, name] = part
@@ -23,7 +24,7 @@ def on_request(kind: str, name: str) -> Callable[[Part], Part]:
 
 
 def expanded(account: Account, value: Json, paths: list[str]) -> Json:
-    """The answer with every path opened. Raises StripeError for what can't be."""
+    """Return the response with every path expanded. Raises StripeError for an invalid path."""
     for path in paths:
         _open(account, value, path.split("."), path)
     return value
@@ -36,11 +37,13 @@ def _open(account: Account, value: Any, names: list[str], path: str) -> None:
         return
     if not names or value is None:
         return
-    if isinstance(value, dict) and value.get("deleted") is True:  # nothing is left to open
+    if isinstance(value, dict) and value.get("deleted") is True:  # nothing is left to expand
         return
     if not isinstance(value, dict):
         raise refused(path)
     name, rest = names[0], names[1:]
+    if name in PAID_BY and name not in value and value.get("type") in PAID_BY:
+        return  # an invoice's payment has the field of its own type alone
     value[name] = _opened(account, value, name, path)
     _open(account, value[name], rest, path)
 
@@ -68,6 +71,6 @@ def _object(account: Account, inner: Any, path: str) -> Any:
 
 
 def refused(path: str) -> StripeError:
-    """Stripe's answer to an expansion that isn't one."""
+    """Return Stripe's error for an invalid expansion."""
     words = f"This property cannot be expanded ({path}). You may want to try expanding a different property."
     return StripeError(words, param="expand")

@@ -1,4 +1,4 @@
-"""The same idempotency key gets the same answer for 24 hours."""
+"""Idempotency keys: the same key gets the same response for 24 hours."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ KEPT = 24 * 60 * 60  # seconds
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: status, JSON body, and the id of the request that it was first given to."""
+    """A response: status, JSON body, and the id of the request that first got it."""
 
     status: int
     body: Json
@@ -25,12 +25,14 @@ class Reply:
 
 
 def fingerprint(method: str, path: str, params: Json) -> str:
-    """What must be the same for a key to be used again."""
+    """Return what must be identical for a key to be used again."""
     return hashlib.sha256(json.dumps([method, path, params], sort_keys=True).encode()).hexdigest()
 
 
 def once(account: Account, key: str | None, mark: str, do: Callable[[], Json]) -> Reply:
-    """Do it in one transaction, or repeat the answer of the first time; two requests never do it both."""
+    """Execute the request in one transaction, or repeat its first response; concurrent requests execute it
+    once.
+    """
     with account.store.alone:
         found = replay(account, key, mark) if key else None
         return found or _first(account, key, mark, do)
@@ -52,7 +54,7 @@ def _first(account: Account, key: str | None, mark: str, do: Callable[[], Json])
 
 
 def replay(account: Account, key: str, mark: str) -> Reply | None:
-    """The first answer to this key. Raises IdempotencyError when the request was another."""
+    """Return the first response for this key. Raises IdempotencyError if the request was different."""
     found = account.store.rows(
         "SELECT request, status, body, request_id FROM idempotency WHERE mode = ? AND key = ? AND created > ?",
         account.mode,
@@ -72,7 +74,7 @@ def replay(account: Account, key: str, mark: str) -> Reply | None:
 
 
 def record(account: Account, key: str, mark: str, reply: Reply) -> None:
-    """Keep an answer for the next request with this key."""
+    """Store a response for the next request with this key."""
     account.store.db.execute(
         "INSERT OR REPLACE INTO idempotency (mode, key, request, status, body, request_id, created) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -10,7 +10,7 @@ COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
 def of(items: list[Json], url: str, has_more: bool = False) -> Json:
-    """A list object."""
+    """Return a list object."""
     return {"object": "list", "data": items, "has_more": has_more, "url": url}
 
 
@@ -22,15 +22,15 @@ def page(
     filters: Json | None = None,
     among: Json | None = None,
     only: str = "1",
+    spans: Json | None = None,
 ) -> Json:
-    """One page of a kind's objects, newest first.
+    """Return one page of a kind's objects, newest first.
 
-    filters map a JSON path such as "$.customer" to its value, among to the values that it may have; null filters
-    nothing.
-    only is SQL that the objects fulfil, a constant.
+    `filters` map a JSON path such as "$.customer" to its value, `among` to the allowed values, `spans` to a time
+    or to a span such as {"gte": 1}; null does not filter. `only` is an SQL condition, a constant.
     """
     limit = size(params)
-    where, values = _conditions(params, filters or {}, among or {})
+    where, values = _conditions(params, filters or {}, among or {}, spans or {})
     where.append(only)
     backwards = bool(params.get("ending_before"))
     cursor = params.get("ending_before") or params.get("starting_after")
@@ -44,7 +44,7 @@ def page(
     return of(items[::-1] if backwards else items, url, len(found) > limit)
 
 
-def _conditions(params: Json, filters: Json, among: Json) -> tuple[list[str], list[Any]]:
+def _conditions(params: Json, filters: Json, among: Json, spans: Json) -> tuple[list[str], list[Any]]:
     where, values = ["1"], list[Any]()
     for path, wanted in filters.items():
         if wanted is not None:
@@ -54,14 +54,16 @@ def _conditions(params: Json, filters: Json, among: Json) -> tuple[list[str], li
         if choices:
             where.append(f"json_extract(json, '{path}') IN ({', '.join('?' * len(choices))})")
             values += choices
-    for comparison, moment in _created(params.get("created")).items():
-        where.append(f"created {comparison} ?")
-        values.append(moment)
+    times = {"created": params.get("created")} | {f"json_extract(json, '{p}')": span for p, span in spans.items()}
+    for column, span in times.items():
+        for comparison, moment in _comparisons(span).items():
+            where.append(f"{column} {comparison} ?")
+            values.append(moment)
     return where, values
 
 
 def slice_of(items: list[Json], params: Json, url: str) -> Json:
-    """One page of a list that is at hand, in its order."""
+    """Return one page of an existing list, in its order."""
     limit, ids = size(params), [item["id"] for item in items]
     start, end = 0, len(items)
     if params.get("starting_after"):
@@ -73,7 +75,7 @@ def slice_of(items: list[Json], params: Json, url: str) -> Json:
 
 
 def size(params: Json) -> int:
-    """How many objects a page has. Raises StripeError."""
+    """Return the page size. Raises StripeError."""
     limit = params.get("limit")
     if limit is None:
         return 10
@@ -85,12 +87,12 @@ def size(params: Json) -> int:
     return int(limit)
 
 
-def _created(created: Any) -> Json:
-    if created is None:
+def _comparisons(span: Any) -> Json:
+    if span is None:
         return {}
-    if not isinstance(created, dict):
-        return {"=": int(created)}
-    return {COMPARISONS[name]: int(moment) for name, moment in created.items() if moment is not None}
+    if not isinstance(span, dict):
+        return {"=": int(span)}
+    return {COMPARISONS[name]: int(moment) for name, moment in span.items() if moment is not None}
 
 
 def _position(account: Account, kind: str, cursor: str, param: str) -> int:

@@ -22,7 +22,7 @@ from portal.sandbox.store import Store
 from portal.sandbox.webhooks.events import public
 
 Json = dict[str, Any]
-DEFAULT_VERSION = "2026-08-26.dahlia"  # what a request without Stripe-Version is read as
+DEFAULT_VERSION = "2026-08-26.dahlia"  # the version of a request without Stripe-Version
 ALPHABET = string.ascii_letters + string.digits
 
 api = Blueprint("api", __name__)
@@ -31,7 +31,7 @@ SERVED: set[str] = set()
 
 @dataclass(frozen=True)
 class Operation:
-    """One of Stripe's operations: its name, such as POST /v1/customers, what it takes, and what does it."""
+    """One of Stripe's operations: its name, such as POST /v1/customers, its parameters, and its function."""
 
     name: str
     takes: Json
@@ -41,7 +41,7 @@ class Operation:
 def operation(
     method: str, path: str, takes: Json | None = None
 ) -> Callable[[Callable[..., Json]], Callable[..., Json]]:
-    """Serve an operation by a function of the account, the parameters and the ids in the path."""
+    """Register the function of an operation, which gets the account, the parameters and the ids in the path."""
 
     def register(do: Callable[..., Json]) -> Callable[..., Json]:
         name = f"{method} {path}"
@@ -59,30 +59,30 @@ def operation(
 
 
 def served() -> frozenset[str]:
-    """The names of the operations that are served."""
+    """Return the names of the operations that are served."""
     return frozenset(SERVED)
 
 
 def store() -> Store:
-    """The running sandbox's store."""
+    """Return the running sandbox's store."""
     kept: Store = current_app.extensions["store"]
     return kept
 
 
 def config() -> Config:
-    """The running sandbox's configuration."""
+    """Return the running sandbox's configuration."""
     kept: Config = current_app.extensions["config"]
     return kept
 
 
 def controls() -> Controls:
-    """The running sandbox's faults and delivery switches."""
+    """Return the running sandbox's faults and delivery switches."""
     kept: Controls = current_app.extensions["controls"]
     return kept
 
 
 def serve(operation: Operation, ids: dict[str, str]) -> Response:
-    """Answer one API request."""
+    """Respond to one API request."""
     request_id = "req_" + "".join(secrets.choice(ALPHABET) for _ in range(14))
     try:
         account = Account(store(), config(), mode_of_key(), {"id": request_id, "idempotency_key": _key()})
@@ -100,7 +100,7 @@ def serve(operation: Operation, ids: dict[str, str]) -> Response:
 
 
 def answer(operation: Operation, ids: dict[str, str], account: Account) -> idempotency.Reply:
-    """Do the operation, or repeat what was answered to the same idempotency key."""
+    """Execute the operation, or repeat the response for the same idempotency key."""
     tree = nest(_pairs())
     params = Reader(_version()).fields(tree, operation.takes)
     parameters.refuse_others(operation.name, tree, operation.takes)
@@ -115,7 +115,7 @@ def answer(operation: Operation, ids: dict[str, str], account: Account) -> idemp
 
 
 def remember_fault(account: Account, reply: idempotency.Reply) -> None:
-    """Stripe replays a recorded 500 for 24 hours; a 429 is refused before anything is recorded."""
+    """Record a simulated 500, which Stripe replays for 24 hours. A 429 is refused before anything is recorded."""
     key = _key()
     if key and reply.status >= 500:
         mark = idempotency.fingerprint(request.method, request.path, nest(_pairs()))
@@ -124,7 +124,7 @@ def remember_fault(account: Account, reply: idempotency.Reply) -> None:
 
 
 def respond(reply: idempotency.Reply, request_id: str) -> Response:
-    """The HTTP answer with Stripe's headers."""
+    """Return the HTTP response with Stripe's headers."""
     response = Response(json.dumps(reply.body, indent=2), reply.status, mimetype="application/json")
     response.headers["Request-Id"] = request_id
     response.headers["Stripe-Version"] = _version()
@@ -154,7 +154,7 @@ def _version() -> str:
 
 
 def mode_of_key() -> Mode:
-    """The mode that the request's key opens. Raises StripeError (401)."""
+    """Return the mode of the request's key. Raises StripeError (401)."""
     credentials = request.authorization
     key = (credentials.token or credentials.username or "" if credentials else "").strip()
     if not key:
@@ -172,7 +172,7 @@ def mode_of_key() -> Mode:
 @api.app_errorhandler(404)
 @api.app_errorhandler(405)
 def unrecognized(error: Exception) -> Response | tuple[str, int]:
-    """Stripe's answer to an address that it doesn't have."""
+    """Return Stripe's response for an unknown URL."""
     if not request.path.startswith(("/v1/", "/v2/")):
         return "Not found", 404
     words = f"Unrecognized request URL ({request.method}: {request.path}). "
@@ -183,7 +183,7 @@ def unrecognized(error: Exception) -> Response | tuple[str, int]:
 
 @api.app_errorhandler(500)
 def broken(error: Exception) -> Response | tuple[str, int]:
-    """A fault of the sandbox's own looks like one of Stripe's."""
+    """Return an error of the sandbox itself in Stripe's format."""
     if not request.path.startswith("/v1/"):
         return "Something went wrong in the sandbox", 500
     fault = ApiError("An unknown error occurred")

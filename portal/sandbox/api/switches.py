@@ -1,5 +1,6 @@
-"""The sandbox's own switches over HTTP, under /_config and so apart from Stripe's paths."""
+"""The sandbox's own switches over HTTP, under /_config, separate from Stripe's paths."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -9,16 +10,17 @@ from portal.sandbox.api.controls import Deliveries, Failures, Settlements, setti
 from portal.sandbox.api.errors import StripeError
 from portal.sandbox.api.operations import config, controls, store
 from portal.sandbox.domain import timers
-from portal.sandbox.domain.payments import disputes
+from portal.sandbox.domain.payments import disputes, legacy_charges
 from portal.sandbox.webhooks.deliveries import Deliverer
 from portal.sandbox.webhooks.events import public
 
+Json = dict[str, Any]
 Answer = Response | tuple[Response, int]
 switchboard = Blueprint("switchboard", __name__, url_prefix="/_config")
 
 
 def deliverer() -> Deliverer:
-    """The running sandbox's deliverer."""
+    """Return the running sandbox's deliverer."""
     running: Deliverer = current_app.extensions["deliverer"]
     return running
 
@@ -50,7 +52,7 @@ def failures() -> Answer:
 
 
 def put(name: str, kind: Any) -> Answer:
-    """Set the switches of one kind as the JSON body says; what it doesn't name is off."""
+    """Set the switches of one kind from the JSON body; those that it doesn't name are reset."""
     try:
         setattr(controls(), name, settings(kind, request.get_json()))
     except (ValueError, TypeError) as problem:
@@ -60,11 +62,22 @@ def put(name: str, kind: Any) -> Answer:
 
 @switchboard.post("/disputes/<intent>")
 def dispute(intent: str) -> Answer:
-    """What only a cardholder can do, and so no call of Stripe's."""
-    account = Account(store(), config(), "live" if store().mode_of(intent) == "live" else "test")
+    """Open a dispute, which at Stripe only a cardholder can do."""
+    return act(disputes.complain, intent)
+
+
+@switchboard.post("/legacy_charges/<intent>")
+def legacy_charge(intent: str) -> Answer:
+    """What only an account's past can have made: a charge without a payment intent."""
+    return act(legacy_charges.detach, intent)
+
+
+def act(do: Callable[[Account, str], Json], object_id: str) -> Answer:
+    """Do something to an object, in the mode that it is of."""
+    account = Account(store(), config(), "live" if store().mode_of(object_id) == "live" else "test")
     try:
         with store().transaction():
-            made = disputes.complain(account, intent)
+            made = do(account, object_id)
     except StripeError as error:
         return jsonify(error.answer()), error.status
     return jsonify(public(made))

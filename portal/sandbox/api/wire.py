@@ -1,17 +1,17 @@
-"""Form parameters as Stripe reads them: nested by brackets, typed, and refused by name."""
+"""Parsing of form parameters as at Stripe: nested by brackets, typed, and refused by name."""
 
 import re
 from typing import Any
 
+from portal.sandbox import spec
 from portal.sandbox.api.errors import StripeError
 
 Json = dict[str, Any]
-REMOVED_IN = "2026-09-30"  # endive took away the parameters that the specification marks as removed
 SCALARS = {"i": ("integer", r"-?\d+"), "n": ("decimal", r"-?\d+(\.\d+)?"), "b": ("boolean", r"(?i)true|false")}
 
 
 def nest(pairs: list[tuple[str, str]]) -> Json:
-    """Turn [("items[0][price]", "p")] into {"items": {"0": {"price": "p"}}}; [] counts by itself."""
+    """Turn [("items[0][price]", "p")] into {"items": {"0": {"price": "p"}}}; [] is numbered automatically."""
     tree: Json = {}
     for name, value in pairs:
         path = [name.split("[", 1)[0], *re.findall(r"\[([^\]]*)\]", name)]
@@ -27,14 +27,14 @@ def nest(pairs: list[tuple[str, str]]) -> Json:
 
 
 class Reader:
-    """Reads one request's parameters against their declaration."""
+    """Parses one request's parameters by their declaration."""
 
     def __init__(self, version: str) -> None:
         self.version = version
 
     def fields(self, given: Json, declared: Json, at: str = "") -> Json:
-        """The typed parameters. Raises StripeError for unknown, missing and ill-typed ones."""
-        names = {name.rstrip("!~"): (name, kind) for name, kind in declared.items()}
+        """Return the typed parameters. Raises StripeError for unknown, missing and invalid ones."""
+        names = {spec.plain(name): (name, kind) for name, kind in declared.items()}
         unknown = [join(at, name) for name in given if not self._takes(names.get(name))]
         if unknown:
             raise unknown_parameters(unknown)
@@ -47,10 +47,13 @@ class Reader:
         return {name: self.value(given[name], names[name][1], join(at, name)) for name in given}
 
     def _takes(self, declared: tuple[str, Any] | None) -> bool:
-        return declared is not None and not (declared[0].endswith("~") and self.version >= REMOVED_IN)
+        if declared is None:
+            return False
+        removed = spec.removed_in(declared[0])
+        return removed is None or self.version < removed
 
     def value(self, given: Any, kind: Any, at: str) -> Any:
-        """One parameter's value, read as its declaration says."""
+        """Return one parameter's value, parsed by its declaration."""
         if isinstance(kind, str):
             return self.scalar(given, kind, at)
         if "|" in kind:
@@ -58,7 +61,7 @@ class Reader:
         if "=" in kind:
             return self.choice(given, kind["="], at)
         if given == "":
-            return None  # the way to unset a hash or a list
+            return None  # this unsets a hash or a list
         if not isinstance(given, dict):
             raise StripeError(f"Invalid {'array' if '[]' in kind else 'object'}", param=at)
         if "[]" in kind:
@@ -68,7 +71,7 @@ class Reader:
         return self.fields(given, kind, at)
 
     def scalar(self, given: Any, kind: str, at: str) -> Any:
-        """A text, number or truth value; an empty one unsets."""
+        """Return a text, number or boolean; an empty one unsets."""
         if isinstance(given, dict):
             raise StripeError("Invalid string", param=at)
         if given == "":
@@ -83,14 +86,16 @@ class Reader:
         return {"i": int, "n": str, "b": lambda text: text.lower() == "true"}[kind](given)  # type: ignore[operator]
 
     def choice(self, given: Any, choices: list[Any], at: str) -> Any:
-        """One of a few words."""
+        """Return one of the allowed words."""
         if given in [str(choice) for choice in choices]:
             return given or None
         listed = ", ".join(str(choice) for choice in choices if choice != "")
         raise StripeError(f"Invalid {at}: must be one of {listed}", param=at)
 
     def either(self, given: Any, kinds: list[Any], at: str) -> Any:
-        """The first alternative that fits; when none does, the complaint of the one that went deepest."""
+        """Return the first alternative that matches; if none does, raise the error of the one that matched
+        deepest.
+        """
         complaints: list[StripeError] = []
         for kind in kinds:
             try:
@@ -101,23 +106,23 @@ class Reader:
 
 
 def join(at: str, name: str) -> str:
-    """The name of a nested parameter."""
+    """Return the name of a nested parameter."""
     return f"{at}[{name}]" if at else name
 
 
 def unknown_parameters(names: list[str]) -> StripeError:
-    """Stripe's refusal of parameters that it doesn't know."""
+    """Return Stripe's error for unknown parameters."""
     words = "parameter" if len(names) == 1 else "parameters"
     return StripeError(f"Received unknown {words}: {', '.join(names)}", code="parameter_unknown", param=names[0])
 
 
 def missing_parameter(name: str) -> StripeError:
-    """Stripe's refusal of a request without something that it needs."""
+    """Return Stripe's error for a missing required parameter."""
     return StripeError(f"Missing required param: {name}.", code="parameter_missing", param=name)
 
 
 def empty_parameter(name: str) -> StripeError:
-    """Stripe's refusal of an empty value for something that it needs."""
+    """Return Stripe's error for an empty required parameter."""
     words = (
         f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a "
         f"parameter; however '{name}' cannot be unset. You should remove '{name}' from your request or supply a "

@@ -1,1 +1,1 @@
-"""What the objects do: money, states, and time."""
+"""The behavior of the objects: money, states, and time."""

@@ -1,4 +1,4 @@
-"""What time brings: debits settle, sessions expire, subscriptions renew."""
+"""Timed actions: debits settle, sessions expire, subscriptions renew."""
 
 import logging
 import time
@@ -11,7 +11,16 @@ from portal.sandbox.config import Config
 from portal.sandbox.domain.checkout import sessions
 from portal.sandbox.domain.invoices import finalization
 from portal.sandbox.domain.payments import disputes, refunds, settlements
-from portal.sandbox.domain.subscriptions import cancellation, pending_updates, renewals, subscription_items, trials
+from portal.sandbox.domain.pricing import discounts
+from portal.sandbox.domain.subscriptions import (
+    cancellation,
+    collection,
+    pending_updates,
+    renewals,
+    subscription_items,
+    trials,
+)
+from portal.sandbox.domain.subscriptions.schedules import lifecycle
 from portal.sandbox.store import Store
 
 Json = dict[str, Any]
@@ -21,18 +30,18 @@ SETTLEMENTS = ("settle", "settle_refund")
 
 
 def tick(store: Store, config: Config, hold: bool = False) -> None:
-    """Do everything that is due; hold leaves the settlements of banks for later."""
+    """Do everything that is due; hold keeps the settlements of banks for later."""
     held = f"action NOT IN {SETTLEMENTS}" if hold else "1"
     run(store, config, store.rows(f"SELECT {TIMER} WHERE due <= ? AND {held} ORDER BY due", time.time()))
 
 
 def settle(store: Store, config: Config) -> None:
-    """Have the banks answer now whatever they were asked."""
+    """Settle everything that waits for a bank now."""
     run(store, config, store.rows(f"SELECT {TIMER} WHERE action IN {SETTLEMENTS} ORDER BY due"))
 
 
 def run(store: Store, config: Config, due: list[Any]) -> None:
-    """Do what timers say, each in its own transaction; one that can't be done is given up."""
+    """Run due timers, each in its own transaction; one that fails is dropped."""
     for seq, mode, action, id_ in due:
         account = Account(store, config, mode)
         try:
@@ -48,7 +57,7 @@ def run(store: Store, config: Config, due: list[Any]) -> None:
 
 
 def advance(account: Account, clock: Json, to: int) -> Json:
-    """Let a test clock's time pass: everything that falls due happens, in order and at its own time."""
+    """Advance a test clock: everything that becomes due happens, in order and at its own time."""
     due = (
         "SELECT seq, due, action, object FROM clock_timers WHERE clock = ? AND due <= ? ORDER BY due, seq LIMIT 1"
     )
@@ -64,25 +73,29 @@ def advance(account: Account, clock: Json, to: int) -> Json:
 
 
 def expire(account: Account, session: Json) -> None:
-    """A session that nobody completed in time."""
+    """Expire a session that nobody completed in time."""
     if session["status"] == "open":
         sessions.expire(account, session)
 
 
 def renew(account: Account, subscription: Json) -> None:
-    """The end of a period, if it is one still: a timer may outlive the date that it was set for."""
+    """Handle the end of a period, if it still is one: a timer may outlive the date that it was set for."""
     if subscription_items.next_end(subscription) <= account.now() or cancellation.is_due(account, subscription):
         renewals.renew(account, subscription)
 
 
 def collect(account: Account, invoice: Json) -> None:
-    """The first or another attempt to collect an invoice that Stripe may collect by itself."""
+    """Make the first or another attempt to collect an automatically collected invoice."""
     if invoice["status"] in ("draft", "open") and invoice["auto_advance"]:
-        finalization.collect(account, invoice)
+        try:
+            finalization.collect(account, invoice)
+        except StripeError as error:
+            if not error.keeps:
+                raise
 
 
 def give_up(account: Account, subscription: Json) -> None:
-    """The last attempt has failed."""
+    """Handle the last failed attempt."""
     if subscription["status"] == "past_due":
         cancellation.end(account, subscription, "payment_failed")
 
@@ -95,9 +108,12 @@ ACTIONS: dict[str, Callable[[Account, Json], Any]] = {
     "renew": renew,
     "lapse": cancellation.lapse,
     "collect": collect,
+    "collect_again": collection.resume,
     "retry": collect,
     "announce": trials.announce,
     "give_up": give_up,
+    "expiring": lifecycle.announce,
     "phase": renewals.next_phase,
     "drop_pending": pending_updates.drop,
+    "end_discount": discounts.end,
 }

@@ -34,7 +34,7 @@ def submit_3ds(intent_id: str) -> Response | Answer:
 
 
 def answer(account: Account, intent: Json, passed: bool) -> None:
-    """Write down what the cardholder said. Raises StripeError when it was no."""
+    """Record the cardholder's answer. Raises StripeError if it was no."""
     if intent["object"] == "payment_intent":
         settlements.authenticate(account, intent, passed)
     elif passed:
@@ -44,7 +44,7 @@ def answer(account: Account, intent: Json, passed: bool) -> None:
 
 
 def waiting(intent_id: str) -> tuple[Account, Json]:
-    """An intent that waits for its cardholder, or 404."""
+    """Return an intent that waits for its cardholder, or raise 404."""
     account = account_of(intent_id)
     intent = account.get(intent_id) or {}
     if intent.get("status") != "requires_action":

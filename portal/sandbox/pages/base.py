@@ -1,4 +1,4 @@
-"""What the hosted pages share: the account of an object's mode, money in words, headers."""
+"""Shared code of the hosted pages: the account of an object's mode, formatted amounts, headers."""
 
 import datetime as dt
 import urllib.parse
@@ -21,12 +21,12 @@ pages.add_app_template_filter(money, "money")
 
 @pages.errorhandler(StripeError)
 def refused(error: StripeError) -> Response:
-    """A page for what can't be done any more, such as billing for a deleted customer."""
+    """Return a page for something that is no longer possible, such as billing for a deleted customer."""
     return page("message.html", error.status, heading="This page is no longer valid", words=str(error))
 
 
 def account_of(id_: str) -> Account:
-    """The account that an object belongs to; pages have no key, the id in the address says it."""
+    """Return the account of an object; pages have no key, but the id in the URL."""
     mode = store().mode_of(id_)
     if mode is None:
         abort(404)
@@ -34,7 +34,7 @@ def account_of(id_: str) -> Account:
 
 
 def page(template: str, status: int = 200, leads_to: tuple[str | None, ...] = (), **values: Any) -> Response:
-    """A page under a strict policy; its forms may lead to leads_to, where the buyer goes afterwards."""
+    """Return a page with a strict policy; its forms may redirect to leads_to."""
     response = make_response(render_template(template, **values), status)
     targets = " ".join(sorted({"'self'"} | {origin(url) for url in leads_to if url}))
     response.headers["Content-Security-Policy"] = (
@@ -48,18 +48,18 @@ def page(template: str, status: int = 200, leads_to: tuple[str | None, ...] = ()
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of an address."""
+    """Return scheme, host and port of a URL."""
     parts = urllib.parse.urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def go(url: str) -> Answer:
-    """On to the next page."""
+    """Redirect to the next page."""
     return redirect(url, 303)
 
 
 def interval(price: Json) -> str:
-    """How often a price is charged, in words."""
+    """Return how often a price is charged, as text."""
     recurring = price["recurring"]
     if not recurring:
         return ""
@@ -71,7 +71,7 @@ pages.add_app_template_filter(interval, "interval")
 
 
 def date(moment: int) -> str:
-    """A day in words, UTC."""
+    """Return a date as text, UTC."""
     return f"{dt.datetime.fromtimestamp(moment, dt.UTC):%d %B %Y}".lstrip("0")
 
 

@@ -1,4 +1,4 @@
-"""The hosted checkout: pay, be asked by the bank, go on."""
+"""The hosted checkout: pay, authenticate, return."""
 
 from typing import Any
 
@@ -7,14 +7,16 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
-from portal.sandbox.domain.checkout import sessions, totals
+from portal.sandbox.domain.checkout import questions, sessions, totals
 from portal.sandbox.domain.payments import payment_intents, payment_methods
-from portal.sandbox.domain.pricing import amounts, taxes
+from portal.sandbox.domain.pricing import amounts, currencies, tax_rates, taxes
 from portal.sandbox.pages import forms
 from portal.sandbox.pages.base import account_of, go, page, pages
+from portal.sandbox.resources import checkout_sessions
 
 Json = dict[str, Any]
 BUTTONS = {"payment": "Pay", "subscription": "Subscribe", "setup": "Save card"}
+WORDS = {"book": "Book", "donate": "Donate", "pay": "Pay", "subscribe": "Subscribe"}  # submit_type
 
 
 @pages.get("/c/pay/<session_id>")
@@ -35,7 +37,12 @@ def submit_checkout(session_id: str) -> Response | Answer:
     wrong = problems(session, typed, with_email=fixed is None and session["mode"] != "setup")
     if wrong:
         return form_page(account, session, typed, wrong, 422)
-    buyer = forms.buyer(typed, fixed, asks_address(session))
+    buyer = forms.buyer(typed, fixed, asks_address(session)) | {"answers": questions.answers(session, typed)}
+    buyer["shipping"] = questions.shipping(session, typed)
+    if not asks_tax_id(session):
+        buyer |= {"business_name": None, "tax_id": None}
+    if not session["phone_number_collection"]["enabled"]:
+        buyer["phone"] = None
     try:
         return attempt(account, session_id, typed, buyer)
     except StripeError as error:
@@ -44,7 +51,7 @@ def submit_checkout(session_id: str) -> Response | Answer:
 
 
 def attempt(account: Account, session_id: str, typed: Any, buyer: Json) -> Answer:
-    """Pay with what was typed, or first ask the cardholder; a second click finds the session finished."""
+    """Pay with the entered data, or first ask the cardholder; a second click finds the session finished."""
     with account.store.transaction():
         session = account.find("checkout.session", session_id)
         if session["status"] != "open":
@@ -58,26 +65,38 @@ def attempt(account: Account, session_id: str, typed: Any, buyer: Json) -> Answe
 
 
 def problems(session: Json, typed: Any, with_email: bool) -> dict[str, str]:
-    """What is wrong with what was typed, of what this session asks for."""
+    """Return errors in the entered data, of what this session asks for."""
     found = forms.contact_problems(typed, with_email)
     if asks_address(session):
         found |= forms.address_problems(typed)
+    found |= questions.problems(session, typed)
     return found | (forms.problems(typed) if totals.needs_card(session) else {})
 
 
 def asks_address(session: Json) -> bool:
-    """Whether the buyer must give an address."""
+    """Return whether the buyer must enter an address."""
     return bool(session["billing_address_collection"] == "required" or session["automatic_tax"]["enabled"])
 
 
+def asks_tax_id(session: Json) -> bool:
+    """Return whether the buyer may enter a business name and tax ID."""
+    return bool((session.get("tax_id_collection") or {}).get("enabled"))
+
+
+def ships_to(session: Json) -> list[str]:
+    """Return the countries that the seller ships to."""
+    wanted = session["shipping_address_collection"] or {"allowed_countries": []}
+    return list(wanted["allowed_countries"])
+
+
 def payments_ask(method: Json) -> bool:
-    """Whether the cardholder is asked before anything else happens."""
+    """Return whether the cardholder is asked before anything else happens."""
     return method["type"] == "card" and payment_methods.needs_authentication(method)
 
 
 @pages.post("/c/pay/<session_id>/promotion")
 def submit_promotion(session_id: str) -> Response | Answer:
-    """Use a promotion code, or none any more."""
+    """Apply or remove a promotion code."""
     account, session = opened(session_id)
     if session["status"] != "open":
         return closed(session)
@@ -121,7 +140,7 @@ def submit_authentication(session_id: str) -> Response | Answer:
 
 
 def authenticated(account: Account, session_id: str, waiting: Json) -> Json:
-    """Pay with the card whose holder has just said yes."""
+    """Pay with the card whose holder has just authenticated."""
     with account.store.transaction():
         session = account.find("checkout.session", session_id)
         method = account.find("payment_method", waiting["method"])
@@ -136,7 +155,7 @@ def authenticated(account: Account, session_id: str, waiting: Json) -> Json:
 
 
 def opened(session_id: str) -> tuple[Account, Json]:
-    """The session of an address, or 404."""
+    """Return the session of a URL, or raise 404."""
     account = account_of(session_id)
     session = account.get(session_id) or {}
     if session.get("object") != "checkout.session":
@@ -145,58 +164,72 @@ def opened(session_id: str) -> tuple[Account, Json]:
 
 
 def fixed_email(account: Account, session: Json) -> str | None:
-    """The email that the buyer can't change."""
+    """Return the email if the buyer can't change it."""
     customer = account.get(session["customer"]) or {}
     email: str | None = customer.get("email") or session["customer_email"]
     return email
 
 
 def form_page(account: Account, session: Json, typed: Any, wrong: Json, status: int = 200) -> Response:
-    """The checkout form; what was typed stays, apart from the card."""
+    """Render the checkout form; the entered data stays, except for the card."""
     fixed = fixed_email(account, session)
+    items = totals.line_items(account, session)
     return page(
         "checkout.html",
         status,
         (session["success_url"], session["cancel_url"]),
         session=session,
-        items=[item | {"full": full_price(item)} for item in totals.line_items(account, session)],
+        items=[item | {"full": full_price(item, session["currency"])} for item in items],
+        taxes=tax_rates.shown(account, tax_rates.totals([item["_"]["taxes"] for item in items])),
         codes=[code_of(account, one) for one in session["discounts"] or []],
         address=asks_address(session),
         card=totals.needs_card(session),
-        tax_types=taxes.OFFERED if (session.get("tax_id_collection") or {}).get("enabled") else {},
+        tax_types=taxes.OFFERED if asks_tax_id(session) else {},
         countries=forms.COUNTRIES,
+        ship_countries={code: forms.COUNTRIES.get(code, code) for code in ships_to(session)},
         email=fixed or typed.get("email", ""),
         email_fixed=bool(fixed),
         typed=typed,
         wrong=wrong,
-        button=BUTTONS[session["mode"]],
+        button=WORDS.get(session["submit_type"], BUTTONS[session["mode"]]),
+        options=lambda one: {"": "–"} | {o["value"]: o["label"] for o in one["dropdown"]["options"]},
         trial=totals.has_trial(session),
         debit="sepa_debit" in session["payment_method_types"] or session["currency"] == "eur",
     )
 
 
-def full_price(item: Json) -> int:
-    """What a line costs when no trial and no discount makes it cheaper."""
-    return amounts.amount_of(item["price"], item["quantity"])
+def full_price(item: Json, currency: str) -> int:
+    """Return a line's cost without trial and discounts."""
+    return amounts.amount_of(currencies.within(item["price"], currency), item["quantity"])
 
 
 def code_of(account: Account, discount: Json) -> str:
-    """How a discount is called on the page."""
+    """Return a discount's name on the page."""
     code, coupon = account.get(discount["promotion_code"]), account.find("coupon", discount["coupon"])
     return str(code["code"] if code else coupon["name"] or coupon["id"])
 
 
 def closed(session: Json) -> Response | Answer:
-    """A session that can't be paid any more."""
+    """Return the response for a session that can't be paid any more."""
     if session["status"] == "complete":
         return go(finished_url(session))
     return page("expired.html", 410, (session["cancel_url"],), session=session)
 
 
 def finished_url(session: Json) -> str:
-    """Where the buyer goes after paying."""
+    """Return where the buyer is redirected after paying."""
     url = session["success_url"] or f"/c/done/{session['id']}"
     return str(url).replace("{CHECKOUT_SESSION_ID}", session["id"])
+
+
+@pages.get("/r/<session_id>")
+def recover_session(session_id: str) -> Response | Answer:
+    """Open a copy of an expired session."""
+    account, session = opened(session_id)
+    if not questions.may_recover(account, session):
+        return closed(session)
+    with account.store.transaction():
+        return go(checkout_sessions.recover(account, session)["url"])
 
 
 @pages.get("/c/done/<session_id>")

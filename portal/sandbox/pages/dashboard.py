@@ -1,4 +1,4 @@
-"""In place of Stripe's dashboard, at its addresses: an object as the API gives it, leading to what it names."""
+"""A replacement for Stripe's Dashboard, with its URLs: an object as the API returns it, with links to others."""
 
 import json
 import re
@@ -14,7 +14,7 @@ ID = re.compile(r'"([a-z]+_\w{8,})"')
 
 @pages.get("/dashboard/<path:address>")
 def dashboard(address: str) -> Response:
-    """The object that an address ends with, or that it looks for; one of the other mode is not there."""
+    """Show the object at the end of a URL, or that it searches for; one of the other mode is not found."""
     found = request.args["query"] if "query" in request.args else address.rpartition("/")[2]
     account = account_of(found)
     lane = "test/" if account.mode == "test" else ""

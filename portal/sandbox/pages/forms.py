@@ -1,4 +1,4 @@
-"""What a buyer types: a card or an IBAN."""
+"""The buyer's input: a card or an IBAN."""
 
 import datetime as dt
 import re
@@ -27,7 +27,7 @@ COUNTRIES = {
 
 
 def contact_problems(form: Mapping[str, str], with_email: bool) -> dict[str, str]:
-    """What is wrong with the email and the tax id, in words, by field."""
+    """Return error messages for the email and the tax id, by field."""
     found = {}
     if with_email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", form.get("email", "").strip()):
         found["email"] = "Enter an email address, such as name@example.com."
@@ -37,17 +37,17 @@ def contact_problems(form: Mapping[str, str], with_email: bool) -> dict[str, str
 
 
 def address_problems(form: Mapping[str, str]) -> dict[str, str]:
-    """What is missing of an address, in words, by field."""
+    """Return error messages for an incomplete address, by field."""
     words = {"line1": "Enter an address.", "city": "Enter a city.", "zip": "Enter a ZIP or postal code."}
     found = {name: text for name, text in words.items() if not form.get(name, "").strip()}
     return found if form.get("country") in COUNTRIES else found | {"country": "Choose a country."}
 
 
 def buyer(form: Mapping[str, str], email: str | None, with_address: bool) -> Json:
-    """Who buys, as typed; an email that is known already wins."""
+    """Return the buyer as entered; an email that is already known takes precedence."""
     text = {name: value.strip() or None for name, value in form.items()}
     known: Json = {"email": email or text.get("email"), "name": text.get("name"), "postal_code": text.get("zip")}
-    known["business_name"] = text.get("business_name")
+    known |= {"business_name": text.get("business_name"), "phone": text.get("phone")}
     if text.get("tax_id"):
         known["tax_id"] = {"type": text["tax_id_type"], "value": text["tax_id"]}
     if with_address:
@@ -57,7 +57,7 @@ def buyer(form: Mapping[str, str], email: str | None, with_address: bool) -> Jso
 
 
 def problems(form: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with the card or the IBAN, in words, by field."""
+    """Return error messages for the card or the IBAN, by field."""
     found: dict[str, str] = {}
     if form.get("method") == "sepa_debit":
         return found | ({} if form.get("iban", "").strip() else {"iban": "Enter an IBAN."})
@@ -71,7 +71,7 @@ def problems(form: Mapping[str, str]) -> dict[str, str]:
 
 
 def expiry(text: str) -> tuple[int, int] | None:
-    """Month and year of an expiration such as 12 / 34; None if it isn't one or has passed."""
+    """Return month and year of an expiration such as 12 / 34; None if it is invalid or has passed."""
     match = re.fullmatch(r"(\d{1,2})\s*/?\s*(\d{2}|\d{4})", text.strip())
     if not match:
         return None
@@ -81,7 +81,7 @@ def expiry(text: str) -> tuple[int, int] | None:
 
 
 def method(account: Account, form: Mapping[str, str], email: str | None) -> Json:
-    """The payment method that was typed. Raises StripeError for a number that can't be one."""
+    """Return the entered payment method. Raises StripeError for an invalid number."""
     billing = {"email": email, "name": form.get("name", "").strip() or None}
     if form.get("method") == "sepa_debit":
         return payment_methods.new_method(account, cards.iban_fields(form["iban"]), billing)
@@ -93,7 +93,7 @@ def method(account: Account, form: Mapping[str, str], email: str | None) -> Json
 
 
 def explain(error: StripeError) -> tuple[str, str]:
-    """The field that an error belongs to, and its words for the buyer."""
+    """Return the field that an error belongs to, and the message for the buyer."""
     text = str(error)
     if error.body.get("decline_code") == "test_mode_live_card":
         return "number", "This is a sandbox: it takes test cards only, such as 4242 4242 4242 4242."

@@ -9,7 +9,7 @@ from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
 from portal.sandbox.domain.invoices import invoice_payments
 from portal.sandbox.domain.invoices.pdf import render
-from portal.sandbox.domain.pricing import amounts
+from portal.sandbox.domain.pricing import amounts, tax_rates
 from portal.sandbox.pages import forms
 from portal.sandbox.pages.base import account_of, go, page, pages
 
@@ -23,20 +23,23 @@ def show_invoice(invoice_id: str) -> Response:
 
 
 def invoice_page(account: Account, invoice: Json, typed: Any, wrong: Json, status: int = 200) -> Response:
-    """The invoice, and the ways to pay it."""
+    """Render the invoice, and the ways to pay it."""
     waits = bool(asking(account, invoice))
-    return page("invoice.html", status, invoice=invoice, typed=typed, wrong=wrong, authenticate=waits)
+    off = sum(one["amount"] for one in invoice["total_discount_amounts"])
+    taxes = tax_rates.shown(account, invoice["total_taxes"])
+    sums = {"off": off, "taxes": taxes, "authenticate": waits}
+    return page("invoice.html", status, invoice=invoice, typed=typed, wrong=wrong, **sums)
 
 
 def asking(account: Account, invoice: Json) -> Json | None:
-    """The payment that waits for its cardholder, if there is one."""
+    """Return the payment that waits for its cardholder, if there is one."""
     intent = invoice_payments.intent_of(account, invoice) if invoice["status"] == "open" else None
     return intent if intent and intent["status"] == "requires_action" else None
 
 
 @pages.post("/i/<invoice_id>/authenticate")
 def authenticate_invoice(invoice_id: str) -> Answer:
-    """On to the bank of the card that was charged, which asks for its holder."""
+    """Redirect to the bank of the card that was charged, for authentication."""
     account, invoice = opened(invoice_id)
     intent = asking(account, invoice)
     if intent is None:
@@ -62,7 +65,7 @@ def pay_invoice(invoice_id: str) -> Response | Answer:
 
 
 def attempt_invoice(account: Account, invoice_id: str) -> str:
-    """Pay with what was typed; where to go next. Raises StripeError when it is declined."""
+    """Pay with the entered data and return the next URL. Raises StripeError if it is declined."""
     with account.store.transaction():
         invoice = account.find("invoice", invoice_id)
         if invoice["status"] != "open":
@@ -78,8 +81,9 @@ def attempt_invoice(account: Account, invoice_id: str) -> str:
 
 @pages.get("/i/<invoice_id>/pdf")
 def invoice_pdf(invoice_id: str) -> Response:
-    _, invoice = opened(invoice_id)
-    response = Response(render(invoice), mimetype="application/pdf")
+    account, invoice = opened(invoice_id)
+    taxes = tax_rates.shown(account, invoice["total_taxes"])
+    response = Response(render(invoice, taxes), mimetype="application/pdf")
     response.headers["Content-Disposition"] = f'inline; filename="Invoice-{invoice["number"]}.pdf"'
     return response
 
@@ -94,7 +98,7 @@ def receipt(charge_id: str) -> Response:
 
 
 def opened(invoice_id: str) -> tuple[Account, Json]:
-    """The finalized invoice of an address, or 404."""
+    """Return the finalized invoice of a URL, or raise 404."""
     account = account_of(invoice_id)
     invoice = account.get(invoice_id) or {}
     if invoice.get("object") != "invoice" or invoice["status"] == "draft":

@@ -1,4 +1,4 @@
-"""Payment links: each visit begins a checkout session of its own."""
+"""Payment links: each visit creates a checkout session."""
 
 from flask import Response, abort
 from werkzeug.wrappers import Response as Answer
@@ -15,7 +15,7 @@ def open_link(token: str) -> Response | Answer:
     if link is None:
         abort(404)
     if not link["active"]:
-        words = (link["inactive_message"] or {}).get("custom_message") or "Its owner has switched it off."
+        words = link["inactive_message"] or "Its owner has switched it off."
         return page("message.html", 410, heading="This link is no longer active", words=words)
     try:
         with account.store.transaction():

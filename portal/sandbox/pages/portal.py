@@ -1,4 +1,4 @@
-"""The billing portal: everything about a customer on one page, or the one thing that a flow leads to."""
+"""The billing portal: everything about a customer on one page, or the one action of a flow."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.sandbox.account import Account
 from portal.sandbox.domain.invoices import previews
-from portal.sandbox.domain.pricing import taxes
+from portal.sandbox.domain.pricing import currencies, tax_rates, taxes
 from portal.sandbox.domain.subscriptions import subscription_items
 from portal.sandbox.pages import forms
 from portal.sandbox.pages.base import account_of, go, page, pages
@@ -33,7 +33,7 @@ def show_portal(session_id: str) -> Response:
 
 
 def home(account: Account, session: Json, typed: Any, wrong: Json, status: int = 200) -> Response:
-    """The portal, or its part that the session's flow is about."""
+    """Render the portal, or the part that the session's flow is about."""
     customer = account.find("customer", session["customer"])
     flow = session["flow"] or {"type": None}
     after = (flow.get("after_completion") or {}).get("redirect") or {}
@@ -61,13 +61,13 @@ def home(account: Account, session: Json, typed: Any, wrong: Json, status: int =
 
 
 def features(account: Account, session: Json) -> Json:
-    """What the session's configuration lets a customer do."""
+    """Return what the session's configuration allows a customer to do."""
     found: Json = account.find("billing_portal.configuration", session["configuration"])["features"]
     return found
 
 
 def require(account: Account, session: Json, feature: str) -> Json:
-    """The feature, or 404 where the configuration has switched it off."""
+    """Return the feature, or raise 404 if the configuration disables it."""
     found: Json = features(account, session)[feature]
     if not found["enabled"]:
         abort(404)
@@ -75,21 +75,32 @@ def require(account: Account, session: Json, feature: str) -> Json:
 
 
 def cards(account: Account, customer: Json) -> list[Json]:
-    """A customer's payment methods, newest first."""
+    """Return a customer's payment methods, newest first."""
     mine = "json_extract(json, '$.customer') = ?"
     return account.store.select(account.mode, "payment_method", mine, customer["id"])
 
 
 def plans(account: Account, session: Json, customer: Json) -> list[Json]:
-    """The subscriptions that the page is about, with the day of their renewal or end."""
+    """Return the page's subscriptions, with the day of their renewal or end."""
     found = account.store.select(account.mode, "subscription", RUNNING, customer["id"])
     about = subject(session)
-    chosen = [one for one in found if about in (None, one["id"])]
+    chosen = [localized(one) for one in found if about in (None, one["id"])]
     return [one | {"ends": one["cancel_at"], "period_end": subscription_items.period_end(one)} for one in chosen]
 
 
+def localized(subscription: Json) -> Json:
+    """Return a subscription with its items' prices in its own currency."""
+    items = [in_currency(item, subscription) for item in subscription["items"]["data"]]
+    return subscription | {"items": subscription["items"] | {"data": items}}
+
+
+def in_currency(item: Json, subscription: Json) -> Json:
+    """Return an item with its price in a subscription's currency."""
+    return item | {"price": currencies.within(item["price"], subscription["currency"])}
+
+
 def subject(session: Json) -> str | None:
-    """The subscription that a flow is about."""
+    """Return the subscription that a flow is about."""
     flow = session["flow"] or {"type": ""}
     details = flow.get(flow["type"]) or {}
     id_: str | None = details.get("subscription")
@@ -97,30 +108,32 @@ def subject(session: Json) -> str | None:
 
 
 def invoices(account: Account, customer: Json) -> list[Json]:
-    """The newest invoices that a customer may see."""
+    """Return the newest invoices that a customer may see."""
     mine = "json_extract(json, '$.customer') = ? AND json_extract(json, '$.status') <> 'draft'"
     return account.store.select(account.mode, "invoice", mine, customer["id"], limit=24)
 
 
 def change(account: Account, session: Json) -> Json:
-    """The plan change that a flow asks to confirm: the new items and what they cost today."""
+    """Return the plan change that a flow asks to confirm: the new items and their cost today."""
     subscription = account.find("subscription", str(subject(session)))
     items = wanted(account, session)
     terms = {"proration_behavior": features(account, session)["subscription_update"]["proration_behavior"]}
     with account.store.transaction():
         shown = previews.preview(account, None, subscription, items, terms)
     today = shown["billing_reason"] == "subscription_update"
-    return {"items": items, "today": shown["amount_due"] if today else 0, "invoice": shown}
+    found = tax_rates.shown(account, shown["total_taxes"]) if today else []
+    priced = [in_currency(item, subscription) for item in items]
+    return {"items": priced, "today": shown["amount_due"] if today else 0, "invoice": shown, "taxes": found}
 
 
 def wanted(account: Account, session: Json) -> list[Json]:
-    """The items of a flow's change, with their prices."""
+    """Return the items of a flow's change, with their prices."""
     items = session["flow"]["subscription_update_confirm"]["items"]
     return [item | {"price": account.find("price", item["price"])} for item in items]
 
 
 def finished(session: Json) -> Answer:
-    """On from a flow that is done: back to the portal, to where the flow says, or to a word of thanks."""
+    """Redirect from a finished flow: to the portal, to the flow's URL, or to a confirmation."""
     completion = (session["flow"] or {}).get("after_completion") or {}
     if completion.get("type") == "redirect":
         return go(str(completion["redirect"]["return_url"]))
@@ -138,7 +151,7 @@ def portal_done(session_id: str) -> Response:
 
 
 def opened(session_id: str) -> tuple[Account, Json]:
-    """The portal session of an address, or 404."""
+    """Return the portal session of a URL, or raise 404."""
     account = account_of(session_id)
     session = account.get(session_id) or {}
     if session.get("object") != "billing_portal.session":

@@ -1,4 +1,4 @@
-"""What a customer does in the billing portal: cancel, resume, confirm a change, change cards and details."""
+"""Actions in the billing portal: cancel, resume, confirm a change, change cards and details."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
 from portal.sandbox.domain.payments import payment_methods
 from portal.sandbox.domain.pricing import taxes
-from portal.sandbox.domain.subscriptions import cancellation, schedules, subscription_items, updates
+from portal.sandbox.domain.subscriptions import cancellation, subscription_items, updates
+from portal.sandbox.domain.subscriptions.schedules import lifecycle
 from portal.sandbox.pages import forms
 from portal.sandbox.pages.base import go, pages
 from portal.sandbox.pages.portal import REASONS, finished, home, opened, require, subject, wanted
@@ -21,7 +22,7 @@ UPDATED = "customer.subscription.updated"
 
 @pages.post("/b/session/<session_id>/cancel/<subscription_id>")
 def cancel(session_id: str, subscription_id: str) -> Answer:
-    """A portal's cancellation sets cancel_at and leaves cancel_at_period_end false, unlike the API's."""
+    """Cancel in the portal, which sets cancel_at and leaves cancel_at_period_end false, unlike the API."""
     account, session = opened(session_id)
     feature = require(account, session, "subscription_cancel")
     with account.store.transaction():
@@ -35,9 +36,9 @@ def cancel(session_id: str, subscription_id: str) -> Answer:
 
 
 def cancel_later(account: Account, subscription: Json, words: Json) -> None:
-    """With the end of the period; a change that was scheduled doesn't come any more."""
+    """Cancel at the end of the period, and drop a scheduled change."""
     if subscription["schedule"]:
-        schedules.release(account, account.find("subscription_schedule", subscription["schedule"]))
+        lifecycle.release(account, account.find(lifecycle.KIND, subscription["schedule"]))
         subscription = account.find("subscription", subscription["id"])
     changes = cancellation.scheduled(account, subscription, None, subscription_items.period_end(subscription))
     changes["cancellation_details"] |= words
@@ -45,7 +46,7 @@ def cancel_later(account: Account, subscription: Json, words: Json) -> None:
 
 
 def reason() -> Json:
-    """Why somebody cancels, in Stripe's words and in their own."""
+    """Return the cancellation's reason as Stripe's code, and the comment."""
     feedback = request.form.get("feedback")
     comment = request.form.get("comment", "").strip()
     given = {"feedback": feedback if feedback in REASONS else None, "comment": comment or None}
@@ -98,7 +99,7 @@ def change_card(session_id: str) -> Response | Answer:
 
 
 def become_default(account: Account, customer: Json, method: Json) -> None:
-    """The new card pays for everything from now on."""
+    """Make the new card the default for everything."""
     settings = customer["invoice_settings"] | {"default_payment_method": method["id"]}
     account.change(customer, {"invoice_settings": settings}, "customer.updated")
     for subscription in account.store.select(account.mode, "subscription", RUNNING, customer["id"]):
@@ -136,7 +137,7 @@ def change_details(session_id: str) -> Response | Answer:
 
 
 def own(account: Account, session: Json, subscription_id: str) -> Json:
-    """A subscription of the session's customer, or 404."""
+    """Return a subscription of the session's customer, or raise 404."""
     found = account.get(subscription_id) or {}
     if found.get("object") != "subscription" or found["customer"] != session["customer"]:
         abort(404)

@@ -1,6 +1,6 @@
-"""Stripe's operations, a file per resource; importing this package serves them.
+"""Stripe's operations, one file per resource; importing this package registers them.
 
-The operation above a function says what it does: Stripe's reference is its documentation.
+The decorator above a function names its operation, which Stripe's reference documents.
 """
 
 from portal.sandbox.resources import (
@@ -14,6 +14,8 @@ from portal.sandbox.resources import (
     customers,
     disputes,
     events,
+    fraud_warnings,
+    invoice_previews,
     invoiceitems,
     invoices,
     meters,
@@ -23,9 +25,11 @@ from portal.sandbox.resources import (
     prices,
     products,
     setup_intents,
+    subscription_items,
     subscription_schedules,
     subscriptions,
     tax_ids,
+    tax_rates,
     test_clocks,
 )
 
@@ -40,6 +44,8 @@ __all__ = [
     "customers",
     "disputes",
     "events",
+    "fraud_warnings",
+    "invoice_previews",
     "invoiceitems",
     "invoices",
     "meters",
@@ -49,8 +55,10 @@ __all__ = [
     "prices",
     "products",
     "setup_intents",
+    "subscription_items",
     "subscription_schedules",
     "subscriptions",
     "tax_ids",
+    "tax_rates",
     "test_clocks",
 ]

@@ -1,4 +1,4 @@
-"""Lists of what the sandbox doesn't make: an account that never used these has empty ones too."""
+"""Lists of objects that the sandbox doesn't create, which are always empty."""
 
 from typing import Any
 
@@ -7,14 +7,11 @@ from portal.sandbox.api import lists
 from portal.sandbox.api.operations import operation
 
 Json = dict[str, Any]
-NEVER_MADE = (
-    "/v1/entitlements/features",
-    "/v1/tax_rates",
-)
+NEVER_MADE = ("/v1/entitlements/features",)
 
 
 def serve_empty(path: str) -> None:
-    """An empty list at a path."""
+    """Register an empty list at a path."""
 
     @operation("GET", path)
     def index(account: Account, params: Json) -> Json:

@@ -1,4 +1,4 @@
-"""The account's balance and what it is made of."""
+"""The account's balance and its transactions."""
 
 from typing import Any
 

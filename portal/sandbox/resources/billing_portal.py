@@ -32,7 +32,7 @@ FEATURES: Json = {
         "trial_update_behavior": "end_trial",
     },
 }
-ABSENT: Json = {  # what isn't named in a new configuration is off
+ABSENT: Json = {  # features that a new configuration doesn't name are disabled
     "customer_update": {"allowed_updates": [], "enabled": False},
     "invoice_history": {"enabled": False},
     "payment_method_update": {"enabled": False},
@@ -41,7 +41,7 @@ ABSENT: Json = {  # what isn't named in a new configuration is off
 
 
 def new_configuration(account: Account, params: Json, features: Json, default: bool) -> Json:
-    """A configuration with these features."""
+    """Create a configuration with these features."""
     business = {"headline": None, "privacy_policy_url": None, "terms_of_service_url": None}
     fields = {
         "active": True,
@@ -58,7 +58,7 @@ def new_configuration(account: Account, params: Json, features: Json, default: b
 
 
 def combined(known: Json, asked: Json) -> Json:
-    """Features with the parts of them that were asked for replaced, however deep they lie."""
+    """Merge the given features into the known ones, including nested fields."""
     made = copy.deepcopy(known)
     for name, part in asked.items():
         inner = made.get(name)
@@ -70,7 +70,7 @@ def combined(known: Json, asked: Json) -> Json:
 
 
 def with_quantities(features: Json) -> Json:
-    """The products of a plan change as they are answered."""
+    """Return the products of a plan change in the response's format."""
     fixed = {"enabled": False, "maximum": None, "minimum": 1}
     products = features["subscription_update"]["products"]
     for product in products or []:
@@ -79,7 +79,7 @@ def with_quantities(features: Json) -> Json:
 
 
 def default_configuration(account: Account) -> Json:
-    """The configuration that applies when a session names none; made when it is first needed."""
+    """Return the configuration for sessions that name none; it is created when first needed."""
     known = account.store.select(account.mode, CONFIGURATION, "json_extract(json, '$.is_default')", limit=1)
     return known[0] if known else new_configuration(account, {}, FEATURES, default=True)
 

@@ -8,27 +8,19 @@ from portal.sandbox.api.errors import StripeError
 from portal.sandbox.api.expand import on_request
 from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
-from portal.sandbox.domain.checkout import sessions, totals
-from portal.sandbox.domain.pricing import discounts, taxes
-from portal.sandbox.resources.common import changed, given
+from portal.sandbox.domain.checkout import questions, sessions, totals
+from portal.sandbox.domain.pricing import discounts, tax_rates, taxes
+from portal.sandbox.resources.common import changed, given, require_future
 from portal.sandbox.resources.prices import new_price
 
 Json = dict[str, Any]
 DAY = 24 * 60 * 60
-EMPTY_TEXT = {
-    "after_submit": None,
-    "shipping_address": None,
-    "submit": None,
-    "terms_of_service_acceptance": None,
-}
 PLAIN: Json = {
     "adaptive_pricing": {"enabled": False},
     "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
     "collected_information": {"business_name": None, "individual_name": None, "shipping_details": None},
-    "custom_text": EMPTY_TEXT,
     "metadata": {},
     "payment_method_options": {},
-    "phone_number_collection": {"enabled": False},
     "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
 }
 AS_GIVEN = (
@@ -54,7 +46,7 @@ def create(account: Account, params: Json) -> Json:
 
 
 def check(account: Account, params: Json) -> None:
-    """Refuse what Stripe refuses. Raises StripeError."""
+    """Raise StripeError for combinations that Stripe refuses."""
     hosted = params.get("ui_mode", "hosted_page") == "hosted_page"
     if hosted and not params.get("success_url"):
         raise missing_parameter("success_url")
@@ -80,7 +72,7 @@ def check(account: Account, params: Json) -> None:
 
 
 def check_collected(account: Account, params: Json) -> None:
-    """What is collected from a known customer must be allowed to be written there. Raises StripeError."""
+    """Raise StripeError unless data collected from an existing customer may be written there."""
     if params.get("discounts") and params.get("allow_promotion_codes"):
         words = "You may only specify one of these parameters: allow_promotion_codes, discounts."
         raise StripeError(words, param="discounts")
@@ -110,10 +102,11 @@ def _types(params: Json) -> list[str]:
 
 
 def open_session(account: Account, params: Json, payment_link: Json | None = None) -> Json:
-    """A session that waits for its buyer."""
+    """Create a session that waits for its buyer."""
     lines = [kept_line(account, item, n) for n, item in enumerate(params.get("line_items", []))]
     check_lines(account, params["mode"], lines)
-    currency = totals.currency_of(account, lines) if lines else params.get("currency", "usd")
+    customer, asked = account.get(params.get("customer")), params.get("currency")
+    currency = totals.currency_of(account, lines, asked, customer) if lines else asked or "usd"
     id_ = account.new_id("checkout.session")
     fields = {
         "id": id_,
@@ -130,17 +123,15 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
         "status": "open",
         "ui_mode": params.get("ui_mode", "hosted_page"),
         "url": f"{account.config.pages}/c/pay/{id_}",
-        "_": {
-            "customer_update": params.get("customer_update"),
-            "line_items": lines,
-            "payment_intent_data": payment_data(params.get("payment_intent_data", {})),
-            "subscription_data": subscription_data(params.get("subscription_data", {})),
-        },
+        "_": hidden(account, params, lines),
     }
     if params.get("tax_id_collection"):
         fields["tax_id_collection"] = {"required": "never"} | params["tax_id_collection"]
-    session = account.add("checkout.session", PLAIN | fields | {n: params[n] for n in AS_GIVEN if n in params})
-    totals.reckon(account, session)
+    if params.get("after_expiration"):
+        fields["after_expiration"] = questions.recovering(params["after_expiration"])
+    fields |= questions.asked(params) | {n: params[n] for n in AS_GIVEN if n in params}
+    session = account.add("checkout.session", PLAIN | fields)
+    totals.compute(account, session)
     account.change(session, {"payment_status": "unpaid" if session["amount_total"] else "no_payment_required"})
     if params["mode"] == "setup":
         session["setup_intent"] = setup_intent(account, session, params)["id"]
@@ -149,8 +140,19 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
     return session
 
 
+def hidden(account: Account, params: Json, lines: list[Json]) -> Json:
+    """Return what a session keeps and does not show."""
+    return {
+        "customer_update": params.get("customer_update"),
+        "line_items": lines,
+        "params": params if params.get("after_expiration") else None,
+        "payment_intent_data": payment_data(params.get("payment_intent_data", {})),
+        "subscription_data": subscription_data(account, params.get("subscription_data", {})),
+    }
+
+
 def automatic_tax(params: Json) -> Json:
-    """Tax waits for an address, and then is nought."""
+    """Return automatic_tax, which waits for an address and then is zero."""
     asked = taxes.free(params.get("automatic_tax"))
     if not asked["enabled"]:
         return asked | {"provider": None, "status": None}
@@ -158,20 +160,20 @@ def automatic_tax(params: Json) -> Json:
 
 
 def coupons(account: Account, asked: list[Json]) -> list[Json]:
-    """The discounts of a session as it shows them. Raises StripeError for one that can't be used."""
+    """Return the discounts of a session as it shows them. Raises StripeError for one that can't be used."""
     found = [discounts.named(account, one, f"discounts[{n}]") for n, one in enumerate(asked)]
     return [{"coupon": coupon["id"], "promotion_code": code["id"] if code else None} for coupon, code in found]
 
 
 def creation(params: Json) -> str | None:
-    """Whether the session will make a customer."""
+    """Return whether the session will create a customer."""
     if params.get("customer") or params["mode"] == "setup":
         return None
     return "always" if params["mode"] == "subscription" else params.get("customer_creation", "if_required")
 
 
 def kept_line(account: Account, item: Json, number: int) -> Json:
-    """A line item as the session keeps it; a price that is described is made. Raises StripeError."""
+    """Return a line item as the session stores it; an inline price is created. Raises StripeError."""
     at = f"line_items[{number}]"
     if item.get("price_data"):
         data = given(item["price_data"])
@@ -189,11 +191,12 @@ def kept_line(account: Account, item: Json, number: int) -> Json:
     if quantity is None and not metered:
         words = "Quantity is required. Add `quantity` to `line_items[0]`".replace("[0]", f"[{number}]")
         raise StripeError(words, code="parameter_missing", param=f"{at}[quantity]")
-    return {"id": account.new_id("item"), "price": price["id"], "quantity": quantity or 0}
+    rates = tax_rates.named(account, item.get("tax_rates"), f"{at}[tax_rates]")
+    return {"id": account.new_id("item"), "price": price["id"], "quantity": quantity or 0, "tax_rates": rates}
 
 
 def check_lines(account: Account, mode: str, lines: list[Json]) -> None:
-    """Recurring prices belong to subscriptions and nowhere else. Raises StripeError."""
+    """Check that recurring prices are only in subscriptions. Raises StripeError."""
     recurring = [line for line in lines if account.find("price", line["price"])["recurring"]]
     if mode == "subscription" and not recurring:
         words = "You must provide at least one recurring price in `subscription` mode when using prices."
@@ -211,19 +214,21 @@ def check_lines(account: Account, mode: str, lines: list[Json]) -> None:
 
 
 def payment_data(data: Json) -> Json:
-    """What payment_intent_data says about the intent to come."""
+    """Return the future intent's fields from payment_intent_data."""
     names = ("description", "metadata", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor")
     return {name: data[name] for name in names if data.get(name) is not None}
 
 
-def subscription_data(data: Json) -> Json:
-    """What subscription_data says about the subscription to come."""
+def subscription_data(account: Account, data: Json) -> Json:
+    """Return the future subscription's fields from subscription_data. Raises StripeError."""
     names = ("description", "metadata", "trial_end", "trial_period_days", "trial_settings")
-    return {name: data[name] for name in names if data.get(name)}
+    require_future(account, data, "trial_end", at="subscription_data")
+    rates = tax_rates.named(account, data.get("default_tax_rates"), "subscription_data[default_tax_rates]")
+    return {name: data[name] for name in names if data.get(name)} | {"default_tax_rates": rates}
 
 
 def setup_intent(account: Account, session: Json, params: Json) -> Json:
-    """The setup intent behind a session that saves a card."""
+    """Create the setup intent of a session that saves a card."""
     id_ = account.new_id("setup_intent")
     data = params.get("setup_intent_data", {})
     fields = {
@@ -257,6 +262,15 @@ def expire(account: Account, params: Json, session: str) -> Json:
     return sessions.expire(account, account.find("checkout.session", session))
 
 
+def recover(account: Account, session: Json) -> Json:
+    """Create a copy of an expired session. Raises StripeError if a price was archived."""
+    params = {name: value for name, value in session["_"]["params"].items() if name != "expires_at"}
+    wanted = session["after_expiration"]["recovery"]
+    if wanted["allow_promotion_codes"] and not params.get("discounts"):
+        params["allow_promotion_codes"] = True
+    return account.change(open_session(account, params), {"recovered_from": session["id"]})
+
+
 @operation("GET", "/v1/checkout/sessions/{session}/line_items")
 def line_items(account: Account, params: Json, session: str) -> Json:
     items = totals.line_items(account, account.find("checkout.session", session))
@@ -266,6 +280,11 @@ def line_items(account: Account, params: Json, session: str) -> Json:
 @on_request("checkout.session", "line_items")
 def included_line_items(account: Account, session: Json) -> Json:
     return line_items(account, {}, session["id"])
+
+
+@on_request("item", "taxes")
+def included_taxes(account: Account, item: Json) -> list[Json]:
+    return totals.taxes_of(account, item["id"])
 
 
 @operation("GET", "/v1/checkout/sessions")

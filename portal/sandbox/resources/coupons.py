@@ -9,17 +9,18 @@ from portal.sandbox.api.errors import StripeError
 from portal.sandbox.api.expand import on_request
 from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
-from portal.sandbox.domain.pricing import discounts
-from portal.sandbox.resources.common import changed, given
+from portal.sandbox.domain.pricing import discount_amounts
+from portal.sandbox.resources.common import changed, given, require_future
 
 Json = dict[str, Any]
-DRAW = "".join(sorted(set(ALPHABET.upper()) - set("0O1I")))  # what a person can't misread
+DRAW = "".join(sorted(set(ALPHABET.upper()) - set("0O1I")))  # without characters that people misread
 
 
 @operation("POST", "/v1/coupons")
 def create(account: Account, params: Json) -> Json:
     params = given(params)
     check(params)
+    require_future(account, params, "redeem_by")
     id_ = params.pop("id", None) or drawn()
     if account.store.mode_of(id_):
         raise StripeError("Coupon already exists.", code="resource_already_exists", param="id")
@@ -39,7 +40,7 @@ def create(account: Account, params: Json) -> Json:
 
 
 def check(params: Json) -> None:
-    """Raises StripeError for a coupon that takes nothing off, or too much."""
+    """Raise StripeError for a coupon with no discount, or too much."""
     if ("percent_off" in params) == ("amount_off" in params):
         raise missing_parameter("percent_off")
     if "percent_off" in params and not 0 < float(params["percent_off"]) <= 100:
@@ -47,12 +48,15 @@ def check(params: Json) -> None:
         raise StripeError(words, param="percent_off")
     if "amount_off" in params and "currency" not in params:
         raise missing_parameter("currency")
+    if "amount_off" in params and params.get("duration") == "forever":  # since 2025-03-31
+        words = "A coupon with `amount_off` cannot have the duration `forever`: use `once` or `repeating`."
+        raise StripeError(words, param="duration")
     if params.get("duration") == "repeating" and not params.get("duration_in_months"):
         raise missing_parameter("duration_in_months")
 
 
 def drawn() -> str:
-    """A code that nobody chose."""
+    """Return a random code."""
     return "".join(secrets.choice(DRAW) for _ in range(8))
 
 
@@ -65,12 +69,20 @@ def retrieve(account: Account, params: Json, coupon: str) -> Json:
 def update(account: Account, params: Json, coupon: str) -> Json:
     found = account.find("coupon", coupon)
     wanted: Json = {name: params[name] for name in ("metadata", "name") if name in params}
+    if params.get("currency_options"):
+        if not found["amount_off"]:
+            words = "`currency_options` can only be set for coupons with `amount_off`."
+            raise StripeError(words, param="currency_options")
+        before = {"currency_options": currency_options(account, found)}
+        others = (found["_"].get("currency_options") or {}) | params["currency_options"]
+        account.change(found, {"_": found["_"] | {"currency_options": others}})
+        account.emit("coupon.updated", found, before)
     return account.change(found, changed(found, wanted), "coupon.updated")
 
 
 @operation("DELETE", "/v1/coupons/{coupon}")
 def delete(account: Account, params: Json, coupon: str) -> Json:
-    """Nobody can redeem it any more; discounts that run keep it."""
+    """Delete a coupon, which can no longer be redeemed; existing discounts keep it."""
     found = account.change(account.find("coupon", coupon), {"valid": False})
     account.emit("coupon.deleted", found)
     return {"id": coupon, "object": "coupon", "deleted": True}
@@ -90,12 +102,13 @@ def applies_to(account: Account, coupon: Json) -> Json:
 def currency_options(account: Account, coupon: Json) -> Json:
     if coupon["amount_off"] is None:
         return {}
-    return {name: {"amount_off": off} for name, off in discounts.amounts_off(coupon).items()}
+    return {name: {"amount_off": off} for name, off in discount_amounts.amounts_off(coupon).items()}
 
 
 @operation("POST", "/v1/promotion_codes")
 def create_code(account: Account, params: Json) -> Json:
     params = given(params)
+    require_future(account, params, "expires_at")
     promotion = params.pop("promotion")
     account.find("coupon", promotion.get("coupon") or "", "promotion[coupon]")
     if params.get("customer"):

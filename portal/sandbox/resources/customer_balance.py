@@ -18,14 +18,11 @@ PATH = "/v1/customers/{customer}/balance_transactions"
 def create(account: Account, params: Json, customer: str) -> Json:
     found, params = account.find("customer", customer), given(params)
     currency = params["currency"].lower()
-    if found["currency"] not in (None, currency):
-        words = f"The customer's balance is in {found['currency']}, and cannot be changed in {currency}."
-        raise StripeError(words, param="currency")
     if not params["amount"]:
         raise StripeError("The amount cannot be 0.", code="parameter_invalid_integer", param="amount")
     fields = params | {"currency": currency}
-    account.change(found, {"currency": currency})
-    made = customer_balance.change(account, found, params["amount"], "adjustment", fields)
+    customer_balance.learn(account, found, currency)
+    made = customer_balance.change(account, found, params["amount"], "adjustment", fields, currency)
     assert made
     return made
 

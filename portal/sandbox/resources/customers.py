@@ -4,16 +4,17 @@ from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api import lists
-from portal.sandbox.api.errors import missing
+from portal.sandbox.api.errors import StripeError, missing
 from portal.sandbox.api.expand import on_request
 from portal.sandbox.api.operations import operation
 from portal.sandbox.domain.checkout import sessions
 from portal.sandbox.domain.payments import customer_balance, payment_methods
-from portal.sandbox.domain.pricing import taxes
+from portal.sandbox.domain.pricing import discounts, taxes
 from portal.sandbox.domain.subscriptions import cancellation
 from portal.sandbox.resources.common import changed, given, with_addresses
 
 Json = dict[str, Any]
+REDEEMED = ("coupon", "promotion_code")
 RUNNING = (
     "json_extract(json, '$.customer') = ? "
     "AND json_extract(json, '$.status') NOT IN ('canceled', 'incomplete_expired')"
@@ -26,11 +27,13 @@ def create(account: Account, params: Json) -> Json:
     method = params.pop("payment_method", None)
     settings = given(params.pop("invoice_settings", {}))
     tax_ids = params.pop("tax_id_data", [])
+    discount = {name: params.pop(name) for name in REDEEMED if name in params}
     if params.get("test_clock"):
         account.clock = account.find("test_helpers.test_clock", params["test_clock"], "test_clock")
     customer = sessions.new_customer(account, params)
     for one in tax_ids:
         taxes.add(account, customer, one["type"], one["value"])
+    give_discount(account, customer, discount)
     attached = (
         payment_methods.attach(account, payment_methods.method_of(account, method), customer)["id"]
         if method
@@ -41,8 +44,19 @@ def create(account: Account, params: Json) -> Json:
     return customer
 
 
+def give_discount(account: Account, customer: Json, asked: Json) -> None:
+    """Give a customer a discount of their own, or remove it, as versions before 2025-03-31 do. Raises
+    StripeError.
+    """
+    if any(asked.values()):
+        discounts.give(account, customer, asked)
+    elif asked and customer["discount"]:
+        discounts.take(account, account.find("discount", customer["discount"]["id"]))
+        customer.update(account.find("customer", customer["id"]))
+
+
 def write_settings(account: Account, customer: Json, settings: Json, attached: Json) -> None:
-    """Change invoice_settings; a default that was given as pm_card_visa is the method that it became."""
+    """Change invoice_settings; a default given as pm_card_visa becomes the created method."""
     default = settings.get("default_payment_method")
     if default:
         settings["default_payment_method"] = own_method(account, customer, str(attached.get(default, default)))
@@ -51,7 +65,7 @@ def write_settings(account: Account, customer: Json, settings: Json, attached: J
 
 
 def own_method(account: Account, customer: Json, id_: str) -> str:
-    """The id of a payment method that belongs to this customer. Raises StripeError."""
+    """Return the id of a payment method of this customer. Raises StripeError."""
     method = payment_methods.method_of(account, id_, "invoice_settings[default_payment_method]")
     if method["customer"] != customer["id"]:
         payment_methods.attach(account, method, customer)
@@ -65,7 +79,7 @@ def retrieve(account: Account, params: Json, customer: str) -> Json:
 
 
 def gone(id_: str) -> Json:
-    """What is left of a deleted customer."""
+    """Return what remains of a deleted customer."""
     return {"id": id_, "object": "customer", "deleted": True}
 
 
@@ -76,7 +90,9 @@ def update(account: Account, params: Json, customer: str) -> Json:
         raise missing("customer", customer)
     settings = params.pop("invoice_settings", None)
     balance = params.pop("balance", None)
+    discount = {name: params.pop(name) for name in REDEEMED if name in params}
     account.change(found, changed(found, with_addresses(params)), "customer.updated")
+    give_discount(account, found, discount)
     if balance is not None:
         customer_balance.change(account, found, balance - found["balance"], "adjustment", {})
     if settings:
@@ -92,6 +108,20 @@ def delete(account: Account, params: Json, customer: str) -> Json:
     account.emit("customer.deleted", found)
     account.change(found, {"deleted": True})
     return gone(customer)
+
+
+@operation("GET", "/v1/customers/{customer}/discount")
+def retrieve_discount(account: Account, params: Json, customer: str) -> Json:
+    found = account.find("customer", customer)
+    if not found["discount"]:
+        words = f"No active discount for customer: {customer}"
+        raise StripeError(words, code="resource_missing", status=404)
+    return account.find("discount", found["discount"]["id"])
+
+
+@operation("DELETE", "/v1/customers/{customer}/discount")
+def delete_discount(account: Account, params: Json, customer: str) -> Json:
+    return discounts.take(account, retrieve_discount(account, {}, customer))
 
 
 @operation("GET", "/v1/customers")
@@ -118,6 +148,11 @@ def retrieve_payment_method(account: Account, params: Json, customer: str, payme
 def subscriptions(account: Account, customer: Json) -> Json:
     running = account.store.select(account.mode, "subscription", RUNNING, customer["id"], limit=10)
     return lists.of(running, f"/v1/customers/{customer['id']}/subscriptions")
+
+
+@on_request("customer", "invoice_credit_balance")
+def balances(account: Account, customer: Json) -> Json:
+    return customer_balance.shown(customer)
 
 
 @on_request("customer", "sources")

@@ -10,6 +10,7 @@ from portal.sandbox.api.errors import StripeError
 from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
 from portal.sandbox.domain.invoices import drafts, invoice_items
+from portal.sandbox.domain.pricing import currencies, discounts, tax_rates
 from portal.sandbox.resources.common import changed, given
 from portal.sandbox.resources.prices import new_price
 
@@ -26,13 +27,20 @@ def create(account: Account, params: Json) -> Json:
     customer = account.find("customer", params["customer"], "customer")
     quantity = Decimal(params["quantity_decimal"]) if params.get("quantity_decimal") else params.get("quantity", 1)
     fields = {name: params[name] for name in AS_GIVEN if name in params}
+    fields["tax_rates"] = tax_rates.named(account, params.get("tax_rates"), "tax_rates")
     if params.get("subscription"):
         subscription = account.find("subscription", params["subscription"], "subscription")
         named = {"subscription": subscription["id"]}
         fields["parent"] = {"type": "subscription_details", "subscription_details": named}
-    price = price_of(account, params)
+    price = price_of(account, params, customer)
     if "amount" in params:
         fields["amount"] = params["amount"]
+    if params.get("invoice"):
+        fields["invoice"] = params["invoice"]
+    id_ = account.new_id("invoiceitem")
+    owner = {"customer": customer["id"], "invoice_item": id_}
+    asked = params.get("discounts") or []
+    fields |= {"id": id_, "discounts": discounts.redeem(account, asked, owner, price["currency"])}
     item = invoice_items.add(account, customer, price, quantity, fields)
     if params.get("invoice"):
         drafts.add_item(account, account.find("invoice", params["invoice"], "invoice"), item)
@@ -40,7 +48,7 @@ def create(account: Account, params: Json) -> Json:
 
 
 def check(params: Json) -> None:
-    """What doesn't go together. Raises StripeError."""
+    """Raise StripeError for invalid combinations."""
     if "quantity" in params and "quantity_decimal" in params:
         words = "You may only specify one of these parameters: quantity, quantity_decimal."
         raise StripeError(words, param="quantity_decimal")
@@ -49,14 +57,15 @@ def check(params: Json) -> None:
         raise StripeError(f"Invalid decimal: {exact}", param="quantity_decimal")
 
 
-def price_of(account: Account, params: Json) -> Json:
-    """The price that an item names, or one that stands for its amount. Raises StripeError."""
+def price_of(account: Account, params: Json, customer: Json) -> Json:
+    """Return the price that an item names in its currency, or one for its amount. Raises StripeError."""
     named = (params.get("pricing") or {}).get("price")
     if named:
         price = account.find("price", named, "pricing[price]")
         if price["recurring"]:
             raise StripeError("The price specified is not a one-time price.", param="pricing[price]")
-        return price
+        currency = currencies.chosen([price], params.get("currency"), customer)
+        return currencies.within(price, currency, "pricing[price]")
     exact = params.get("amount", params.get("unit_amount_decimal"))
     if params.get("price_data"):
         return new_price(account, given(params["price_data"]) | {"active": False})
@@ -76,7 +85,12 @@ def retrieve(account: Account, params: Json, invoiceitem: str) -> Json:
 def update(account: Account, params: Json, invoiceitem: str) -> Json:
     found = account.find("invoiceitem", invoiceitem)
     wanted = {name: params[name] for name in (*AS_GIVEN, "amount") if name in params}
-    if found["invoice"] and "amount" in wanted:
+    if "tax_rates" in params:
+        wanted["tax_rates"] = tax_rates.named(account, params["tax_rates"], "tax_rates")
+    if "discounts" in params:
+        owner, asked = {"customer": found["customer"], "invoice_item": found["id"]}, params["discounts"] or []
+        wanted["discounts"] = discounts.redeem(account, asked, owner, found["currency"])
+    if found["invoice"] and wanted.keys() & {"amount", "discounts", "tax_rates"}:
         raise StripeError("This invoice item is already on an invoice.", code="invoice_not_editable")
     return account.change(found, changed(found, wanted))
 

@@ -8,11 +8,16 @@ from portal.sandbox.api.errors import CardError, StripeError
 from portal.sandbox.api.expand import on_request
 from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
-from portal.sandbox.domain.invoices import drafts, finalization, invoice_items, invoice_payments, previews
+from portal.sandbox.domain.invoices import (
+    drafts,
+    finalization,
+    invoice_items,
+    invoice_payments,
+    part_payments,
+)
 from portal.sandbox.domain.payments import payment_methods
-from portal.sandbox.domain.pricing import discounts, taxes
-from portal.sandbox.resources.common import changed, given
-from portal.sandbox.resources.subscriptions import update_item
+from portal.sandbox.domain.pricing import discounts, tax_rates, taxes
+from portal.sandbox.resources.common import NOWHERE, changed, given, require_future
 
 Json = dict[str, Any]
 AS_GIVEN = (
@@ -22,59 +27,73 @@ AS_GIVEN = (
     "default_payment_method",
     "description",
     "due_date",
+    "effective_at",
     "footer",
     "metadata",
+    "number",
+    "rendering",
+    "shipping_details",
     "statement_descriptor",
 )
+PLAIN_RENDERING = {
+    "amount_tax_display": None,
+    "pdf": {"page_size": "auto"},
+    "template": None,
+    "template_version": None,
+}
 
 
 @operation("POST", "/v1/invoices")
 def create(account: Account, params: Json) -> Json:
+    inherits = "discounts" not in params
     params = given(params)
     if "customer" not in params:
         raise missing_parameter("customer")
     customer = account.find("customer", params["customer"], "customer")
     currency = params.get("currency") or customer["currency"] or "usd"
-    fields = {name: params[name] for name in AS_GIVEN if name in params}
+    fields = as_given(account, params, account.now())
     fields.setdefault("auto_advance", False)
     if not fields["auto_advance"]:
         fields["automatically_finalizes_at"] = None
-    if params.get("days_until_due") is not None:
-        fields["due_date"] = account.now() + params["days_until_due"] * 86400
     exclude = params.get("pending_invoice_items_behavior", "exclude") == "exclude"
     lines = [] if exclude else invoice_items.take(account, customer["id"], currency, params.get("subscription"))
-    fields["discounts"] = discounts.redeem(
-        account, params.get("discounts") or [], {"customer": customer["id"]}, currency
+    fields["discounts"] = (
+        discounts.of_customer(account, customer)
+        if inherits
+        else discounts.redeem(account, params.get("discounts") or [], {"customer": customer["id"]}, currency)
     )
+    fields["default_tax_rates"] = tax_rates.named(account, params.get("default_tax_rates"), "default_tax_rates")
     wanted = taxes.free(params.get("automatic_tax"))
     if wanted["enabled"]:
         taxes.require_location(customer)
     fields["automatic_tax"] = taxes.calculated({"disabled_reason": None} | wanted, customer)
-    return advancing(account, drafts.draft(account, customer, currency, lines, fields))
+    made = advancing(account, drafts.draft(account, customer, currency, lines, fields))
+    discounts.used(account, made["discounts"] if inherits else [])
+    return made
+
+
+def as_given(account: Account, params: Json, created: int) -> Json:
+    """Return the fields of an invoice that are as its parameters say. Raises StripeError."""
+    fields = {name: params[name] for name in AS_GIVEN if name in params}
+    require_future(account, params, "due_date")
+    if params.get("days_until_due") is not None:
+        fields["due_date"] = created + params["days_until_due"] * 86400
+    if fields.get("rendering"):
+        fields["rendering"] = PLAIN_RENDERING | given(fields["rendering"])
+    if fields.get("shipping_details"):
+        named = {"phone": None} | fields["shipping_details"]
+        fields["shipping_details"] = named | {"address": NOWHERE | named["address"]}
+    return fields
 
 
 def advancing(account: Account, invoice: Json) -> Json:
-    """auto_advance: a draft is finalized and charged after an hour, an open invoice is charged at once."""
+    """Handle auto_advance: a draft is finalized and charged after an hour, an open invoice immediately."""
     if invoice["auto_advance"] and invoice["status"] in ("draft", "open"):
         due = account.now() + (drafts.DRAFT_FOR if invoice["status"] == "draft" else 0)
         if invoice["status"] == "draft":
             account.change(invoice, {"automatically_finalizes_at": due})
         account.at(due, "collect", invoice["id"])
     return invoice
-
-
-@operation("POST", "/v1/invoices/create_preview")
-def create_preview(account: Account, params: Json) -> Json:
-    asked_for, params = params, given(params)
-    terms = given(params.get("subscription_details") or {})
-    named = params.get("subscription")
-    subscription = account.find("subscription", named, "subscription") if named else None
-    customer = account.find("customer", params["customer"], "customer") if params.get("customer") else None
-    asked = enumerate(terms.get("items") or [])
-    items = [update_item(account, item, f"subscription_details[items][{n}]") for n, item in asked]
-    if "discounts" in asked_for:
-        terms["discounts"] = asked_for["discounts"] or []
-    return previews.preview(account, customer, subscription, items, terms)
 
 
 @operation("GET", "/v1/invoices/{invoice}")
@@ -85,11 +104,20 @@ def retrieve(account: Account, params: Json, invoice: str) -> Json:
 @operation("POST", "/v1/invoices/{invoice}")
 def update(account: Account, params: Json, invoice: str) -> Json:
     found = account.find("invoice", invoice)
-    wanted = {name: params[name] for name in AS_GIVEN if name in params}
-    if found["status"] != "draft" and wanted.keys() - {"metadata", "auto_advance", "default_payment_method"}:
+    wanted = as_given(account, params, found["created"])
+    beyond = wanted.keys() | (params.keys() & {"default_tax_rates", "discounts"})
+    if found["status"] != "draft" and beyond - {"metadata", "auto_advance", "default_payment_method"}:
         raise StripeError("Finalized invoices can't be updated in this way", code="invoice_not_editable")
     begins = bool(wanted.get("auto_advance")) and not found["auto_advance"]
-    account.change(found, changed(found, wanted), "invoice.updated")
+    changes = changed(found, wanted)
+    if "default_tax_rates" in params:
+        changes["default_tax_rates"] = tax_rates.named(account, params["default_tax_rates"], "default_tax_rates")
+    if "discounts" in params:
+        asked, owner = params["discounts"] or [], {"customer": found["customer"], "invoice": invoice}
+        changes["discounts"] = discounts.redeem(account, asked, owner, found["currency"])
+    if changes.keys() & {"default_tax_rates", "discounts"}:
+        changes = drafts.recomputed(account, found, changes)
+    account.change(found, changes, "invoice.updated")
     return advancing(account, found) if begins else found
 
 
@@ -132,9 +160,17 @@ def pay(account: Account, params: Json, invoice: str) -> Json:
 
 
 def no_method() -> Json:
-    """Nothing to charge. Raises StripeError."""
+    """Raise StripeError because there is no payment method."""
     words = "There is no `default_payment_method` set on this Customer or Invoice. Please set one and try again."
     raise StripeError(words, code="resource_missing")
+
+
+@operation("POST", "/v1/invoices/{invoice}/attach_payment")
+def attach_payment(account: Account, params: Json, invoice: str) -> Json:
+    if not params.get("payment_intent"):
+        raise missing_parameter("payment_intent")
+    intent = account.find("payment_intent", params["payment_intent"], "payment_intent")
+    return part_payments.attach(account, account.find("invoice", invoice), intent)
 
 
 @operation("POST", "/v1/invoices/{invoice}/send")

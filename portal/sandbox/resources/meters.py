@@ -9,6 +9,7 @@ from portal.sandbox.api.errors import StripeError
 from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
 from portal.sandbox.domain.pricing import meters
+from portal.sandbox.domain.subscriptions import thresholds
 from portal.sandbox.resources.common import given
 
 Json = dict[str, Any]
@@ -76,13 +77,14 @@ def record(account: Account, params: Json) -> Json:
         words = f"No active meter found for event name {params['event_name']}."
         raise StripeError(words, code="resource_missing", param="event_name")
     check(account, found[0], params["payload"])
-    return meters.record(
-        account, params["event_name"], params["payload"], params.get("identifier"), params.get("timestamp")
-    )
+    named, payload = params.get("identifier"), params["payload"]
+    made = meters.record(account, params["event_name"], payload, named, params.get("timestamp"))
+    thresholds.check(account, payload[found[0]["customer_mapping"]["event_payload_key"]], found[0]["id"])
+    return made
 
 
 def check(account: Account, meter: Json, payload: Json) -> None:
-    """The payload must name a customer and a number. Raises StripeError."""
+    """Check that the payload has a customer and a number. Raises StripeError."""
     who, what = meter["customer_mapping"]["event_payload_key"], meter["value_settings"]["event_payload_key"]
     if who not in payload:
         raise StripeError(f"Payload is missing the key {who}.", param=f"payload[{who}]")

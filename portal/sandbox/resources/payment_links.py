@@ -1,4 +1,4 @@
-"""Payment links: a checkout that anyone may open, again and again."""
+"""Payment links: a checkout that anyone can open repeatedly."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from portal.sandbox.account import Account
 from portal.sandbox.api import lists
 from portal.sandbox.api.expand import on_request
 from portal.sandbox.api.operations import operation
-from portal.sandbox.domain.checkout import totals
-from portal.sandbox.resources.checkout_sessions import EMPTY_TEXT, kept_line, open_session
+from portal.sandbox.domain.checkout import questions, totals
+from portal.sandbox.resources.checkout_sessions import kept_line, open_session
 from portal.sandbox.resources.common import changed, given
 
 Json = dict[str, Any]
@@ -17,7 +17,7 @@ Json = dict[str, Any]
 def create(account: Account, params: Json) -> Json:
     params = given(params)
     lines = [kept_line(account, given(item), n) for n, item in enumerate(params["line_items"])]
-    currency = totals.currency_of(account, lines)
+    currency = totals.currency_of(account, lines, params.get("currency"))
     recurring = any(account.find("price", line["price"])["recurring"] for line in lines)
     id_ = account.new_id("payment_link")
     fields = {
@@ -28,12 +28,12 @@ def create(account: Account, params: Json) -> Json:
         "automatic_tax": {"enabled": False, "liability": None},
         "billing_address_collection": params.get("billing_address_collection", "auto"),
         "currency": currency,
-        "custom_text": EMPTY_TEXT,
         "customer_creation": "always" if recurring else params.get("customer_creation", "if_required"),
         "metadata": params.get("metadata") or {},
         "payment_method_collection": params.get("payment_method_collection", "always"),
         "payment_method_types": params.get("payment_method_types"),
-        "phone_number_collection": {"enabled": False},
+        "inactive_message": params.get("inactive_message"),
+        "restrictions": restrictions(params.get("restrictions")),
         "submit_type": params.get("submit_type", "auto"),
         "subscription_data": shown_data(params.get("subscription_data")) if recurring else None,
         "tax_id_collection": {"enabled": False, "required": "never"},
@@ -41,11 +41,22 @@ def create(account: Account, params: Json) -> Json:
         "_": {"line_items": lines, "mode": "subscription" if recurring else "payment"}
         | {"subscription_data": params.get("subscription_data") or {}},
     }
-    return account.add("payment_link", fields, "payment_link.created")
+    asked = questions.asked(params)
+    for one in asked["custom_fields"]:
+        one[one["type"]] = questions.without_value(one[one["type"]])
+    return account.add("payment_link", fields | asked, "payment_link.created")
+
+
+def restrictions(asked: Json | None, before: Json | None = None) -> Json | None:
+    """Return a link's limit of completed sessions, with how many there are."""
+    if not asked:
+        return None
+    count = before["completed_sessions"]["count"] if before else 0
+    return {"completed_sessions": {"count": count, "limit": asked["completed_sessions"]["limit"]}}
 
 
 def after_completion(asked: Json | None) -> Json:
-    """What happens after paying: Stripe's own page, or a redirect."""
+    """Return what happens after the payment: Stripe's own page, or a redirect."""
     if asked and asked["type"] == "redirect":
         return {"type": "redirect", "redirect": {"url": asked["redirect"]["url"]}}
     words = ((asked or {}).get("hosted_confirmation") or {}).get("custom_message")
@@ -53,7 +64,7 @@ def after_completion(asked: Json | None) -> Json:
 
 
 def shown_data(asked: Json | None) -> Json:
-    """subscription_data as the link shows it."""
+    """Return subscription_data as the link shows it."""
     asked = asked or {}
     return {
         "description": asked.get("description"),
@@ -65,12 +76,13 @@ def shown_data(asked: Json | None) -> Json:
 
 
 def begin(account: Account, link: Json) -> Json:
-    """A checkout session for one visitor of a link. Raises StripeError when a price was withdrawn."""
+    """Create a checkout session for one visitor of a link. Raises StripeError if a price was archived."""
     kept = link["_"]
     after = link["after_completion"]
     params = {
         "allow_promotion_codes": link["allow_promotion_codes"],
         "billing_address_collection": link["billing_address_collection"],
+        "currency": link["currency"],
         "customer_creation": link["customer_creation"],
         "line_items": [{"price": line["price"], "quantity": line["quantity"]} for line in kept["line_items"]],
         "metadata": link["metadata"],
@@ -78,6 +90,7 @@ def begin(account: Account, link: Json) -> Json:
         "payment_method_types": link["payment_method_types"],
         "subscription_data": kept["subscription_data"],
     }
+    params |= questions.of_link(link)
     if after["type"] == "redirect":
         params["success_url"] = after["redirect"]["url"]
     return open_session(account, given(params), link)
@@ -93,6 +106,8 @@ def update(account: Account, params: Json, payment_link: str) -> Json:
     found = account.find("payment_link", payment_link)
     names = ("active", "allow_promotion_codes", "inactive_message", "metadata", "submit_type")
     changes = changed(found, {name: params[name] for name in names if name in params})
+    if "restrictions" in params:
+        changes["restrictions"] = restrictions(params["restrictions"], found["restrictions"])
     if params.get("after_completion"):
         changes["after_completion"] = after_completion(params["after_completion"])
     return account.change(found, changes, "payment_link.updated")

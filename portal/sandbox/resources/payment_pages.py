@@ -1,4 +1,4 @@
-"""The private calls by which Stripe's own CLI completes a checkout session."""
+"""The private calls with which Stripe's own CLI completes a checkout session."""
 
 from typing import Any
 

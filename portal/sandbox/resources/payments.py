@@ -43,7 +43,7 @@ def create_method(account: Account, params: Json) -> Json:
 
 
 def typed_card(card: Json) -> Json:
-    """The card of a token or of a number. Raises StripeError."""
+    """Return the card of a token or of a number. Raises StripeError."""
     if card.get("token"):
         found = cards.named(card["token"])
         if not found:
@@ -103,9 +103,7 @@ def create_intent(account: Account, params: Json) -> Json:
     if params.get("customer"):
         account.find("customer", params["customer"], "customer")
     fields = {name: params[name] for name in INTENT_FIELDS if name in params}
-    types = params.get("payment_method_types") or params.get("allowed_payment_method_types")
-    if types:
-        fields["payment_method_types"] = types
+    fields |= types_of(params) | options_of(params)
     chosen = payment_methods.method_of(account, params["payment_method"]) if params.get("payment_method") else None
     if chosen:
         fields["payment_method"] = chosen["id"]
@@ -113,11 +111,41 @@ def create_intent(account: Account, params: Json) -> Json:
     return confirm(account, intent, chosen, params) if params.get("confirm") else intent
 
 
+def options_of(params: Json) -> Json:
+    """Return an intent's payment_method_options, with every field of the card's."""
+    card = (params.get("payment_method_options") or {}).get("card")
+    if not card:
+        return {}
+    plain = {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
+    return {"payment_method_options": {"card": plain | card}}
+
+
+def types_of(params: Json) -> Json:
+    """Return an intent's fields about its types of payment methods; `automatic_payment_methods` allows all that
+    the sandbox has for its currency. Raises StripeError.
+    """
+    types = params.get("payment_method_types") or params.get("allowed_payment_method_types")
+    automatic = params.get("automatic_payment_methods") or {"enabled": False}
+    if types and automatic["enabled"]:
+        words = "You may only specify one of these parameters: automatic_payment_methods, payment_method_types."
+        raise StripeError(words, param="automatic_payment_methods")
+    if not automatic["enabled"]:
+        return {"payment_method_types": types} if types else {}
+    both = ["card", "sepa_debit"] if params["currency"].lower() == "eur" else ["card"]
+    return {
+        "automatic_payment_methods": {"allow_redirects": "always"} | automatic,
+        "payment_method_types": both,
+    }
+
+
 def confirm(account: Account, intent: Json, chosen: Json | None, params: Json) -> Json:
     """Confirm an intent with its payment method. Raises StripeError."""
     if chosen is None:
         words = "You cannot confirm this PaymentIntent because it's missing a payment method."
         raise StripeError(words, code="payment_intent_unexpected_state")
+    if not intent["_"].get("invoice"):
+        payment_intents.require_allowed(intent, chosen)
+    intent["_"]["error_on_action"] = params.get("error_on_requires_action")
     off_session = params.get("off_session") not in (None, False, "false")
     done = settlements.confirm(account, intent, chosen, off_session)
     owner = account.get(done["customer"])
@@ -153,6 +181,7 @@ def confirm_intent(account: Account, params: Json, intent: str) -> Json:
     found = account.find("payment_intent", intent)
     named = params.get("payment_method") or found["payment_method"]
     found["_"]["return_url"] = params.get("return_url") or found["_"].get("return_url")
+    found |= options_of(params)
     return confirm(account, found, payment_methods.method_of(account, named) if named else None, params)
 
 
@@ -201,6 +230,11 @@ def refund(account: Account, params: Json, refund: str) -> Json:
 def update_refund(account: Account, params: Json, refund: str) -> Json:
     found = account.find("refund", refund)
     return account.change(found, changed(found, params), "refund.updated")
+
+
+@operation("POST", "/v1/refunds/{refund}/cancel")
+def cancel_refund(account: Account, params: Json, refund: str) -> Json:
+    return refunds.cancel(account, account.find("refund", refund))
 
 
 @operation("GET", "/v1/refunds")

@@ -1,4 +1,4 @@
-"""Flows of the billing portal: a link that leads to one thing, and then back."""
+"""Flows of the billing portal: a link to one action, and back."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from portal.sandbox.api.errors import StripeError
 from portal.sandbox.api.wire import missing_parameter
 
 Json = dict[str, Any]
-FEATURE = {"subscription_update_confirm": "subscription_update"}  # the others are named as their feature is
+FEATURE = {"subscription_update_confirm": "subscription_update"}  # the others are named after their feature
 OF_SUBSCRIPTION = ("subscription_cancel", "subscription_update_confirm")
 
 
 def begin(account: Account, customer: str, features: Json, data: Json | None) -> Json | None:
-    """What flow_data asks for, in the form that the session shows. Raises StripeError."""
+    """Return the flow of flow_data, in the format of the session. Raises StripeError."""
     if not data:
         return None
     kind: str = data["type"]
@@ -30,7 +30,9 @@ def begin(account: Account, customer: str, features: Json, data: Json | None) ->
 
 
 def check_subscription(account: Account, customer: str, kind: str, asked: Json) -> None:
-    """The flow's subscription must be the customer's, running, and not about to end. Raises StripeError."""
+    """Check that the flow's subscription belongs to the customer, is active, and is not about to end. Raises
+    StripeError.
+    """
     at = f"flow_data[{kind}][subscription]"
     if not asked.get("subscription"):
         raise missing_parameter(at)
@@ -45,7 +47,7 @@ def check_subscription(account: Account, customer: str, kind: str, asked: Json) 
 
 
 def check_prices(account: Account, feature: Json, items: list[Json]) -> None:
-    """A change may lead only to prices that the configuration offers. Raises StripeError."""
+    """Check that a change uses only prices of the configuration. Raises StripeError."""
     offered = {price for product in feature["products"] or [] for price in product["prices"]}
     for number, item in enumerate(items):
         at = f"flow_data[subscription_update_confirm][items][{number}][price]"
@@ -56,7 +58,7 @@ def check_prices(account: Account, feature: Json, items: list[Json]) -> None:
 
 
 def shown(data: Json) -> Json:
-    """A flow as its session answers it."""
+    """Return a flow in the format of the response."""
     parts = {name: data.get(name) for name in (*OF_SUBSCRIPTION, "subscription_update")}
     if parts["subscription_cancel"]:
         parts["subscription_cancel"] = {"retention": None} | parts["subscription_cancel"]

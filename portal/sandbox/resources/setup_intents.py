@@ -37,7 +37,7 @@ def create(account: Account, params: Json) -> Json:
 
 
 def confirmed(account: Account, intent: Json, method: Json | None) -> Json:
-    """Save the card, or have its holder asked first. Raises StripeError when it is declined."""
+    """Save the card, or ask its holder first. Raises StripeError if it is declined."""
     if method is None:
         words = "You cannot confirm this SetupIntent because it's missing a payment method."
         raise StripeError(words, code="setup_intent_unexpected_state")
@@ -54,7 +54,7 @@ def confirmed(account: Account, intent: Json, method: Json | None) -> Json:
 
 
 def refused(account: Account, intent: Json, method: Json) -> StripeError:
-    """Record a card that can't be saved; the error is the caller's to raise."""
+    """Record a card that can't be saved, and return the error for the caller to raise."""
     error = cards.declined(method["_"]["attach"])
     account.change(intent, {"status": "requires_payment_method", "last_setup_error": error.answer()["error"]})
     account.emit("setup_intent.setup_failed", intent)
@@ -62,7 +62,7 @@ def refused(account: Account, intent: Json, method: Json) -> StripeError:
 
 
 def saved(account: Account, intent: Json, method: Json) -> Json:
-    """The card is the customer's."""
+    """Attach the card to the customer."""
     payment_methods.trust(account, method)
     owner = account.get(intent["customer"])
     if owner:
@@ -109,7 +109,7 @@ def index(account: Account, params: Json) -> Json:
 
 
 def failed(account: Account, intent: Json, words: str) -> None:
-    """The cardholder said no."""
+    """Handle the cardholder's refusal."""
     problem = {"type": "invalid_request_error", "code": "setup_intent_authentication_failure", "message": words}
     changes = {"status": "requires_payment_method", "last_setup_error": problem, "payment_method": None}
     account.change(intent, changes | {"next_action": None})

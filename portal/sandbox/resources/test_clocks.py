@@ -1,4 +1,4 @@
-"""Test clocks: customers whose time passes when told to."""
+"""Test clocks: customers whose time is advanced on request."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def advance(account: Account, params: Json, test_clock: str) -> Json:
 
 
 def check(account: Account, clock: Json, to: int) -> None:
-    """Time only goes on, and not too far at once. Raises StripeError."""
+    """Check that time only moves forward, and not too far at once. Raises StripeError."""
     if to <= clock["frozen_time"]:
         raise StripeError("A test clock can only be advanced to a later time.", param="frozen_time")
     running = [s for customer in owners(account, clock) for s in subscriptions(account, customer)]
@@ -54,12 +54,12 @@ def check(account: Account, clock: Json, to: int) -> None:
 
 
 def owners(account: Account, clock: Json) -> list[Json]:
-    """The customers that live by a clock."""
+    """Return the customers on a clock."""
     return account.store.select(account.mode, "customer", "json_extract(json, '$.test_clock') = ?", clock["id"])
 
 
 def subscriptions(account: Account, customer: Json) -> list[Json]:
-    """A customer's subscriptions that haven't ended."""
+    """Return a customer's subscriptions that haven't ended."""
     return account.store.select(account.mode, "subscription", RUNNING, customer["id"])
 
 

@@ -1,4 +1,7 @@
-"""Rewrite parameters.json and shapes.json: python -m portal.sandbox.spec openapi.json (Stripe's document)."""
+"""Rewrite parameters.json and shapes.json: python -m portal.sandbox.spec openapi.json (Stripe's document).
+
+additions.json has what a shortened document may lack, after the classes of Stripe's SDK.
+"""
 
 import json
 import pathlib
@@ -9,7 +12,15 @@ Json = dict[str, Any]
 HERE = pathlib.Path(__file__).parent
 LETTERS = {"string": "s", "integer": "i", "number": "n", "boolean": "b"}
 
-# Stripe leaves these out of an answer unless expand[] asks for them.
+# What versions before the document's took, and the version that removed it. Old accounts have what it made:
+# https://docs.stripe.com/changelog/basil/2025-03-31/deprecate-singular-coupon-promotion-code
+TEXT = {"anyOf": [{"type": "string"}, {"enum": [""]}]}
+BEFORE = {
+    operation: {"coupon~2025-03-31": TEXT, "promotion_code~2025-03-31": TEXT}
+    for operation in ("POST /v1/customers", "POST /v1/customers/{customer}")
+}
+
+# Stripe omits these from a response unless expand[] asks for them.
 ON_REQUEST = {
     "checkout.session": {"line_items"},
     "payment_link": {"line_items"},
@@ -56,23 +67,27 @@ OBJECTS = (
     "price",
     "product",
     "promotion_code",
+    "radar.early_fraud_warning",
     "refund",
     "setup_intent",
     "subscription",
     "subscription_item",
     "subscription_schedule",
     "tax_id",
+    "tax_rate",
     "test_helpers.test_clock",
     "webhook_endpoint",
 )
 
 
 class Document:
-    """An OpenAPI document, read into two short notations that the sandbox can load in milliseconds."""
+    """An OpenAPI document, converted to two compact notations that the sandbox loads in milliseconds."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.spec = json.loads(path.read_text())
-        self.schemas = self.spec["components"]["schemas"]
+        more = json.loads((HERE / "additions.json").read_text())
+        self.spec["paths"] |= more["paths"]
+        self.schemas = self.spec["components"]["schemas"] | more["schemas"]
 
     def follow(self, schema: Json) -> Json:
         while "$ref" in schema:
@@ -80,12 +95,15 @@ class Document:
         return schema
 
     def parameters(self) -> Json:
-        return {
+        found = {
             f"{method.upper()} {path}": self.asked(operation)
             for path, item in sorted(self.spec["paths"].items())
             for method, operation in item.items()
             if path.startswith("/v1/")
         }
+        for operation, removed in BEFORE.items():
+            found[operation] |= {name: self.type_of(schema) for name, schema in removed.items()}
+        return found
 
     def asked(self, operation: Json) -> Any:
         content = operation.get("requestBody", {}).get("content", {})
@@ -100,9 +118,10 @@ class Document:
         )
 
     def type_of(self, schema: Json) -> Any:
-        """Letters for scalars, "=" choices, "[]" lists, "*" maps, "|" alternatives.
+        """Return letters for scalars, "=" choices, "[]" lists, "*" maps, "|" alternatives.
 
-        A field's name ends with "!" when it is required, with "~" when the newest version has removed it.
+        A field's name ends with "!" if it is required, with "~" if the newest version has removed it, with "~" and
+        a date if an earlier one has.
         """
         schema = self.follow(schema)
         if "anyOf" in schema:
@@ -158,7 +177,7 @@ class Document:
 
 
 def lines(entries: Json) -> str:
-    """One entry a line, so that a new version of the API reads well in a diff."""
+    """Return one entry per line, so that a new version of the API is easy to read in a diff."""
     rows = [f"{json.dumps(k)}: {json.dumps(v, separators=(',', ':'))}" for k, v in entries.items()]
     return "{\n" + ",\n".join(rows) + "\n}\n"
 

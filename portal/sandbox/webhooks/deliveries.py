@@ -1,4 +1,4 @@
-"""Webhook deliveries: in the background, tried again with growing pauses, across restarts."""
+"""Webhook deliveries: in the background, retried with growing intervals, across restarts."""
 
 import contextlib
 import json
@@ -18,23 +18,23 @@ from portal.sandbox.store import Store
 from portal.sandbox.webhooks.endpoint import Connection
 from portal.sandbox.webhooks.events import public
 
-Due = tuple[int, str, int]  # a delivery's number, its event, and how often it was tried
+Due = tuple[int, str, int]  # a delivery's number, its event, and its number of attempts
 log = logging.getLogger(__name__)
-PAUSE = 0.05  # seconds between looks at what is due
-STARTING = 30.0  # seconds that an endpoint may take to start before it is news that nobody listens there
+PAUSE = 0.05  # seconds between checks
+STARTING = 30.0  # seconds that an endpoint may take to start before a warning
 WAIT = 50.0  # seconds that a flush waits for deliveries
 
 
 class Deliverer(threading.Thread):
-    """Sends what is due and does what time brings, until it is stopped."""
+    """Sends due deliveries and runs timers, until it is stopped."""
 
     def __init__(self, store: Store, config: Config, controls: Controls) -> None:
         super().__init__(name="deliverer", daemon=True)
         self.store, self.config, self.controls = store, config, controls
         self.stopping, self.nudge = threading.Event(), threading.Event()
-        # An endpoint in here is being served; its rows stay due, so that a crash loses none of them.
+        # Endpoints that are being served; their rows stay due, so that a crash loses none of them.
         self.busy: set[str] = set()
-        self.missed: dict[str, float] = {}  # since when nobody listens at a URL; infinity once that was said
+        self.missed: dict[str, float] = {}  # since when a URL refuses connections; infinity once that was logged
 
     def run(self) -> None:
         with ThreadPoolExecutor(4) as pool:
@@ -47,14 +47,14 @@ class Deliverer(threading.Thread):
                     log.exception("the sandbox's deliverer stumbled and goes on")
 
     def round(self, pool: ThreadPoolExecutor) -> None:
-        """One look at what time has brought and at what is due."""
+        """Run due timers and deliveries once."""
         timers.tick(self.store, self.config, self.controls.settlements.hold)
         for endpoint, batch in self.due().items():
             self.busy.add(endpoint)
             pool.submit(self.deliver_all, endpoint, batch)
 
     def due(self) -> dict[str, list[Due]]:
-        """What is to be sent now, by endpoint; an endpoint that is being served waits."""
+        """Return the due deliveries, by endpoint, without endpoints that are being served."""
         switches, now = self.controls.deliveries, time.time()
         order = "DESC" if switches.reorder else "ASC"
         found = self.store.rows(
@@ -88,7 +88,7 @@ class Deliverer(threading.Thread):
             self.nudge.set()
 
     def send(self, connection: Connection, account: Account, batch: list[Due]) -> None:
-        """Send them all; where nobody listens, the others need not be tried and wait too."""
+        """Send them all; if the connection is refused, the others are postponed too."""
         for number, (seq, event, attempts) in enumerate(batch):
             try:
                 self.deliver(connection, account, seq, event, attempts)
@@ -99,7 +99,7 @@ class Deliverer(threading.Thread):
         self.missed.pop(connection.url, None)
 
     def deliver(self, connection: Connection, account: Account, seq: int, event: str, attempts: int) -> None:
-        """Send one event and write down what came of it. Raises ConnectionRefusedError."""
+        """Send one event and record the result. Raises ConnectionRefusedError."""
         if not self.store.rows("SELECT 1 FROM deliveries WHERE seq = ?", seq):
             return  # discarded meanwhile
         if self.controls.drops():
@@ -116,14 +116,14 @@ class Deliverer(threading.Thread):
             self.postpone([(seq, event, attempts)])
 
     def miss(self, url: str) -> None:
-        """Say once that nobody listens there, if it lasts: a portal that is just starting is no news."""
+        """Log once that a URL refuses connections, if it lasts: a portal that is just starting is not logged."""
         now = time.monotonic()
         if now - self.missed.setdefault(url, now) > STARTING:
             log.warning("Nobody listens at %s; its events are tried again, ever more slowly", url)
             self.missed[url] = math.inf
 
     def finish(self, seq: int, event: str) -> None:
-        """A delivery that is done; the event counts those that are still to come."""
+        """Finish a delivery; the event counts the remaining ones."""
         with self.store.transaction():
             self.store.db.execute("DELETE FROM deliveries WHERE seq = ?", (seq,))
             left = self.store.rows("SELECT count(*) FROM deliveries WHERE event = ?", event)[0][0]
@@ -132,7 +132,7 @@ class Deliverer(threading.Thread):
             )
 
     def postpone(self, batch: list[Due]) -> None:
-        """Another try later; after the last of the schedule there is none."""
+        """Postpone the next attempt; after the last of the schedule there is none."""
         pauses = dict(enumerate(self.config.retry_schedule))
         now = time.time()
         later = [(now + pauses[tried] if tried in pauses else None, seq) for seq, _event, tried in batch]
@@ -142,7 +142,7 @@ class Deliverer(threading.Thread):
             )
 
     def flush(self) -> None:
-        """Send what is held back, now; returns when all of it was tried."""
+        """Send held deliveries now; return when all were attempted."""
         with self.store.transaction():
             self.store.db.execute(
                 "UPDATE deliveries SET released = 1, due = ? WHERE due IS NOT NULL", (time.time() - 3600,)
@@ -151,13 +151,13 @@ class Deliverer(threading.Thread):
         self.wait_until(lambda: not self.store.rows("SELECT 1 FROM deliveries WHERE released = 1 LIMIT 1"))
 
     def discard(self) -> None:
-        """Forget what is still to be delivered; returns when nothing is under way."""
+        """Drop pending deliveries; return when none is in progress."""
         with self.store.transaction():
             self.store.db.execute("DELETE FROM deliveries")
         self.wait_until(lambda: not self.busy)
 
     def wait_until(self, done: Callable[[], bool]) -> None:
-        """Wait for the deliverer, but not for ever."""
+        """Wait for the deliverer, up to a limit."""
         deadline = time.monotonic() + WAIT
         while not done() and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A webhook on its way: signed, and sent to the endpoint."""
+"""A webhook delivery: signed, and sent to the endpoint."""
 
 import hashlib
 import hmac
@@ -6,11 +6,11 @@ import http.client
 import time
 from urllib.parse import urlsplit
 
-TIMEOUT = 20.0  # seconds that an endpoint may take
+TIMEOUT = 20.0  # seconds until an endpoint times out
 
 
 def signature(payload: bytes, secret: str, moment: int) -> str:
-    """The Stripe-Signature header for a body sent at a moment (seconds since 1970)."""
+    """Return the Stripe-Signature header for a body sent at a time (seconds since 1970)."""
     signed = hmac.new(secret.encode(), f"{moment}.".encode() + payload, hashlib.sha256).hexdigest()
     return f"t={moment},v1={signed}"
 
@@ -26,7 +26,7 @@ class Connection:
         self.path = parts._replace(scheme="", netloc="").geturl() or "/"
 
     def send(self, payload: bytes) -> int:
-        """Deliver once; the status of the answer, 0 for none. Raises ConnectionRefusedError: nobody listens."""
+        """Deliver once and return the response's status, 0 for none. Raises ConnectionRefusedError."""
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
@@ -44,5 +44,5 @@ class Connection:
             return 0
 
     def close(self) -> None:
-        """Hang up; another delivery would open it again."""
+        """Close the connection; another delivery would open it again."""
         self.connection.close()

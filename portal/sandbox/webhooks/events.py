@@ -1,4 +1,4 @@
-"""What events say, and which endpoints listen to them."""
+"""The content of events, and which endpoints listen to them."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ API_VERSION = "2026-10-28.endive"
 
 
 def public(value: Any) -> Any:
-    """An object without what Stripe keeps to itself."""
+    """Return an object without internal fields."""
     if isinstance(value, dict):
         return {name: public(inner) for name, inner in value.items() if name != "_"}
     return [public(item) for item in value] if isinstance(value, list) else value
 
 
 def data(value: Json, previous: Json | None) -> Json:
-    """An event's data: the object as it is now, and what its changed fields were before."""
+    """Return an event's data: the object as it is now, and the previous values of its changed fields."""
     if previous is None:
         return {"object": public(value)}
     return {"object": public(value), "previous_attributes": public(narrowed(previous, value))}
 
 
 def narrowed(previous: Json, value: Json) -> Json:
-    """Of a changed hash, Stripe shows the keys that changed; a key that is new was null before."""
+    """Return the changed keys of a hash, as Stripe shows them; a new key was null before."""
     return {
         name: {
             key: old.get(key) for key in old.keys() | value[name].keys() if old.get(key) != value[name].get(key)
@@ -33,6 +33,6 @@ def narrowed(previous: Json, value: Json) -> Json:
 
 
 def wants(endpoint: Json, type_: str) -> bool:
-    """Whether an endpoint listens to events of this type."""
+    """Return whether an endpoint listens to events of this type."""
     chosen = endpoint["enabled_events"]
     return endpoint["status"] == "enabled" and ("*" in chosen or type_ in chosen)

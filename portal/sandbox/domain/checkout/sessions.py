@@ -1,13 +1,13 @@
-"""Checkout sessions: what is bought, and what happens when it is paid."""
+"""Checkout sessions: their content, and what happens when they are paid."""
 
 from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
-from portal.sandbox.domain.checkout import totals
+from portal.sandbox.domain.checkout import questions, totals
 from portal.sandbox.domain.invoices import invoice_items
 from portal.sandbox.domain.payments import cards, payment_intents, payment_methods
-from portal.sandbox.domain.pricing import discounts, taxes
+from portal.sandbox.domain.pricing import currencies, discounts, taxes
 from portal.sandbox.domain.subscriptions import creation
 
 Json = dict[str, Any]
@@ -15,10 +15,10 @@ DAY = 24 * 60 * 60
 
 
 def pay(account: Account, session: Json, method: Json | None, buyer: Json) -> Json:
-    """Pay, subscribe or save the card; a finished session stays as it is.
+    """Pay, subscribe or save the card; a finished session is returned unchanged.
 
-    buyer holds email and name, and address, business_name and tax_id where they are asked for. There is no method
-    where nothing is due and none is asked for.
+    buyer has email and name, and address, business_name and tax_id if the session asks for them. method is None if
+    nothing is due and no card is required.
 
     Raises StripeError: CardError when the card is declined, and for a session that has expired.
     """
@@ -34,19 +34,21 @@ def pay(account: Account, session: Json, method: Json | None, buyer: Json) -> Js
 
 
 def customer_of(account: Account, session: Json, buyer: Json, needed: bool) -> Json | None:
-    """The session's customer, made of what the buyer typed if one is needed and there is none."""
+    """Return the session's customer, created from the buyer's input if one is needed."""
     if session["customer"]:
         customer = account.find("customer", session["customer"])
         account.change(customer, known_now(session, customer, buyer), "customer.updated")
         return with_tax_id(account, customer, buyer)
     if not needed and session["customer_creation"] != "always":
         return None
-    known = {name: buyer.get(name) for name in ("email", "name", "address", "business_name")}
+    known = {name: buyer.get(name) for name in ("email", "name", "address", "business_name", "phone")}
+    if buyer.get("shipping"):
+        known["shipping"] = {"phone": buyer.get("phone")} | buyer["shipping"]
     return with_tax_id(account, new_customer(account, known), buyer)
 
 
 def with_tax_id(account: Account, customer: Json, buyer: Json) -> Json:
-    """A customer with the tax id that the buyer gave, if there is one."""
+    """Return a customer with the buyer's tax id, if there is one."""
     given = buyer.get("tax_id")
     if given and given["value"] not in [one["value"] for one in taxes.of(account, customer["id"])]:
         taxes.add(account, customer, given["type"], given["value"])
@@ -54,7 +56,7 @@ def with_tax_id(account: Account, customer: Json, buyer: Json) -> Json:
 
 
 def known_now(session: Json, customer: Json, buyer: Json) -> Json:
-    """What a checkout teaches about a customer: what was missing, and what customer_update asks for."""
+    """Return what a checkout changes on a customer: missing fields, and those of customer_update."""
     learned = {name: buyer[name] for name in ("email", "name") if buyer.get(name) and not customer[name]}
     asked = session["_"].get("customer_update") or {}
     if asked.get("address") == "auto" and buyer.get("address"):
@@ -65,7 +67,7 @@ def known_now(session: Json, customer: Json, buyer: Json) -> Json:
 
 
 def new_customer(account: Account, fields: Json) -> Json:
-    """A customer with the defaults of Stripe's."""
+    """Create a customer with Stripe's defaults."""
     id_ = account.new_id("customer")
     defaults = {
         "id": id_,
@@ -89,7 +91,7 @@ def new_customer(account: Account, fields: Json) -> Json:
 
 
 def take_nothing(account: Account, session: Json, buyer: Json) -> Json:
-    """Mode payment with nothing to pay, because of a promotion code."""
+    """Complete a session in payment mode with nothing to pay, because of a promotion code."""
     customer = customer_of(account, session, buyer, needed=False)
     if customer:
         session["customer"] = customer["id"]
@@ -97,11 +99,11 @@ def take_nothing(account: Account, session: Json, buyer: Json) -> Json:
 
 
 def take_payment(account: Account, session: Json, method: Json, buyer: Json) -> Json:
-    """Mode payment: one payment intent, tried as often as the buyer likes."""
+    """Take the payment in payment mode: one payment intent, for any number of attempts."""
     customer = customer_of(account, session, buyer, needed=False)
     if customer:
         session["customer"] = customer["id"]
-    intent = account.get(session["payment_intent"]) or _intent(account, session, customer)
+    intent = account.get(session["payment_intent"]) or _intent(account, session, customer, buyer)
     session["payment_intent"] = intent["id"]
     account.save(session)
     intent = payment_intents.confirm(account, intent, method)
@@ -110,7 +112,7 @@ def take_payment(account: Account, session: Json, method: Json, buyer: Json) -> 
     return complete(account, session, buyer, "paid" if intent["status"] == "succeeded" else "unpaid")
 
 
-def _intent(account: Account, session: Json, customer: Json | None) -> Json:
+def _intent(account: Account, session: Json, customer: Json | None, buyer: Json) -> Json:
     fields = {
         "amount": session["amount_total"],
         "currency": session["currency"],
@@ -118,11 +120,14 @@ def _intent(account: Account, session: Json, customer: Json | None) -> Json:
         "payment_method_types": session["payment_method_types"],
         "_": {"session": session["id"]},
     }
+    if buyer.get("shipping"):
+        more = {"carrier": None, "phone": buyer.get("phone"), "tracking_number": None}
+        fields["shipping"] = more | buyer["shipping"]
     return payment_intents.new_intent(account, fields | session["_"].get("payment_intent_data", {}))
 
 
 def subscribe(account: Account, session: Json, method: Json | None, buyer: Json) -> Json:
-    """Mode subscription: nothing is made before the card is known to be good."""
+    """Complete a session in subscription mode. Nothing is created before the card is known to work."""
     if method:
         require_good(method, due=bool(session["amount_total"]))
     customer = customer_of(account, session, buyer, needed=True) or {}
@@ -140,37 +145,41 @@ def subscribe(account: Account, session: Json, method: Json | None, buyer: Json)
 
 
 def require_good(method: Json, due: bool) -> None:
-    """Raises CardError for a card that can't be saved, or can't be charged where something is due."""
+    """Raise CardError for a card that can't be saved, or can't be charged if something is due."""
     reason = method["_"].get("attach") or (due and method["_"].get("charge"))
     if reason:
         raise cards.declined(reason)
 
 
 def start_fields(account: Account, session: Json, method: Json | None) -> Json:
-    """What a session says about its subscription; a trial begins when it is completed."""
+    """Return the subscription's fields from the session; a trial begins at completion."""
     fields = dict(session["_"].get("subscription_data") or {})
     days = fields.pop("trial_period_days", None)
     if days:
         fields["trial_end"] = account.now() + days * DAY
     tax = {name: session["automatic_tax"][name] for name in ("enabled", "liability")}
     fields |= {"automatic_tax": {"disabled_reason": None} | tax, "discounts": totals.asked_discounts(session)}
+    fields["currency"] = session["currency"]
     return fields | {"default_payment_method": method["id"] if method else None}
 
 
 def bought(account: Account, session: Json, customer: Json) -> list[Json]:
-    """The recurring prices with their quantities; what is bought once goes on the first invoice."""
+    """Return the recurring prices with their quantities; one-time prices go on the first invoice."""
     recurring = []
     for line in session["_"]["line_items"]:
         price = account.find("price", line["price"])
         if price["recurring"]:
-            recurring.append({"price": price, "quantity": line["quantity"]})
+            item = {"price": price, "quantity": line["quantity"], "tax_rates": line.get("tax_rates")}
+            recurring.append(item)
         else:
-            invoice_items.add(account, customer, price, line["quantity"], {})
+            rates = {"tax_rates": line.get("tax_rates") or []}
+            price = currencies.within(price, session["currency"])
+            invoice_items.add(account, customer, price, line["quantity"], rates)
     return recurring
 
 
 def save_card(account: Account, session: Json, method: Json, buyer: Json) -> Json:
-    """Mode setup: the card is kept for later."""
+    """Complete a session in setup mode: save the card for later."""
     intent = account.find("setup_intent", session["setup_intent"])
     customer = customer_of(account, session, buyer, needed=False)
     if method["_"].get("attach"):
@@ -185,7 +194,7 @@ def save_card(account: Account, session: Json, method: Json, buyer: Json) -> Jso
 
 
 def complete(account: Account, session: Json, buyer: Json, payment_status: str) -> Json:
-    """Close the session and say so."""
+    """Complete the session and create its event."""
     if session["mode"] == "payment" and session["discounts"]:
         owner = {"checkout_session": session["id"], "customer": session["customer"]}
         discounts.redeem(account, totals.asked_discounts(session), owner, session["currency"])
@@ -199,13 +208,14 @@ def complete(account: Account, session: Json, buyer: Json, payment_status: str) 
     }
     if session["automatic_tax"]["enabled"]:
         changes["automatic_tax"] = session["automatic_tax"] | {"status": "complete"}
-    account.change(session, changes)
+    account.change(session, changes | (buyer.get("answers") or {}))
     account.emit("checkout.session.completed", session)
+    questions.count(account, session)
     return session
 
 
 def details(buyer: Json, tax_ids: list[Json]) -> Json:
-    """What is known about the buyer in the end."""
+    """Return the final data of the buyer."""
     nowhere = {"city": None, "country": "US", "line1": None, "line2": None, "state": None}
     return {
         "address": buyer.get("address") or nowhere | {"postal_code": buyer.get("postal_code")},
@@ -213,14 +223,14 @@ def details(buyer: Json, tax_ids: list[Json]) -> Json:
         "email": buyer.get("email"),
         "individual_name": None,
         "name": buyer.get("name"),
-        "phone": None,
+        "phone": buyer.get("phone"),
         "tax_exempt": "none",
         "tax_ids": tax_ids,
     }
 
 
 def settled(account: Account, session: Json, succeeded: bool) -> None:
-    """A bank debit that was still under way when the session was completed."""
+    """Finish a bank debit that was still pending when the session was completed."""
     if session["payment_status"] != "unpaid":
         return
     if succeeded:
@@ -230,11 +240,12 @@ def settled(account: Account, session: Json, succeeded: bool) -> None:
 
 
 def expire(account: Account, session: Json) -> Json:
-    """Close an open session for good. Raises StripeError for one that isn't open."""
+    """Expire an open session. Raises StripeError for one that isn't open."""
     if session["status"] != "open":
         words = 'Only Checkout Sessions with a status in ["open"] can be expired. '
         words += f"This Checkout Session has a status of {session['status']}."
         raise StripeError(words)
-    account.change(session, {"status": "expired", "url": None})
+    later = questions.recovery(account, session)
+    account.change(session, {"status": "expired", "url": None, "after_expiration": later})
     account.emit("checkout.session.expired", session)
     return session

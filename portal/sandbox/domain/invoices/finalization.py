@@ -6,24 +6,54 @@ from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
 from portal.sandbox.domain.invoices import drafts, invoice_payments
 from portal.sandbox.domain.payments import customer_balance, payment_intents
+from portal.sandbox.domain.pricing import taxes
 
 Json = dict[str, Any]
 
 
-def finalize(account: Account, invoice: Json) -> Json:
-    """Give a draft its number, and a payment intent if something is due. Raises StripeError."""
+def finalize(account: Account, invoice: Json, credit: bool = True) -> Json:
+    """Give a draft its number, and a payment intent if something is due. Raises StripeError.
+
+    credit: whether the customer's balance pays first.
+    """
     if invoice["status"] != "draft":
         words = "This invoice is already finalized, you can't re-finalize a non-draft invoice."
         raise StripeError(words, code="invoice_not_editable")
     customer = account.find("customer", invoice["customer"])
-    invoice = drafts.reckon(account, customer, invoice)
+    require_known_tax(account, customer, invoice)
+    invoice = drafts.compute(account, customer, invoice, credit)
     ending = invoice["starting_balance"] + invoice["total"] - invoice["amount_due"]
+    number = invoice["number"] or next_number(account, customer)
+    if credit:
+        more, currency = ending - invoice["starting_balance"], invoice["currency"]
+        type_ = "invoice_too_small" if more > 0 and ending > 0 else "applied_to_invoice"
+        customer_balance.change(account, customer, more, type_, {"invoice": invoice["id"]}, currency)
+    _open(account, invoice, number, ending)
+    return invoice_payments.mark_paid(account, invoice) if invoice["amount_due"] == 0 else invoice
+
+
+def next_number(account: Account, customer: Json) -> str:
+    """Take the next number of a customer's invoices."""
     number = customer["next_invoice_sequence"]
     account.change(customer, {"next_invoice_sequence": number + 1})
-    named = {"invoice": invoice["id"], "currency": invoice["currency"]}
-    customer_balance.change(account, customer, ending - customer["balance"], "applied_to_invoice", named)
-    _open(account, invoice, f"{customer['invoice_prefix']}-{number:04d}", ending)
-    return invoice_payments.mark_paid(account, invoice) if invoice["amount_due"] == 0 else invoice
+    return f"{customer['invoice_prefix']}-{number:04d}"
+
+
+def require_known_tax(account: Account, customer: Json, invoice: Json) -> None:
+    """Keep a draft whose tax cannot be calculated as a draft, and create an event. Raises StripeError."""
+    if not invoice["automatic_tax"]["enabled"]:
+        return
+    tax = taxes.calculated(invoice["automatic_tax"], customer)
+    error = None
+    try:
+        taxes.require_location(customer, "")
+    except StripeError as refused:
+        refused.keeps, error = True, refused
+    known = error.answer()["error"] if error else None
+    account.change(invoice, {"automatic_tax": tax, "last_finalization_error": known})
+    if error is not None:
+        account.emit("invoice.finalization_failed", invoice)
+        raise error
 
 
 def _open(account: Account, invoice: Json, number: str, ending: int) -> None:
@@ -33,7 +63,7 @@ def _open(account: Account, invoice: Json, number: str, ending: int) -> None:
         status="open",
         number=number,
         ending_balance=ending,
-        effective_at=account.now(),
+        effective_at=invoice["effective_at"] or account.now(),
         hosted_invoice_url=page,
         invoice_pdf=f"{page}/pdf",
         automatically_finalizes_at=None,
@@ -48,18 +78,20 @@ def _open(account: Account, invoice: Json, number: str, ending: int) -> None:
 
 
 def ask_for_payment(account: Account, invoice: Json) -> None:
-    """The payment intent of an open invoice, and the object that ties the two."""
+    """Create the payment intent of an open invoice, and the object that links the two."""
     words = {"subscription_create": "Subscription creation", "subscription_cycle": "Subscription update"}
     fields = {
         "amount": invoice["amount_due"],
         "currency": invoice["currency"],
         "customer": invoice["customer"],
         "description": words.get(invoice["billing_reason"]),
+        "statement_descriptor": invoice["statement_descriptor"],
         "_": {"invoice": invoice["id"]},
     }
     if invoice["parent"]:
         fields["setup_future_usage"] = "off_session"
-    intent = payment_intents.new_intent(account, fields)
+    types = invoice["payment_settings"]["payment_method_types"]
+    intent = payment_intents.new_intent(account, fields | ({"payment_method_types": types} if types else {}))
     tie = {
         "amount_requested": invoice["amount_due"],
         "currency": invoice["currency"],

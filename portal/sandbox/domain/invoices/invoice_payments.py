@@ -1,32 +1,32 @@
-"""Paying invoices: attempts and their outcome, and open invoices that are closed unpaid."""
+"""Paying invoices: attempts and their results, and open invoices that are closed unpaid."""
 
 from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
 from portal.sandbox.domain.invoices import dunning
-from portal.sandbox.domain.payments import payment_intents
+from portal.sandbox.domain.payments import customer_balance, payment_intents
 
 Json = dict[str, Any]
 
 
 def payments_of(account: Account, invoice: Json) -> list[Json]:
-    """The invoice's payments, newest first."""
+    """Return the invoice's payments, newest first."""
     return account.store.select(
         account.mode, "invoice_payment", "json_extract(json, '$.invoice') = ?", invoice["id"]
     )
 
 
 def intent_of(account: Account, invoice: Json) -> Json | None:
-    """The payment intent that an open invoice waits for."""
-    tied = next(iter(payments_of(account, invoice)), None)
-    return account.get(tied["payment"]["payment_intent"]) if tied else None
+    """Return the payment intent of an invoice's default payment, which an open invoice waits for."""
+    tied = next((tie for tie in payments_of(account, invoice) if tie["is_default"]), None)
+    return account.get(tied["payment"].get("payment_intent")) if tied else None
 
 
 def pay(account: Account, invoice: Json, method: Json, off_session: bool = True) -> Json:
-    """Charge an open invoice to a payment method; the invoice then is paid, or waits for the cardholder.
+    """Charge an open invoice to a payment method; it is then paid, or waits for the cardholder.
 
-    Raises StripeError: CardError when the card is declined, which counts as an attempt.
+    Raises StripeError: CardError if the card is declined, which counts as an attempt.
     """
     intent = intent_of(account, invoice)
     if invoice["status"] != "open" or intent is None:
@@ -41,7 +41,10 @@ def pay(account: Account, invoice: Json, method: Json, off_session: bool = True)
 
 
 def follow(account: Account, invoice: Json, intent: Json) -> Json:
-    """Draw the consequences of what became of an invoice's payment intent."""
+    """Apply the result of an invoice's payment intent."""
+    tie = next(t for t in payments_of(account, invoice) if t["payment"].get("payment_intent") == intent["id"])
+    if not tie["is_default"]:
+        return received(account, invoice, tie, intent)
     if intent["status"] == "succeeded":
         return mark_paid(account, invoice)
     if intent["status"] == "requires_payment_method":
@@ -52,12 +55,12 @@ def follow(account: Account, invoice: Json, intent: Json) -> Json:
 
 
 def attempted(invoice: Json) -> Json:
-    """What an attempt changes whatever comes of it."""
+    """Return what any attempt changes, whatever its result."""
     return {"attempted": True, "attempt_count": invoice["attempt_count"] + 1}
 
 
 def ask_for_action(account: Account, invoice: Json) -> Json:
-    """The cardholder must authenticate; unless it is the first payment, that is a failed attempt too."""
+    """Ask the cardholder to authenticate; unless it is the first payment, this also counts as a failed attempt."""
     if invoice["billing_reason"] == "subscription_create":
         account.change(invoice, attempted(invoice), "invoice.updated")
     else:
@@ -67,15 +70,14 @@ def ask_for_action(account: Account, invoice: Json) -> Json:
 
 
 def mark_paid(account: Account, invoice: Json, out_of_band: bool = False) -> Json:
-    """An invoice whose money is there, or which costs nothing."""
+    """Mark an invoice as paid, when its payment has arrived or it costs nothing."""
     tied = [] if out_of_band else payments_of(account, invoice)
-    when = {"canceled_at": None, "paid_at": account.now()}
     for tie in tied:
-        account.change(tie, {"status": "paid", "amount_paid": tie["amount_requested"], "status_transitions": when})
-        account.emit("invoice_payment.paid", tie)
+        settle(account, tie)
+    rest = invoice["amount_remaining"]
     changes = {
-        "amount_paid": 0 if out_of_band else invoice["amount_due"],
-        "amount_paid_off_stripe": invoice["amount_due"] if out_of_band else 0,
+        "amount_paid": invoice["amount_paid"] + (0 if out_of_band else rest),
+        "amount_paid_off_stripe": rest if out_of_band else 0,
         "amount_remaining": 0,
         "attempted": True,
         "attempt_count": max(1, invoice["attempt_count"]) if tied else invoice["attempt_count"],
@@ -90,8 +92,51 @@ def mark_paid(account: Account, invoice: Json, out_of_band: bool = False) -> Jso
     return invoice
 
 
+def received(account: Account, invoice: Json, tie: Json, intent: Json) -> Json:
+    """Credit an attached payment intent to its invoice once it succeeded; the default payment covers the rest."""
+    if intent["status"] != "succeeded" or tie["status"] != "open":
+        return invoice
+    amount = min(tie["amount_requested"], invoice["amount_remaining"])
+    credit(account, tie, amount)
+    rest = invoice["amount_remaining"] - amount
+    changes = {"amount_paid": invoice["amount_paid"] + amount, "amount_remaining": rest}
+    account.change(invoice, changes, "invoice.updated")
+    if not rest:
+        return mark_paid(account, invoice)
+    default = intent_of(account, invoice)
+    if default:
+        account.change(default, {"amount": rest})
+    for other in payments_of(account, invoice):
+        if other["is_default"]:
+            account.change(other, {"amount_requested": rest})
+    return invoice
+
+
+def settle(account: Account, tie: Json) -> None:
+    """Close an invoice's payment once the invoice is paid: it succeeded, or is no longer needed."""
+    if tie["status"] != "open":
+        return
+    intent = account.find("payment_intent", tie["payment"]["payment_intent"])
+    if intent["status"] == "succeeded":
+        credit(account, tie, tie["amount_requested"])
+        return
+    times = {"canceled_at": account.now(), "paid_at": None}
+    account.change(tie, {"status": "canceled", "status_transitions": times})
+    if tie["is_default"]:
+        over = {"status": "canceled", "canceled_at": account.now(), "cancellation_reason": "void_invoice"}
+        account.change(intent, over)
+        account.emit("payment_intent.canceled", intent)
+
+
+def credit(account: Account, tie: Json, amount: int) -> None:
+    """Record the amount that a payment paid of its invoice, in minor units."""
+    times = {"canceled_at": None, "paid_at": account.now()}
+    account.change(tie, {"status": "paid", "amount_paid": amount, "status_transitions": times})
+    account.emit("invoice_payment.paid", tie)
+
+
 def failed(account: Account, invoice: Json) -> Json:
-    """An attempt that brought no money."""
+    """Record an attempt that failed."""
     changes = {"attempted": True, "attempt_count": invoice["attempt_count"] + 1}
     changes["next_payment_attempt"] = dunning.next_attempt(account, invoice)
     account.change(invoice, changes, "invoice.updated")
@@ -101,7 +146,7 @@ def failed(account: Account, invoice: Json) -> Json:
 
 
 def close(account: Account, invoice: Json, status: str) -> Json:
-    """Void an invoice or give it up as uncollectible. Raises StripeError."""
+    """Void an invoice or mark it uncollectible. Raises StripeError."""
     if invoice["status"] not in ("open", "uncollectible"):
         words = f"You can only pass in open invoices. This invoice isn't open (it is {invoice['status']})."
         raise StripeError(words)
@@ -114,13 +159,25 @@ def close(account: Account, invoice: Json, status: str) -> Json:
             intent, {"status": "canceled", "canceled_at": account.now(), "cancellation_reason": "void_invoice"}
         )
         account.emit("payment_intent.canceled", intent)
+    if status == "void":
+        return_balance(account, invoice)
     account.emit("invoice.voided" if status == "void" else "invoice.marked_uncollectible", invoice)
     dunning.closed(account, invoice)
     return invoice
 
 
+def return_balance(account: Account, invoice: Json) -> None:
+    """Return the balance that was applied to an invoice to its customer.
+
+    https://docs.stripe.com/billing/customer/balance#types
+    """
+    applied = (invoice["ending_balance"] or 0) - invoice["starting_balance"]
+    customer, named = account.find("customer", invoice["customer"]), {"invoice": invoice["id"]}
+    customer_balance.change(account, customer, -applied, "unapplied_from_invoice", named, invoice["currency"])
+
+
 def default_method(account: Account, invoice: Json) -> Json | None:
-    """The payment method that an invoice is charged to: its own, the subscription's, the customer's."""
+    """Return the payment method that an invoice is charged to: its own, the subscription's, the customer's."""
     customer = account.find("customer", invoice["customer"])
     parent = (invoice["parent"] or {}).get("subscription_details") or {}
     subscription = account.get(parent.get("subscription")) or {}

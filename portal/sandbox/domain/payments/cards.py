@@ -1,4 +1,4 @@
-"""Stripe's test cards, tokens and IBANs: the number decides what happens."""
+"""Stripe's test cards, tokens and IBANs: the number determines the behavior."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -10,11 +10,12 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Behaviour:
-    """How a card behaves; None is as one wishes.
+class Behavior:
+    """How a card behaves; None is the normal behavior.
 
     charge, attach: how each is declined · authenticate: "always", or "once" for cards that can be set up ·
-    dispute: the reason, or "inquiry" · refund: "pends" until it succeeds, or "fails" after it had succeeded.
+    dispute: the reason, or "inquiry" · refund: "pends" until it succeeds, or "fails" after it succeeded ·
+    warning: the fraud type of the issuer's warning after a charge.
     """
 
     number: str
@@ -24,39 +25,41 @@ class Behaviour:
     authenticate: str | None = None
     dispute: str | None = None
     refund: str | None = None
+    warning: str | None = None
 
 
 CARDS = {
-    "visa": Behaviour("4242424242424242"),
-    "visa_debit": Behaviour("4000056655665556"),
-    "mastercard": Behaviour("5555555555554444", "mastercard"),
-    "amex": Behaviour("378282246310005", "amex"),
-    "discover": Behaviour("6011111111111117", "discover"),
-    "chargeDeclined": Behaviour("4000000000000002", charge="generic_decline", attach="generic_decline"),
-    "visa_chargeDeclined": Behaviour("4000000000000002", charge="generic_decline", attach="generic_decline"),
-    "chargeDeclinedInsufficientFunds": Behaviour(
+    "visa": Behavior("4242424242424242"),
+    "visa_debit": Behavior("4000056655665556"),
+    "mastercard": Behavior("5555555555554444", "mastercard"),
+    "amex": Behavior("378282246310005", "amex"),
+    "discover": Behavior("6011111111111117", "discover"),
+    "chargeDeclined": Behavior("4000000000000002", charge="generic_decline", attach="generic_decline"),
+    "visa_chargeDeclined": Behavior("4000000000000002", charge="generic_decline", attach="generic_decline"),
+    "chargeDeclinedInsufficientFunds": Behavior(
         "4000000000009995", charge="insufficient_funds", attach="insufficient_funds"
     ),
-    "chargeDeclinedLostCard": Behaviour("4000000000009987", charge="lost_card", attach="lost_card"),
-    "chargeDeclinedStolenCard": Behaviour("4000000000009979", charge="stolen_card", attach="stolen_card"),
-    "chargeDeclinedExpiredCard": Behaviour("4000000000000069", charge="expired_card", attach="expired_card"),
-    "chargeDeclinedIncorrectCvc": Behaviour("4000000000000127", charge="incorrect_cvc", attach="incorrect_cvc"),
-    "chargeDeclinedProcessingError": Behaviour(
+    "chargeDeclinedLostCard": Behavior("4000000000009987", charge="lost_card", attach="lost_card"),
+    "chargeDeclinedStolenCard": Behavior("4000000000009979", charge="stolen_card", attach="stolen_card"),
+    "chargeDeclinedExpiredCard": Behavior("4000000000000069", charge="expired_card", attach="expired_card"),
+    "chargeDeclinedIncorrectCvc": Behavior("4000000000000127", charge="incorrect_cvc", attach="incorrect_cvc"),
+    "chargeDeclinedProcessingError": Behavior(
         "4000000000000119", charge="processing_error", attach="processing_error"
     ),
-    "chargeCustomerFail": Behaviour("4000000000000341", charge="generic_decline"),
-    "authenticationRequiredOnSetup": Behaviour("4000002500003155", authenticate="once"),
-    "authenticationRequired": Behaviour("4000002760003184", authenticate="always"),
-    "threeDSecure2Required": Behaviour("4000000000003220", authenticate="always"),
-    "threeDSecureRequired": Behaviour("4000000000003220", authenticate="always"),
-    "authenticationRequiredChargeDeclinedInsufficientFunds": Behaviour(
+    "chargeCustomerFail": Behavior("4000000000000341", charge="generic_decline"),
+    "authenticationRequiredOnSetup": Behavior("4000002500003155", authenticate="once"),
+    "authenticationRequired": Behavior("4000002760003184", authenticate="always"),
+    "threeDSecure2Required": Behavior("4000000000003220", authenticate="always"),
+    "threeDSecureRequired": Behavior("4000000000003220", authenticate="always"),
+    "authenticationRequiredChargeDeclinedInsufficientFunds": Behavior(
         "4000008260003178", authenticate="always", charge="insufficient_funds"
     ),
-    "createDispute": Behaviour("4000000000000259", dispute="fraudulent"),
-    "createDisputeProductNotReceived": Behaviour("4000000000002685", dispute="product_not_received"),
-    "createDisputeInquiry": Behaviour("4000000000001976", dispute="inquiry"),
-    "pendingRefund": Behaviour("4000000000007726", refund="pends"),
-    "refundFail": Behaviour("4000000000005126", refund="fails"),
+    "createDispute": Behavior("4000000000000259", dispute="fraudulent"),
+    "createDisputeProductNotReceived": Behavior("4000000000002685", dispute="product_not_received"),
+    "createDisputeInquiry": Behavior("4000000000001976", dispute="inquiry"),
+    "createIssuerFraudRecord": Behavior("4000000000005423", warning="made_with_stolen_card"),
+    "pendingRefund": Behavior("4000000000007726", refund="pends"),
+    "refundFail": Behavior("4000000000005126", refund="fails"),
 }
 BY_NUMBER = {card.number: card for card in CARDS.values()}
 IBANS = {
@@ -78,6 +81,10 @@ MESSAGES = {
         "processing_error",
         "An error occurred while processing your card. Try again in a little bit.",
     ),
+    "authentication_not_handled": (
+        "authentication_required",
+        "Your card was declined. This transaction requires authentication.",
+    ),
     "authentication_required": (
         "authentication_required",
         "Your card was declined. This transaction requires authentication.",
@@ -85,16 +92,16 @@ MESSAGES = {
 }
 
 
-def named(name: str) -> Behaviour | None:
-    """The card behind pm_card_visa, tok_visa and their like."""
+def named(name: str) -> Behavior | None:
+    """Return the card behind pm_card_visa, tok_visa and similar names."""
     for prefix in ("pm_card_", "tok_"):
         if name.startswith(prefix):
             return CARDS.get(name.removeprefix(prefix))
     return None
 
 
-def numbered(number: str) -> Behaviour:
-    """The card of a number. Raises CardError for one that isn't a test card."""
+def numbered(number: str) -> Behavior:
+    """Return the card with a number. Raises CardError for one that isn't a test card."""
     digits = number.replace(" ", "").replace("-", "")
     if not digits.isdigit() or not 12 <= len(digits) <= 19 or not luhn(digits):
         raise CardError("Your card number is incorrect.", code="incorrect_number", param="number")
@@ -105,13 +112,13 @@ def numbered(number: str) -> Behaviour:
 
 
 def luhn(digits: str) -> bool:
-    """Whether a number's check digit is right."""
+    """Return whether a number's check digit is right."""
     doubled = [int(d) * (2 if place % 2 else 1) for place, d in enumerate(reversed(digits))]
     return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
 
 
-def card_fields(card: Behaviour, exp_month: int, exp_year: int) -> Json:
-    """A payment method's card, and beside it how it behaves."""
+def card_fields(card: Behavior, exp_month: int, exp_year: int) -> Json:
+    """Return a payment method's card, and its behavior."""
     shown = {
         "brand": card.brand,
         "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
@@ -132,7 +139,7 @@ def card_fields(card: Behaviour, exp_month: int, exp_year: int) -> Json:
 
 
 def iban_fields(iban: str) -> Json:
-    """A SEPA payment method. Raises StripeError for an IBAN that isn't a test IBAN."""
+    """Return a SEPA payment method. Raises StripeError for an IBAN that isn't a test IBAN."""
     compact = iban.replace(" ", "").upper()
     if compact not in IBANS:
         raise StripeError(
@@ -150,6 +157,6 @@ def iban_fields(iban: str) -> Json:
 
 
 def declined(reason: str, **more: Any) -> CardError:
-    """The error for a decline; Stripe gives the general code, and the bank's reason beside it."""
+    """Return the error for a decline: Stripe's general code, and the bank's reason."""
     code, message = MESSAGES[reason]
     return CardError(message, code=code, decline_code=reason, **more)

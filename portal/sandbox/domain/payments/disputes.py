@@ -4,17 +4,17 @@ from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
-from portal.sandbox.domain.payments import balance_transactions
+from portal.sandbox.domain.payments import balance_transactions, fraud_warnings
 
 Json = dict[str, Any]
 ANSWER_WITHIN = 7 * 86400  # seconds
 CLOSED = ("won", "lost", "warning_closed")
-# The words that decide a dispute in Stripe's test mode, as evidence[uncategorized_text].
+# The texts that decide a dispute in Stripe's test mode, as evidence[uncategorized_text].
 VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost", "escalate_inquiry_evidence": "escalated"}
 
 
 def begin(account: Account, charge: Json, reason: str) -> Json:
-    """Dispute a charge; an inquiry takes no money yet."""
+    """Dispute a charge; an inquiry withdraws no money yet."""
     inquiry = reason == "inquiry"
     brand = charge["payment_method_details"]["card"]["brand"]
     fields = {
@@ -36,6 +36,7 @@ def begin(account: Account, charge: Json, reason: str) -> Json:
         "status": "warning_needs_response" if inquiry else "needs_response",
     }
     account.change(charge, {"disputed": True})
+    fraud_warnings.settle(account, charge)
     dispute = account.add("dispute", fields, "charge.dispute.created")
     account.at(dispute["evidence_details"]["due_by"], "overdue", dispute["id"])
     if not inquiry:
@@ -44,14 +45,23 @@ def begin(account: Account, charge: Json, reason: str) -> Json:
 
 
 def complain(account: Account, intent_id: str) -> Json:
-    """A payment's cardholder goes to their bank. Raises StripeError where nothing was paid or it did."""
-    intent = account.find("payment_intent", intent_id)
-    if intent["status"] != "succeeded":
-        raise StripeError("Nothing was paid, so nothing can be disputed.")
-    charge = account.find("charge", intent["latest_charge"])
+    """Open a cardholder's dispute. Raises StripeError if nothing was paid or it is already disputed.
+
+    The id may also be that of a charge without a payment intent.
+    """
+    charge = _paid(account, intent_id)
     if charge["disputed"]:
         raise StripeError("This payment is disputed already.", code="charge_disputed")
     return begin(account, charge, "fraudulent")
+
+
+def _paid(account: Account, stripe_id: str) -> Json:
+    if stripe_id.startswith("ch_"):
+        return account.find("charge", stripe_id)
+    intent = account.find("payment_intent", stripe_id)
+    if intent["status"] != "succeeded":
+        raise StripeError("Nothing was paid, so nothing can be disputed.")
+    return account.find("charge", intent["latest_charge"])
 
 
 def _case(brand: str, inquiry: bool) -> Json:
@@ -60,14 +70,14 @@ def _case(brand: str, inquiry: bool) -> Json:
 
 
 def move_funds(account: Account, dispute: Json, category: str, amount: int) -> None:
-    """Take the disputed money, or give it back, and say so."""
+    """Withdraw the disputed money, or return it, and create the event."""
     booked = balance_transactions.book(account, category, dispute, amount)
     account.change(dispute, {"balance_transactions": [*dispute["balance_transactions"], booked]})
     account.emit(f"charge.dispute.funds_{'withdrawn' if amount < 0 else 'reinstated'}", dispute)
 
 
 def answer(account: Account, dispute: Json, evidence: Json, submit: bool) -> Json:
-    """Add evidence; submitted, its words decide."""
+    """Add evidence; if submitted, its text decides the dispute."""
     require_open(dispute)
     evidence = dispute["evidence"] | evidence
     details = dispute["evidence_details"] | {"has_evidence": True}
@@ -83,7 +93,7 @@ def answer(account: Account, dispute: Json, evidence: Json, submit: bool) -> Jso
 
 
 def escalate(account: Account, dispute: Json) -> Json:
-    """An inquiry that the bank was not content with becomes a dispute, and its money is taken."""
+    """Turn an inquiry into a dispute, which withdraws its money."""
     if is_inquiry(dispute):
         case = dispute["payment_method_details"]["card"] | {"case_type": "chargeback"}
         changes = {"status": "needs_response", "is_charge_refundable": False}
@@ -94,7 +104,7 @@ def escalate(account: Account, dispute: Json) -> Json:
 
 
 def close(account: Account, dispute: Json, status: str) -> Json:
-    """End a dispute, won or lost; an inquiry just ends."""
+    """Close a dispute, won or lost; an inquiry is only closed."""
     if is_inquiry(dispute):
         status = "warning_closed"
     account.change(dispute, {"status": status})
@@ -105,24 +115,24 @@ def close(account: Account, dispute: Json, status: str) -> Json:
 
 
 def overdue(account: Account, dispute: Json) -> None:
-    """A dispute that nobody answered in time is lost."""
+    """Lose a dispute that nobody answered in time."""
     if dispute["status"] in ("needs_response", "warning_needs_response"):
         close(account, dispute, "lost")
 
 
 def is_inquiry(dispute: Json) -> bool:
-    """Whether no money was taken so far."""
+    """Return whether no money was withdrawn so far."""
     return str(dispute["status"]).startswith("warning")
 
 
 def require_open(dispute: Json) -> None:
-    """Raises StripeError for a dispute that has been decided."""
+    """Raise StripeError for a dispute that has been decided."""
     if dispute["status"] in CLOSED:
         raise StripeError("This dispute is already closed.", code="dispute_already_closed")
 
 
 def require_refundable(account: Account, charge: Json) -> None:
-    """Raises StripeError for a charge whose money a dispute has taken."""
+    """Raise StripeError for a charge whose money a dispute has withdrawn."""
     about = "json_extract(json, '$.charge') = ? AND NOT json_extract(json, '$.is_charge_refundable')"
     if charge["disputed"] and account.store.select(account.mode, "dispute", about, charge["id"]):
         words = f"Charge {charge['id']} has been charged back; cannot issue a refund."

@@ -4,7 +4,7 @@ from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
-from portal.sandbox.domain.payments import balance_transactions, cards, disputes, payment_methods
+from portal.sandbox.domain.payments import balance_transactions, cards, disputes, fraud_warnings, payment_methods
 from portal.sandbox.webhooks.events import public
 
 Json = dict[str, Any]
@@ -15,7 +15,7 @@ UNABLE = (
 
 
 def new_intent(account: Account, fields: Json) -> Json:
-    """A payment intent that waits for a payment method or for its confirmation."""
+    """Create a payment intent that waits for a payment method or for its confirmation."""
     id_ = account.new_id("payment_intent")
     status = "requires_confirmation" if fields.get("payment_method") else "requires_payment_method"
     defaults = {
@@ -35,7 +35,7 @@ def new_intent(account: Account, fields: Json) -> Json:
 
 
 def confirm(account: Account, intent: Json, method: Json, off_session: bool = False) -> Json:
-    """Try to take the money with a payment method. Raises CardError when the card is declined."""
+    """Try to charge a payment method. Raises CardError if the card is declined."""
     if intent["status"] in ("succeeded", "canceled", "processing"):
         words = f"You cannot confirm this PaymentIntent because it has a status of {intent['status']}."
         code = "payment_intent_unexpected_state"
@@ -44,17 +44,46 @@ def confirm(account: Account, intent: Json, method: Json, off_session: bool = Fa
     intent.update(payment_method=method["id"], last_payment_error=None, next_action=None)
     if method["type"] == "sepa_debit":
         return begin_debit(account, intent, method)
-    if payment_methods.needs_authentication(method):
+    if payment_methods.needs_authentication(method) or (asks_always(intent) and not off_session):
         return ask(account, intent, method, off_session)
     if method["_"].get("charge"):
         raise refuse(account, intent, method, method["_"]["charge"])
     return succeed(account, intent, method)
 
 
+def asks_always(intent: Json) -> bool:
+    """Return whether the cardholder is asked even if the bank does not require it.
+
+    https://docs.stripe.com/payments/3d-secure/authentication-flow#manual-three-ds
+    """
+    card = (intent["payment_method_options"] or {}).get("card") or {}
+    return card.get("request_three_d_secure") in ("any", "challenge")
+
+
+def require_allowed(intent: Json, method: Json) -> None:
+    """Raise StripeError for a type of payment method that the intent does not allow, and for a missing return_url,
+    which types that redirect the buyer need.
+
+    https://docs.stripe.com/payments/payment-methods/integration-options
+    """
+    if method["type"] not in intent["payment_method_types"]:
+        words = f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent."
+        raise StripeError(words, code="payment_intent_invalid_parameter", param="payment_method")
+    automatic = intent["automatic_payment_methods"]
+    if automatic and automatic["allow_redirects"] == "always" and not intent["_"].get("return_url"):
+        words = (
+            "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because some "
+        )
+        words += "of these payment methods might redirect your customer off of your page, you must provide a "
+        raise StripeError(words + "`return_url`.", param="return_url")
+
+
 def ask(account: Account, intent: Json, method: Json, off_session: bool) -> Json:
-    """Have the cardholder asked; with nobody there to answer, that is a decline."""
+    """Ask the cardholder; off-session, or if the caller wants an error instead, that is a decline."""
     if off_session:
         raise refuse(account, intent, method, "authentication_required")
+    if intent["_"].get("error_on_action"):
+        raise refuse(account, intent, method, "authentication_not_handled")
     url = f"{account.config.pages}/3ds/{intent['id']}"
     action = {
         "type": "redirect_to_url",
@@ -66,7 +95,7 @@ def ask(account: Account, intent: Json, method: Json, off_session: bool) -> Json
 
 
 def authenticated(account: Account, intent: Json, passed: bool) -> Json:
-    """The cardholder's answer. Raises CardError when it was no, or when the bank then declines."""
+    """Handle the cardholder's answer. Raises CardError if it was no, or if the bank then declines."""
     method = account.find("payment_method", intent["payment_method"])
     if not passed:
         raise fail(account, intent, method, StripeError(UNABLE, code="payment_intent_authentication_failure"))
@@ -77,7 +106,7 @@ def authenticated(account: Account, intent: Json, passed: bool) -> Json:
 
 
 def begin_debit(account: Account, intent: Json, method: Json) -> Json:
-    """A bank debit takes days in reality; here it takes config.settle_after."""
+    """Begin a bank debit. It takes days in reality, and config.settle_after here."""
     intent["_"]["settles"] = method["_"]["settles"]
     charge = new_charge(account, intent, method, {"status": "pending", "paid": False})
     account.emit("charge.pending", charge)
@@ -88,7 +117,7 @@ def begin_debit(account: Account, intent: Json, method: Json) -> Json:
 
 
 def settle(account: Account, intent: Json) -> Json:
-    """The bank's answer to a debit."""
+    """Handle the bank's answer to a debit."""
     charge = account.find("charge", intent["latest_charge"])
     if intent["_"]["settles"] == "succeeds":
         account.change(charge, {"status": "succeeded", "paid": True})
@@ -103,7 +132,7 @@ def settle(account: Account, intent: Json) -> Json:
 
 
 def succeed(account: Account, intent: Json, method: Json) -> Json:
-    """The money is there."""
+    """Mark the intent as succeeded."""
     return received(account, intent, new_charge(account, intent, method, {}))
 
 
@@ -116,13 +145,15 @@ def received(account: Account, intent: Json, charge: Json) -> Json:
     account.change(intent, changes | {"next_action": None, "last_payment_error": None})
     account.emit("payment_intent.succeeded", intent)
     method = account.get(intent["payment_method"]) or {"_": {}}
+    if method["_"].get("warning"):
+        fraud_warnings.begin(account, charge, method["_"]["warning"])
     if method["_"].get("dispute"):
         disputes.begin(account, charge, method["_"]["dispute"])
     return intent
 
 
 def refuse(account: Account, intent: Json, method: Json, reason: str) -> StripeError:
-    """Record a declined charge; the error is the caller's to raise."""
+    """Record a declined charge, and return the error for the caller to raise."""
     error = cards.declined(reason)
     status = {"status": "failed", "paid": False, "captured": False, "amount_captured": 0}
     failure = {"failure_code": error.body["code"], "failure_message": str(error)}
@@ -133,7 +164,7 @@ def refuse(account: Account, intent: Json, method: Json, reason: str) -> StripeE
 
 
 def fail(account: Account, intent: Json, method: Json, error: StripeError) -> StripeError:
-    """Send an intent back to wait for another payment method; what was tried stays on record."""
+    """Return an intent to waiting for another payment method; the attempt stays recorded."""
     error.keeps, error.status = True, 402
     problem = error.answer()["error"] | {"payment_method": public(method)}
     changes = {"status": "requires_payment_method", "last_payment_error": problem, "payment_method": None}
@@ -144,14 +175,14 @@ def fail(account: Account, intent: Json, method: Json, error: StripeError) -> St
 
 
 def new_charge(account: Account, intent: Json, method: Json, fields: Json) -> Json:
-    """A charge for the whole amount of an intent, successful unless fields say otherwise."""
+    """Create a charge for the whole amount of an intent, successful unless fields say otherwise."""
     id_ = account.new_id("charge")
     defaults = {
         "id": id_,
         "amount": intent["amount"],
         "amount_captured": intent["amount"],
         "billing_details": method["billing_details"],
-        "calculated_statement_descriptor": "SANDBOX",
+        "calculated_statement_descriptor": intent["statement_descriptor"] or "SANDBOX",
         "captured": True,
         "currency": intent["currency"],
         "customer": intent["customer"],
@@ -165,13 +196,14 @@ def new_charge(account: Account, intent: Json, method: Json, fields: Json) -> Js
         "receipt_email": intent["receipt_email"],
         "receipt_url": f"{account.config.pages}/receipts/{id_}",
         "shipping": intent["shipping"],
+        "statement_descriptor": intent["statement_descriptor"],
         "status": "succeeded",
     }
     return account.add("charge", defaults | fields)
 
 
 def details(method: Json, intent: Json) -> Json:
-    """How a charge describes the payment method that it used."""
+    """Return how a charge describes its payment method."""
     if method["type"] == "sepa_debit":
         debit = {
             name: method["sepa_debit"][name]

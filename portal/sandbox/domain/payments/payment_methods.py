@@ -1,4 +1,4 @@
-"""Payment methods: made, attached to a customer, and detached."""
+"""Payment methods: created, attached to a customer, and detached."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ NOBODY: Json = {
 
 
 def new_method(account: Account, fields: Json, billing: Json | None = None) -> Json:
-    """A payment method that belongs to nobody yet; fields come from cards.card_fields or cards.iban_fields."""
+    """Create a payment method without a customer; fields come from cards.card_fields or cards.iban_fields."""
     details = NOBODY | {name: value for name, value in (billing or {}).items() if value is not None}
     details["address"] = NOBODY["address"] | (details["address"] or {})
     more = {"billing_details": details, "metadata": {}, "allow_redisplay": "unspecified"}
@@ -26,7 +26,7 @@ def new_method(account: Account, fields: Json, billing: Json | None = None) -> J
 
 
 def method_of(account: Account, id_: str, param: str = "payment_method") -> Json:
-    """The payment method of an id; pm_card_visa and its like make a new one each time."""
+    """Return the payment method with an id; pm_card_visa and similar names create a new one each time."""
     card = cards.named(id_)
     if card and not account.get(id_):
         return new_method(account, cards.card_fields(card, 12, 2034))
@@ -34,7 +34,7 @@ def method_of(account: Account, id_: str, param: str = "payment_method") -> Json
 
 
 def attach(account: Account, method: Json, customer: Json) -> Json:
-    """Give a payment method to a customer. Raises CardError for a card that can't be saved."""
+    """Attach a payment method to a customer. Raises CardError for a card that can't be saved."""
     if method["_"].get("attach"):
         raise cards.declined(method["_"]["attach"])
     if method["customer"] == customer["id"]:
@@ -49,7 +49,7 @@ def attach(account: Account, method: Json, customer: Json) -> Json:
 
 
 def require_usable(method: Json, customer: str | None, param: str = "payment_method") -> None:
-    """Raises StripeError for a payment method that was detached, or that is another customer's."""
+    """Raise StripeError for a payment method that was detached, or that belongs to another customer."""
     if method["_"].get("detached"):
         words = "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, "
         words += (
@@ -62,7 +62,7 @@ def require_usable(method: Json, customer: str | None, param: str = "payment_met
 
 
 def detach(account: Account, method: Json) -> Json:
-    """Take a payment method from its customer for good."""
+    """Detach a payment method from its customer permanently."""
     if not method["customer"]:
         words = "The payment method you provided is not attached to a customer so detachment is impossible."
         raise StripeError(words)
@@ -80,11 +80,11 @@ def detach(account: Account, method: Json) -> Json:
 
 
 def needs_authentication(method: Json) -> bool:
-    """Whether the cardholder must be asked before this card can be charged."""
+    """Return whether the cardholder must authenticate before this card can be charged."""
     rule = method["_"].get("authenticate")
     return rule == "always" or (rule == "once" and not method["_"]["trusted"])
 
 
 def trust(account: Account, method: Json) -> None:
-    """A card whose holder said yes once may be charged later without asking."""
+    """Allow later charges of a card without asking, after its holder has authenticated once."""
     account.change(method, {"_": method["_"] | {"trusted": True}})

@@ -1,16 +1,16 @@
-"""Giving money back, at once or later, and getting it back when the bank refuses it."""
+"""Refunds: immediate, later, and returned if the bank refuses them."""
 
 from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
-from portal.sandbox.domain.payments import balance_transactions, disputes
+from portal.sandbox.domain.payments import balance_transactions, disputes, fraud_warnings
 
 Json = dict[str, Any]
 
 
 def refund(account: Account, charge: Json, fields: Json, amount: int | None = None) -> Json:
-    """Refund a charge, all that is left of it if no amount is given (minor units). Raises StripeError."""
+    """Refund a charge, the whole rest if no amount is given (minor units). Raises StripeError."""
     if charge["status"] != "succeeded":
         raise StripeError(
             f"Charge {charge['id']} cannot be refunded because it has not succeeded.", param="charge"
@@ -51,25 +51,42 @@ def _book(account: Account, charge: Json, fields: Json, amount: int) -> Json:
 
 
 def write_total(account: Account, charge: Json, more: int, event: str) -> None:
-    """Bring a charge's refunded amount up, or down again, by so many minor units."""
+    """Change a charge's refunded amount by a number of minor units."""
     total = charge["amount_refunded"] + more
     account.change(charge, {"amount_refunded": total, "refunded": total == charge["amount"]}, event)
+    if charge["refunded"]:
+        fraud_warnings.settle(account, charge)
+
+
+def cancel(account: Account, made: Json) -> Json:
+    """Cancel a refund that has not arrived. Raises StripeError."""
+    if made["status"] not in ("pending", "requires_action"):
+        words = f"Refund {made['id']} cannot be canceled because it has a status of {made['status']}."
+        raise StripeError(words)
+    return take_back(account, made, {"status": "canceled"})
+
+
+def take_back(account: Account, made: Json, changes: Json) -> Json:
+    """Fail a refund: its money returns to the account."""
+    back = balance_transactions.book(account, "refund_failure", made, made["amount"])
+    report(account, made, changes | {"failure_balance_transaction": back["id"]})
+    if changes["status"] == "failed":
+        account.emit("refund.failed", made)
+    write_total(account, account.find("charge", made["charge"]), -made["amount"], "charge.updated")
+    return made
 
 
 def settle(account: Account, made: Json) -> None:
-    """The bank's answer to a refund: one that was pending has arrived, one that had succeeded comes back."""
+    """Handle the bank's result of a refund: a pending one has arrived, one that had succeeded fails."""
     if made["status"] == "pending":
         report(account, made, {"status": "succeeded"})
         return
-    back = balance_transactions.book(account, "refund_failure", made, made["amount"])
-    failure = {"failure_reason": "expired_or_canceled_card", "failure_balance_transaction": back["id"]}
-    report(account, made, {"status": "failed"} | failure)
-    account.emit("refund.failed", made)
-    write_total(account, account.find("charge", made["charge"]), -made["amount"], "charge.updated")
+    if made["status"] == "succeeded":
+        take_back(account, made, {"status": "failed", "failure_reason": "expired_or_canceled_card"})
 
 
 def report(account: Account, made: Json, changes: Json) -> None:
-    """Change a refund, under its event's new name and its old one."""
+    """Change a refund, with its event's new name and its old one."""
     previous = {name: made.get(name) for name in changes}
     account.change(made, changes)
     for event in ("refund.updated", "charge.refund.updated"):

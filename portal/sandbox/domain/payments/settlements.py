@@ -1,4 +1,4 @@
-"""What follows when a payment intent gets its answer: the invoice, the subscription, the checkout session."""
+"""The consequences of a payment intent's result: the invoice, the subscription, the checkout session."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def confirm(account: Account, intent: Json, method: Json, off_session: bool) -> Json:
-    """Confirm an intent and draw the consequences. Raises StripeError when it is declined."""
+    """Confirm an intent and apply the consequences. Raises StripeError if it is declined."""
     try:
         payment_intents.confirm(account, intent, method, off_session)
     except StripeError as error:
@@ -23,7 +23,7 @@ def confirm(account: Account, intent: Json, method: Json, off_session: bool) -> 
 
 
 def authenticate(account: Account, intent: Json, passed: bool) -> Json:
-    """Write down the cardholder's answer and draw the consequences. Raises StripeError when it was no."""
+    """Record the cardholder's answer and apply the consequences. Raises StripeError if it was no."""
     try:
         payment_intents.authenticated(account, intent, passed)
     except StripeError:
@@ -33,13 +33,13 @@ def authenticate(account: Account, intent: Json, passed: bool) -> Json:
 
 
 def settle(account: Account, intent: Json) -> None:
-    """A bank debit's answer has come."""
+    """Handle the result of a bank debit."""
     if intent["status"] == "processing":
         follow(account, payment_intents.settle(account, intent))
 
 
 def follow(account: Account, intent: Json) -> Json:
-    """Tell the invoice and the checkout session that an intent pays for."""
+    """Update the invoice and the checkout session of an intent."""
     invoice = account.get(intent["_"].get("invoice"))
     if invoice and invoice["status"] == "open":
         invoice_payments.follow(account, invoice, intent)

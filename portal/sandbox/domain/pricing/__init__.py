@@ -1,1 +1,1 @@
-"""What things cost: amounts, discounts, taxes, usage and billing periods."""
+"""Prices: amounts, discounts, taxes, usage and billing periods."""

@@ -1,52 +1,59 @@
-"""Coupons and promotion codes: who may redeem them, and what they take off."""
+"""Coupons and promotion codes: who can redeem them, and the discounts that they become."""
 
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError, missing
-from portal.sandbox.domain.pricing import periods
+from portal.sandbox.domain.pricing import discount_amounts, periods
 
 Json = dict[str, Any]
 UNUSABLE = "This promotion code cannot be redeemed because it is {}."
+ENDED = "customer.discount.deleted"
 
 
 def redeem(
-    account: Account, asked: list[Json], owner: Json, currency: str | None, amount: int | None = None
+    account: Account,
+    asked: list[Json],
+    owner: Json,
+    currency: str | None,
+    amount: int | None = None,
+    at: str = "discounts",
 ) -> list[str]:
-    """Discounts for what was asked (coupons, promotion codes, or discounts that run); gives their ids.
+    """Create discounts for coupons, promotion codes, or existing discounts, and return their ids.
 
-    owner holds the discount's own fields: customer, subscription, invoice, checkout_session. currency and amount
-    (in minor units) are what the discounts are for; None is not known yet. Raises StripeError.
+    owner has the discount's own fields: customer, subscription, invoice, checkout_session. currency and amount (in
+    minor units) are what the discounts apply to; None is not known yet. Raises StripeError.
     """
     made = []
     for number, one in enumerate(asked):
-        at = f"discounts[{number}]"
+        here = f"{at}[{number}]"
         if one.get("discount"):
-            made.append(str(account.find("discount", one["discount"], f"{at}[discount]")["id"]))
+            made.append(existing(account, one["discount"], owner, f"{here}[discount]"))
             continue
-        coupon, code = named(account, one, at)
-        require_currency(coupon, currency, at)
+        coupon, code = named(account, one, here)
+        require_currency(coupon, currency, here)
         if code:
-            require_fit(account, code, account.get(owner.get("customer")), amount)
-        made.append(_redeem(account, coupon, code, owner))
+            require_fit(account, code, account.get(owner.get("customer")), amount, currency)
+        made.append(_redeem(account, coupon, code, owner)["id"])
     return made
 
 
+def existing(account: Account, id_: str, owner: Json, at: str) -> str:
+    """Return the id of a discount on the object or one of its ancestors. Raises StripeError."""
+    found = account.find("discount", id_, at)
+    if found["customer"] != owner.get("customer"):
+        raise missing("discount", id_, at)
+    return str(found["id"])
+
+
 def require_currency(coupon: Json, currency: str | None, at: str) -> None:
-    """Raises StripeError for a coupon that takes off an amount in another currency."""
-    if coupon["amount_off"] and currency and currency not in amounts_off(coupon):
+    """Raise StripeError for a coupon with a fixed amount in another currency."""
+    if coupon["amount_off"] and currency and currency not in discount_amounts.amounts_off(coupon):
         words = f"The coupon `{coupon['id']}` takes off {coupon['currency']} and cannot be used with {currency}."
         raise StripeError(words, param=f"{at}[coupon]")
 
 
-def amounts_off(coupon: Json) -> dict[str, int]:
-    """What a coupon of a fixed amount takes off, by currency."""
-    others = {name: one["amount_off"] for name, one in (coupon["_"].get("currency_options") or {}).items()}
-    return {coupon["currency"]: coupon["amount_off"]} | others
-
-
-def _redeem(account: Account, coupon: Json, code: Json | None, owner: Json) -> str:
+def _redeem(account: Account, coupon: Json, code: Json | None, owner: Json) -> Json:
     start = account.now()
     months = coupon["duration_in_months"] if coupon["duration"] == "repeating" else None
     fields = {
@@ -59,11 +66,14 @@ def _redeem(account: Account, coupon: Json, code: Json | None, owner: Json) -> s
     if code:
         count(account, code)
     event = "customer.discount.created" if owner.get("subscription") else None
-    return str(account.add("discount", fields | owner, event)["id"])
+    made = account.add("discount", fields | owner, event)
+    if made["end"]:
+        account.at(made["end"], "end_discount", made["id"])
+    return made
 
 
 def count(account: Account, value: Json) -> None:
-    """A coupon or code is used once more, and is used up when it has a limit."""
+    """Count a redemption of a coupon or code, which is used up when it reaches its limit."""
     times = value["times_redeemed"] + 1
     used_up = value["max_redemptions"] is not None and times >= value["max_redemptions"]
     switch = {"coupon": "valid", "promotion_code": "active"}[value["object"]]
@@ -71,7 +81,9 @@ def count(account: Account, value: Json) -> None:
 
 
 def named(account: Account, asked: Json, at: str) -> tuple[Json, Json | None]:
-    """The coupon, and the promotion code if one was given. Raises StripeError for one that can't be used."""
+    """Return the coupon, and the promotion code if one was given. Raises StripeError for one that can't be
+    used.
+    """
     code = None
     if asked.get("promotion_code"):
         code = account.find("promotion_code", asked["promotion_code"], f"{at}[promotion_code]")
@@ -87,7 +99,7 @@ def named(account: Account, asked: Json, at: str) -> tuple[Json, Json | None]:
 
 
 def require_active(account: Account, code: Json) -> None:
-    """Raises StripeError for a promotion code that was switched off, is used up or is too old."""
+    """Raise StripeError for a promotion code that was deactivated, is used up or has expired."""
     if code["expires_at"] is not None and code["expires_at"] <= account.now():
         raise StripeError(UNUSABLE.format("expired"), code="promotion_code_expired", param="promotion_code")
     if not code["active"]:
@@ -95,103 +107,119 @@ def require_active(account: Account, code: Json) -> None:
 
 
 def typed(account: Account, text: str) -> Json | None:
-    """The active promotion code that a buyer typed, in whatever case."""
+    """Return the active promotion code that a buyer entered, ignoring case."""
     same = "lower(json_extract(json, '$.code')) = ? AND json_extract(json, '$.active')"
     return next(iter(account.store.select(account.mode, "promotion_code", same, text.strip().lower())), None)
 
 
-def require_fit(account: Account, code: Json, customer: Json | None, amount: int | None) -> None:
-    """Raises StripeError where a code is meant for somebody else, for newcomers, or for larger purchases."""
+def require_fit(
+    account: Account, code: Json, customer: Json | None, amount: int | None, currency: str | None
+) -> None:
+    """Raise StripeError if a code is for someone else, for new customers, for larger purchases, or for other
+    currencies.
+    """
     rules = code["restrictions"]
     owner = customer["id"] if customer else None
     if code["customer"] not in (None, owner):
         raise StripeError(UNUSABLE.format("for another customer"), param="promotion_code")
-    if rules["minimum_amount"] and amount is not None and amount < rules["minimum_amount"]:
-        raise StripeError(UNUSABLE.format("for larger purchases"), param="promotion_code")
+    if rules["minimum_amount"] and amount is not None:
+        least = smallest_purchases(rules).get(currency or "")
+        if least is None or amount < least:
+            words = "for other currencies" if least is None else "for larger purchases"
+            raise StripeError(UNUSABLE.format(words), param="promotion_code")
     paid = "json_extract(json, '$.customer') = ? AND json_extract(json, '$.status') = 'succeeded'"
     if rules["first_time_transaction"] and account.store.select(account.mode, "charge", paid, owner, limit=1):
         raise StripeError(UNUSABLE.format("for new customers"), param="promotion_code")
 
 
-def running(account: Account, ids: list[str]) -> list[Json]:
-    """The discounts of these ids that hold now."""
+def smallest_purchases(rules: Json) -> dict[str, int]:
+    """Return the minimum amounts of a promotion code, by currency."""
+    others = {name: one["minimum_amount"] for name, one in (rules.get("currency_options") or {}).items()}
+    return {rules["minimum_amount_currency"]: rules["minimum_amount"]} | others
+
+
+def running(account: Account, ids: list[str]) -> list[str]:
+    """Return the ids of those discounts that have not ended."""
     found = [account.find("discount", id_) for id_ in ids]
-    return [one for one in found if one["end"] is None or one["end"] > account.now()]
+    return [one["id"] for one in found if one["end"] is None or one["end"] > account.now()]
 
 
-def taken(
-    account: Account, coupons: list[Json], amounts: list[tuple[int, str | None]], currency: str
-) -> list[list[int]]:
-    """What each coupon, one after the other, takes off each amount (minor units, with its product)."""
-    left = [amount for amount, _ in amounts]
-    table = []
-    for coupon in coupons:
-        products = coupon["_"].get("products")
-        fits = [a > 0 and (not products or p in products) for a, (_, p) in zip(left, amounts, strict=True)]
-        off = spread(coupon, currency, [a if fit else 0 for a, fit in zip(left, fits, strict=True)])
-        left = [amount - part for amount, part in zip(left, off, strict=True)]
-        table.append(off)
-    return table
+def of_customer(account: Account, customer: Json) -> list[str]:
+    """Return the id of a customer's own discount, as a list."""
+    return running(account, [customer["discount"]["id"]] if customer["discount"] else [])
 
 
-def spread(coupon: Json, currency: str, amounts: list[int]) -> list[int]:
-    """One coupon's share of each amount; a fixed sum is divided in proportion, to the last cent."""
-    if coupon["percent_off"] is not None:
-        rate = Decimal(str(coupon["percent_off"])) / 100
-        return [half_up(amount * rate) for amount in amounts]
-    total = sum(amounts)
-    rest = min(amounts_off(coupon).get(currency, 0), total)
-    shares = []
-    for amount in amounts:
-        share = half_up(Decimal(rest) * amount / total) if total else 0
-        shares.append(share)
-        rest, total = rest - share, total - amount
-    return shares
+def of_subscription(account: Account, subscription: Json) -> list[str]:
+    """Return the ids of the discounts that count for a subscription: its own, else its customer's, unless a
+    schedule's phase has none.
+    """
+    own = running(account, subscription["discounts"])
+    if own or subscription["_"].get("bare"):
+        return own
+    return of_customer(account, account.find("customer", subscription["customer"]))
 
 
-def half_up(exact: Decimal) -> int:
-    """Whole minor units."""
-    return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+def give(account: Account, customer: Json, asked: Json) -> None:
+    """Give a customer a discount of their own, in place of another. Raises StripeError."""
+    before, at = customer["discount"], "coupon" if asked.get("coupon") else "promotion_code"
+    coupon, code = named(account, asked, at)
+    require_currency(coupon, customer["currency"], at)
+    if code:
+        require_fit(account, code, customer, None, customer["currency"])
+    made = _redeem(account, coupon, code, {"customer": customer["id"]})
+    account.change(customer, {"discount": made}, "customer.updated")
+    if before:
+        account.emit("customer.discount.updated", made, {name: before[name] for name in ("id", "source", "start")})
+    else:
+        account.emit("customer.discount.created", made)
 
 
-def on_invoice(account: Account, invoice: Json) -> int:
-    """Write an invoice's discounts into its lines, and give their sum."""
-    discounts = [account.find("discount", id_) for id_ in invoice["discounts"]]
-    coupons = [account.find("coupon", one["source"]["coupon"]) for one in discounts]
-    lines = invoice["lines"]["data"]
-    amounts = [(line["amount"] if line["discountable"] else 0, product_of(line)) for line in lines]
-    table = taken(account, coupons, amounts, invoice["currency"])
-    for place, line in enumerate(lines):
-        parts = [(one["id"], off[place]) for one, off in zip(discounts, table, strict=True)]
-        line["discount_amounts"] = [{"amount": amount, "discount": id_} for id_, amount in parts if amount]
-    sums = [{"amount": sum(off), "discount": one["id"]} for one, off in zip(discounts, table, strict=True)]
-    invoice["total_discount_amounts"] = sums
-    return sum(one["amount"] for one in sums)
+def take(account: Account, discount: Json, quiet: bool = False) -> Json:
+    """Remove a discount from its subscription, its item or its customer, and return it as deleted.
+
+    quiet: a bill used it up, so that its owner has no event.
+    """
+    owner = account.get(discount["subscription"] or discount["customer"])
+    if owner and owner["object"] == "customer" and discount["id"] in owned(owner):
+        account.change(owner, {"discount": None}, None if quiet else "customer.updated")
+    if owner and owner["object"] == "subscription":
+        event = None if quiet else "customer.subscription.updated"
+        account.change(owner, without(owner, discount["id"]), event)
+    account.emit(ENDED, discount)
+    names = ("checkout_session", "customer", "customer_account", "id", "invoice", "invoice_item", "object")
+    more = ("promotion_code", "source", "start", "subscription", "subscription_item")
+    return {name: discount.get(name) for name in (*names, *more)} | {"deleted": True}
 
 
-def product_of(line: Json) -> str | None:
-    """The product that a line bills, if it has a price."""
-    details = (line["pricing"] or {}).get("price_details") or {}
-    product: str | None = details.get("product")
-    return product
+def without(subscription: Json, id_: str) -> Json:
+    """Return a subscription's fields without one of its discounts."""
+    items = [
+        item | {"discounts": [one for one in item["discounts"] if one != id_]}
+        for item in subscription["items"]["data"]
+    ]
+    kept = [one for one in subscription["discounts"] if one != id_]
+    return {"discounts": kept, "items": subscription["items"] | {"data": items}}
 
 
-def net(account: Account, subscription: Json, item: Json, amount: int) -> int:
-    """What a full period of an item costs with the discounts that hold now."""
-    discounts = running(account, subscription["discounts"])
-    coupons = [account.find("coupon", one["source"]["coupon"]) for one in discounts]
-    table = taken(account, coupons, [(amount, item["price"]["product"])], subscription["currency"])
-    return amount - sum(off[0] for off in table)
+def end(account: Account, discount: Json) -> None:
+    """End a discount whose months have passed, if something still has it."""
+    owner = account.get(discount["subscription"] or discount["customer"])
+    if owner and discount["id"] in owned(owner):
+        take(account, discount)
 
 
-def used(account: Account, subscription: Json) -> None:
-    """After a bill: discounts that were for one bill, or whose months are over, leave the subscription."""
-    kept = [one["id"] for one in running(account, subscription["discounts"]) if not _is_once(account, one)]
-    for id_ in subscription["discounts"]:
-        if id_ not in kept:
-            account.emit("customer.discount.deleted", account.find("discount", id_))
-    subscription["discounts"] = kept
+def owned(owner: Json) -> list[str]:
+    """Return the ids of the discounts on a customer, or on a subscription and its items."""
+    if owner["object"] == "customer":
+        return [owner["discount"]["id"]] if owner["discount"] else []
+    return [*owner["discounts"], *(id_ for item in owner["items"]["data"] for id_ in item["discounts"])]
 
 
-def _is_once(account: Account, discount: Json) -> bool:
-    return bool(account.find("coupon", discount["source"]["coupon"])["duration"] == "once")
+def used(account: Account, ids: list[str]) -> None:
+    """Remove those discounts that were for one bill, after that bill."""
+    for id_ in ids:
+        discount = account.find("discount", id_)
+        once = account.find("coupon", discount["source"]["coupon"])["duration"] == "once"
+        owner = account.get(discount["subscription"] or discount["customer"])
+        if once and owner and id_ in owned(owner):
+            take(account, discount, quiet=True)

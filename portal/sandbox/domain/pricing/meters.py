@@ -1,4 +1,4 @@
-"""Meters: what was used, and what it comes to in a period."""
+"""Meters: usage events, and their totals in a period."""
 
 import itertools
 from decimal import Decimal
@@ -14,7 +14,7 @@ AHEAD = 5 * 60  # seconds that it may lie in the future
 
 
 def record(account: Account, event_name: str, payload: Json, identifier: str | None, moment: int | None) -> Json:
-    """Take one meter event, which is then never changed. Raises StripeError."""
+    """Record one meter event, which then never changes. Raises StripeError."""
     now = account.now()
     moment = now if moment is None else moment
     if not now - OLDEST <= moment <= now + AHEAD:
@@ -30,7 +30,7 @@ def record(account: Account, event_name: str, payload: Json, identifier: str | N
 
 
 def cancel(account: Account, event_name: str, identifier: str) -> Json:
-    """Take back an event of the last day. Raises StripeError."""
+    """Cancel an event of the last day. Raises StripeError."""
     found = account.get(f"mevt_{identifier}")
     if found is None or found["event_name"] != event_name or found["created"] < account.now() - CANCEL_WITHIN:
         words = f"No meter event of the last 24 hours has the identifier {identifier}."
@@ -47,7 +47,7 @@ def cancel(account: Account, event_name: str, identifier: str) -> Json:
 
 
 def summaries(account: Account, meter: Json, customer: str, bounds: list[int]) -> list[Json]:
-    """What a customer used between each moment and the next, newest first; nothing used, no summary."""
+    """Return a customer's usage between consecutive times, newest first, without summaries for no usage."""
     made = []
     for start, end in itertools.pairwise(bounds):
         events = of_customer(account, meter, customer, start, end)
@@ -59,12 +59,12 @@ def summaries(account: Account, meter: Json, customer: str, bounds: list[int]) -
 
 
 def used(account: Account, meter: Json, customer: str, start: int, end: int) -> Decimal:
-    """What a customer used from start to before end, as the meter aggregates it."""
+    """Return a customer's usage from start to before end, as the meter aggregates it."""
     return aggregate(meter, of_customer(account, meter, customer, start, end))
 
 
 def of_customer(account: Account, meter: Json, customer: str, start: int, end: int) -> list[Json]:
-    """A customer's events from start to before end, oldest first."""
+    """Return a customer's events from start to before end, oldest first."""
     who = meter["customer_mapping"]["event_payload_key"]
     events = account.store.select(
         account.mode,
@@ -80,7 +80,7 @@ def of_customer(account: Account, meter: Json, customer: str, start: int, end: i
 
 
 def aggregate(meter: Json, events: list[Json]) -> Decimal:
-    """Their sum, their number, or the last of them, as the meter says."""
+    """Return their sum, their count, or the last of them, as the meter is configured."""
     what = meter["value_settings"]["event_payload_key"]
     values = [Decimal(event["payload"].get(what, "0")) for event in events]
     formula = meter["default_aggregation"]["formula"]

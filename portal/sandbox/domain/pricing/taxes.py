@@ -1,4 +1,4 @@
-"""Tax ids. Tax itself is always nought here."""
+"""Tax ids. Automatic tax is always zero here."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
 
 Json = dict[str, Any]
-# Those that the hosted page offers; the API takes every type that Stripe knows.
+# Those that the hosted page offers; the API accepts every type of Stripe's.
 OFFERED = {"eu_vat": "EU VAT", "gb_vat": "GB VAT", "us_ein": "US EIN", "ch_vat": "CH VAT", "au_abn": "AU ABN"}
 
 
 def add(account: Account, customer: Json, type_: str, value: str) -> Json:
-    """Give a customer a tax id. Raises StripeError for one that can't be one."""
+    """Add a tax id to a customer. Raises StripeError for an invalid one."""
     if len(value.strip()) < 5:
         words = f"Invalid value for {type_}."
         raise StripeError(words, code="tax_id_invalid", param="value")
@@ -28,24 +28,24 @@ def add(account: Account, customer: Json, type_: str, value: str) -> Json:
 
 
 def of(account: Account, customer: str) -> list[Json]:
-    """A customer's tax ids, newest first."""
+    """Return a customer's tax ids, newest first."""
     return account.store.select(account.mode, "tax_id", "json_extract(json, '$.customer') = ?", customer)
 
 
 def shown(account: Account, customer: str) -> list[Json]:
-    """A customer's tax ids as an invoice prints them."""
+    """Return a customer's tax ids as an invoice prints them."""
     return [{"type": one["type"], "value": one["value"]} for one in of(account, customer)]
 
 
 def require_location(customer: Json, param: str = "automatic_tax[enabled]") -> None:
-    """Raises StripeError for a customer whose tax can't be known, for want of an address."""
+    """Raise StripeError for a customer whose tax can't be calculated without an address."""
     if not (customer["address"] or {}).get("country"):
         words = "The customer's location isn't recognized. Set a valid customer address in order to automatically "
         raise StripeError(words + "calculate tax.", code="customer_tax_location_invalid", param=param)
 
 
 def calculated(asked: Json, customer: Json) -> Json:
-    """automatic_tax of an invoice: nothing is complete without an address."""
+    """Return automatic_tax of an invoice, which is incomplete without an address."""
     if not asked["enabled"]:
         return asked | {"provider": None, "status": None}
     known = (customer["address"] or {}).get("country")
@@ -53,7 +53,7 @@ def calculated(asked: Json, customer: Json) -> Json:
 
 
 def free(asked: Json | None) -> Json:
-    """automatic_tax as it was asked for."""
+    """Return automatic_tax as it was given."""
     enabled = bool(asked and asked.get("enabled"))
     liability = {"type": "self"} if enabled else None
     return {"enabled": enabled, "liability": liability}

@@ -1,32 +1,35 @@
-"""The invoices that a subscription makes, and their lines."""
+"""The invoices of a subscription, and their lines."""
 
+from decimal import Decimal
 from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.domain.invoices import drafts, invoice_items
-from portal.sandbox.domain.pricing import amounts, discounts, meters, taxes
+from portal.sandbox.domain.pricing import amounts, currencies, discount_amounts, discounts, meters, taxes, tiers
 from portal.sandbox.domain.subscriptions import subscription_items
 
 Json = dict[str, Any]
 
 
 def parent(subscription: Json) -> Json:
-    """How an invoice names its subscription."""
+    """Return how an invoice names its subscription."""
     named = {"metadata": subscription["metadata"], "subscription": subscription["id"]}
     return {"type": "subscription_details", "quote_details": None, "subscription_details": named}
 
 
 def bill(account: Account, subscription: Json, reason: str, items: list[Json]) -> Json:
-    """The subscription's latest_invoice as a draft: these items' current period, and what else is pending."""
+    """Draft the subscription's latest_invoice: the current period of these items, and other pending items."""
     customer = account.find("customer", subscription["customer"])
-    lines = [period_line(account, subscription, item) for item in items]
+    lines = [line for item in items for line in period_lines(account, subscription, item)]
     fields = {
         "id": subscription["latest_invoice"],
         "automatic_tax": taxes.calculated(subscription["automatic_tax"], customer),
         "billing_reason": reason,
-        "discounts": [one["id"] for one in discounts.running(account, subscription["discounts"])],
+        "default_tax_rates": subscription["default_tax_rates"],
+        "discounts": discounts.of_subscription(account, subscription),
         "collection_method": subscription["collection_method"],
         "parent": parent(subscription),
+        **texts(subscription),
         "_": {"days_until_due": subscription["days_until_due"]},
         "period_start": subscription["items"]["data"][0]["current_period_start"],
     }
@@ -34,37 +37,67 @@ def bill(account: Account, subscription: Json, reason: str, items: list[Json]) -
     invoice = drafts.draft(account, customer, subscription["currency"], lines + extra, fields)
     if items and subscription["status"] != "trialing":
         remember_prices(items, invoice)
-        discounts.used(account, subscription)
         account.save(subscription)
+        discounts.used(account, [*invoice["discounts"], *(id_ for line in lines for id_ in line["discounts"])])
+        subscription.update(account.get(subscription["id"]) or {})
     return invoice
 
 
+def texts(subscription: Json) -> Json:
+    """Return the fields of an invoice that its subscription's settings give it."""
+    settings, types = subscription["invoice_settings"], subscription["payment_settings"]["payment_method_types"]
+    plain = {"default_mandate": None, "payment_method_options": None, "payment_method_types": types}
+    return {name: settings[name] for name in ("custom_fields", "description", "footer")} | {
+        "payment_settings": plain
+    }
+
+
 def remember_prices(items: list[Json], invoice: Json) -> None:
-    """What each item's period cost after discounts, so that unused time is credited at what was paid for it."""
-    for item, line in zip(items, invoice["lines"]["data"], strict=False):
-        off = sum(part["amount"] for part in line["discount_amounts"])
-        item["_"] = item.get("_", {}) | {"net": line["amount"] - off}
+    """Store what each item's period cost after discounts, so that unused time is credited at the paid price."""
+    for item in items:
+        lines = [line for line in invoice["lines"]["data"] if bills(line, item)]
+        off = sum(part["amount"] for line in lines for part in line["discount_amounts"])
+        item["_"] = item.get("_", {}) | {"net": sum(line["amount"] for line in lines) - off}
 
 
-def period_line(account: Account, subscription: Json, item: Json) -> Json:
-    """The line for one item's current period."""
+def bills(line: Json, item: Json) -> bool:
+    """Return whether a line is for a period of this item."""
+    named = (line["parent"] or {}).get("subscription_item_details") or {}
+    return bool(named.get("subscription_item") == item["id"])
+
+
+def period_lines(account: Account, subscription: Json, item: Json) -> list[Json]:
+    """Return the lines for one item's current period."""
     fields: Json = {"parent": subscription_items.item_parent(item), "subscription": subscription["id"]}
+    fields["_"] = {"tax_rates": item["tax_rates"]}
+    fields["discounts"] = discounts.running(account, item["discounts"])
+    fields["metadata"] = subscription["metadata"]  # docs.stripe.com/api/invoice-line-item/object
     if item["price"]["recurring"]["usage_type"] == "metered":
-        return usage_line(account, subscription, item, fields)
+        return usage_lines(account, subscription, item, fields)
     period = {"start": item["current_period_start"], "end": item["current_period_end"]}
+    price = currencies.within(item["price"], subscription["currency"])
     if subscription["status"] == "trialing":
         fields |= {"amount": 0, "description": f"Trial period for {_name(account, item)}"}
-    return amounts.line(account, item["price"], item.get("quantity", 0), period, fields)
+    elif item.get("_", {}).get("stub"):
+        part = tiers.exact(price, item["quantity"]) * subscription_items.share(item)
+        fields["amount"] = discount_amounts.half_up(part)
+    return amounts.lines(account, price, item.get("quantity", 0), period, fields)
 
 
-def usage_line(account: Account, subscription: Json, item: Json, fields: Json) -> Json:
-    """The line for what was used in the period that has just ended; there is none before the first."""
-    end = item["current_period_start"]
-    since = item.get("_", {}).get("since", end)
+def usage_lines(account: Account, subscription: Json, item: Json, fields: Json) -> list[Json]:
+    """Return the lines for usage in the period that has just ended, without what a threshold has billed of it;
+    there is none before the first.
+    """
+    end, hidden = item["current_period_start"], item.get("_", {})
+    since, billed = hidden.get("since", end), hidden.get("billed")
     meter = account.find("billing.meter", item["price"]["recurring"]["meter"])
     used = meters.used(account, meter, subscription["customer"], since, end)
+    price = currencies.within(item["price"], subscription["currency"])
+    if billed:  # tiers count all usage of a period: the rest is priced by what was used before it
+        fields = fields | {"amount": amounts.amount_of(price, used) - billed["amount"]}
+        used -= Decimal(billed["quantity"])
     exact = {"quantity": int(used), "quantity_decimal": format(used, "f")}
-    return amounts.line(account, item["price"], used, {"start": since, "end": end}, fields | exact)
+    return amounts.lines(account, price, used, {"start": since, "end": end}, fields | exact)
 
 
 def _name(account: Account, item: Json) -> str:

@@ -1,11 +1,12 @@
-"""The end of a subscription: at once, at a date, or because its first payment never came."""
+"""The end of a subscription: immediately, at a date, or because its first payment never arrived."""
 
 from typing import Any
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
 from portal.sandbox.domain.invoices import finalization, invoice_payments
-from portal.sandbox.domain.subscriptions import billing, prorations, schedules, subscription_items
+from portal.sandbox.domain.subscriptions import billing, prorations, subscription_items
+from portal.sandbox.domain.subscriptions.schedules import lifecycle
 
 Json = dict[str, Any]
 OVER = ("canceled", "incomplete_expired")
@@ -14,7 +15,7 @@ OVER = ("canceled", "incomplete_expired")
 def end(
     account: Account, subscription: Json, reason: str = "cancellation_requested", details: Json | None = None
 ) -> Json:
-    """Cancel at once. Raises StripeError when it is cancelled already."""
+    """Cancel immediately. Raises StripeError if it is already cancelled."""
     if subscription["status"] in OVER:
         raise StripeError(
             f"No such subscription: '{subscription['id']}'", code="resource_missing", param="id", status=404
@@ -24,7 +25,7 @@ def end(
     status = "incomplete_expired" if subscription["status"] == "incomplete" else "canceled"
     changes = {"status": status, "ended_at": now, "cancellation_details": words, "pending_update": None}
     changes["canceled_at"] = subscription["canceled_at"] or now
-    schedules.cancelled(account, subscription)
+    lifecycle.cancelled(account, subscription)
     account.change(subscription, changes)
     account.emit("customer.subscription.deleted", subscription)
     stop_collecting(account, subscription)
@@ -32,7 +33,7 @@ def end(
 
 
 def stop_collecting(account: Account, subscription: Json) -> None:
-    """What is unpaid stays open, but nobody is charged for it any more without being asked."""
+    """Stop automatic collection of open invoices, which stay open."""
     unpaid = (
         "json_extract(json, '$.parent.subscription_details.subscription') = ? "
         "AND json_extract(json, '$.status') IN ('draft', 'open')"
@@ -43,7 +44,7 @@ def stop_collecting(account: Account, subscription: Json) -> None:
 
 
 def cancel(account: Account, subscription: Json, prorate: bool, invoice_now: bool, details: Json) -> Json:
-    """Cancel at once on request: unused time is credited if asked, what is pending billed now if asked."""
+    """Cancel immediately on request: unused time is credited, and pending items are billed, if requested."""
     if subscription["status"] not in OVER:
         settle(account, subscription, prorate)
         if invoice_now:
@@ -53,7 +54,7 @@ def cancel(account: Account, subscription: Json, prorate: bool, invoice_now: boo
 
 
 def settle(account: Account, subscription: Json, prorate: bool) -> None:
-    """Credit the time that a cancelled subscription leaves unused."""
+    """Credit the unused time of a cancelled subscription."""
     items = subscription["items"]["data"]
     plan = prorations.Plan(items, [], {}, prorates=prorate, bills=False, periods=[])
     if subscription["status"] in ("active", "past_due"):
@@ -61,13 +62,13 @@ def settle(account: Account, subscription: Json, prorate: bool) -> None:
 
 
 def last_invoice(account: Account, subscription: Json) -> Json:
-    """What is still pending for a subscription that ends now, as a draft."""
+    """Draft an invoice of what is still pending for a subscription that ends now."""
     account.change(subscription, {"latest_invoice": account.new_id("invoice")})
     return billing.bill(account, subscription, "subscription_update", [])
 
 
 def lapse(account: Account, subscription: Json) -> None:
-    """A first payment that never came: the subscription and its invoice are over."""
+    """Expire a subscription and its invoice, whose first payment never arrived."""
     if subscription["status"] != "incomplete":
         return
     over = {"status": "incomplete_expired", "ended_at": account.now()}
@@ -78,7 +79,7 @@ def lapse(account: Account, subscription: Json) -> None:
 
 
 def is_due(account: Account, subscription: Json) -> bool:
-    """Whether the date has come for which a subscription was cancelled."""
+    """Return whether the scheduled cancellation date has come."""
     ends = subscription["cancel_at"]
     return bool(ends and ends <= account.now())
 
@@ -86,9 +87,9 @@ def is_due(account: Account, subscription: Json) -> bool:
 def scheduled(
     account: Account, subscription: Json, at_period_end: bool | None, cancel_at: int | str | None
 ) -> Json:
-    """Changes that have a subscription end later, or not after all; the two ways are told apart as Stripe does.
+    """Return changes that schedule a subscription's end, or remove it; the two ways differ as at Stripe.
 
-    Raises StripeError while a schedule decides how it ends.
+    Raises StripeError while a schedule controls its end.
     """
     if subscription["schedule"]:
         words = f"The subscription is managed by the subscription schedule `{subscription['schedule']}`, and "

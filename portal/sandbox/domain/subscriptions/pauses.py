@@ -1,4 +1,4 @@
-"""Subscriptions that stand still: for want of a card after a trial, or on request."""
+"""Paused subscriptions: without a card after a trial, or on request."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ UPDATED = "customer.subscription.updated"
 
 
 def pause(account: Account, subscription: Json, why: str) -> Json:
-    """Bill nothing until it is resumed; why is one of Stripe's words, such as pause_requested."""
+    """Bill nothing until it is resumed; why is one of Stripe's reasons, such as pause_requested."""
     paused = {"subscription": {"type": why}, "transitioned_at": account.now(), "type": "subscription"}
     account.change(subscription, {"status": "paused", "status_details": {"paused": paused}}, UPDATED)
     account.emit("customer.subscription.paused", subscription)
@@ -17,7 +17,7 @@ def pause(account: Account, subscription: Json, why: str) -> Json:
 
 
 def resumed(account: Account, subscription: Json) -> Json:
-    """It runs again."""
+    """Resume the subscription."""
     account.change(subscription, {"status": "active", "status_details": None}, UPDATED)
     account.emit("customer.subscription.resumed", subscription)
     return subscription

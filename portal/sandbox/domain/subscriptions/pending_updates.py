@@ -11,7 +11,7 @@ WAITS_FOR = 23 * 3600  # seconds
 
 
 def require_supported(account: Account, subscription: Json) -> None:
-    """Raises StripeError where Stripe has no pending updates: invoices that are sent, and bank debits.
+    """Raise StripeError if Stripe has no pending updates: for sent invoices and bank debits.
 
     https://docs.stripe.com/billing/subscriptions/pending-updates
     """
@@ -28,7 +28,7 @@ def require_supported(account: Account, subscription: Json) -> None:
 
 
 def attempt(account: Account, subscription: Json, invoice: Json, changes: Json) -> None:
-    """Charge first, and make the change only when that is paid."""
+    """Charge first, and apply the change only when that is paid."""
     waiting: Json = {"expires_at": account.now() + WAITS_FOR, "billing_cycle_anchor": None, "trial_end": None}
     waiting["subscription_items"] = (subscription | changes)["items"]["data"]
     kept = subscription["_"] | {"pending": changes}
@@ -42,7 +42,7 @@ def attempt(account: Account, subscription: Json, invoice: Json, changes: Json) 
 
 
 def drop(account: Account, subscription: Json) -> None:
-    """Nobody paid in time: all stays as it was."""
+    """Drop the change, which nobody paid in time."""
     waiting = subscription["pending_update"]
     if not waiting or waiting["expires_at"] > account.now():
         return

@@ -1,4 +1,4 @@
-"""The end of a billing period: what was cancelled ends, what was scheduled begins, the rest is billed again."""
+"""The end of a billing period: cancelled subscriptions end, scheduled changes begin, the rest is billed again."""
 
 from typing import Any
 
@@ -8,12 +8,13 @@ from portal.sandbox.domain.pricing import periods
 from portal.sandbox.domain.subscriptions import (
     billing,
     cancellation,
+    collection,
     pauses,
-    schedules,
     subscription_items,
     trials,
     updates,
 )
+from portal.sandbox.domain.subscriptions.schedules import lifecycle, phases, transitions
 
 Json = dict[str, Any]
 STANDING = ("canceled", "incomplete", "incomplete_expired", "paused")
@@ -24,7 +25,7 @@ def renew(account: Account, subscription: Json) -> Json:
     if subscription["status"] in STANDING:
         return subscription
     if cancellation.is_due(account, subscription):
-        return cancellation.end(account, subscription)
+        return ended(account, subscription)
     if subscription["status"] == "trialing":
         outcome = trials.outcome(account, subscription)
         if outcome == "cancel":
@@ -34,30 +35,47 @@ def renew(account: Account, subscription: Json) -> Json:
     return begin_period(account, subscription)
 
 
+def ended(account: Account, subscription: Json) -> Json:
+    """End a subscription whose date has come; a schedule that ends with it is complete."""
+    schedule = account.get(subscription["schedule"])
+    if schedule is None or not lifecycle.is_over(account, schedule):
+        return cancellation.end(account, subscription)
+    transitions.finish(account, schedule, subscription)
+    return account.find("subscription", subscription["id"])
+
+
 def begin_period(account: Account, subscription: Json) -> Json:
     """Move the items that are due to their next period, and draft the invoice for it."""
-    changes = scheduled_changes(account, subscription)
+    changes = transitions.at_renewal(account, subscription)
+    phase = changes.pop("phase", None)
     subscription = account.find("subscription", subscription["id"])
     if subscription["status"] in STANDING:
         return subscription
-    anchor = (subscription | changes)["billing_cycle_anchor"]
+    merged = subscription | changes
+    anchor = periods.counted_from(merged["billing_cycle_anchor"], merged["billing_cycle_anchor_config"])
     items = changes.pop("data", subscription["items"]["data"])
-    after = [roll(account, item, anchor) for item in items]
+    after = [roll(account, item, anchor, subscription["status"] == "trialing") for item in items]
+    if changes.get("trial_end"):
+        after = [item | {"current_period_end": changes["trial_end"]} for item in after]
     due = begun(subscription["items"]["data"], after)
     if not due:  # a change since this date was set has moved every period
         return account.change(subscription, changes | {"items": subscription["items"] | {"data": after}})
     changes |= {"items": subscription["items"] | {"data": after}, "latest_invoice": account.new_id("invoice")}
     if subscription["status"] == "trialing":
-        changes["status"] = "active"
+        changes.setdefault("status", "active")
     account.change(subscription, changes, "customer.subscription.updated")
+    trials.announce(account, subscription)
+    if phase:
+        phases.add_once(account, subscription, phase)
     invoice = billing.bill(account, subscription, "subscription_cycle", due)
-    account.at(account.now() + drafts.DRAFT_FOR, "collect", invoice["id"])
+    if not collection.hold(account, subscription, invoice):
+        account.at(account.now() + drafts.DRAFT_FOR, "collect", invoice["id"])
     account.at(subscription_items.next_end(subscription), "renew", subscription["id"])
     return account.find("subscription", subscription["id"])
 
 
 def begun(before: list[Json], after: list[Json]) -> list[Json]:
-    """The items whose period is a new one; where intervals are mixed, each is billed when its own period begins.
+    """Return the items with a new period; with mixed intervals, each is billed when its own period begins.
 
     https://docs.stripe.com/billing/subscriptions/mixed-interval
     """
@@ -65,24 +83,27 @@ def begun(before: list[Json], after: list[Json]) -> list[Json]:
     return [item for item in after if item["current_period_start"] != starts.get(item["id"])]
 
 
-def roll(account: Account, item: Json, anchor: int) -> Json:
-    """An item in the period that holds now."""
+def roll(account: Account, item: Json, anchor: int, free: bool = False) -> Json:
+    """Return an item in its current period; free: what it used in the last one is not billed, as in a trial."""
     if item["current_period_end"] > account.now():
         return item
     start, end = periods.containing(anchor, item["price"]["recurring"], account.now())
-    since = {"since": item["current_period_start"]}  # and what was paid for it is history
-    return item | {"_": since, "current_period_start": start, "current_period_end": end}
+    since = {"since": item["current_period_start"]}  # the price that was paid for it no longer applies
+    since |= {"billed": item["_"]["billed_early"]} if item.get("_", {}).get("billed_early") else {}
+    begins = max(start, item["current_period_end"])  # a trial may end before its anchor
+    stub = {"stub": start} if begins > start else {}
+    return item | {"_": ({} if free else since) | stub, "current_period_start": begins, "current_period_end": end}
 
 
 def resume(account: Account, subscription: Json, unchanged: bool, on_attempt: bool) -> Json:
-    """Let a paused subscription run again, once its new period is paid for.
+    """Resume a paused subscription, once its new period is paid for.
 
-    unchanged: the old period goes on, where it isn't over · on_attempt: it runs also when the payment fails.
+    unchanged: the old period continues, if it isn't over · on_attempt: it resumes even if the payment fails.
     """
     if unchanged and subscription_items.period_end(subscription) > account.now():
         return pauses.resumed(account, subscription)
     data = [updates.beginning(account, item) for item in subscription["items"]["data"]]
-    changes: Json = {"billing_cycle_anchor": account.now(), "latest_invoice": account.new_id("invoice")}
+    changes: Json = subscription_items.anchored(account) | {"latest_invoice": account.new_id("invoice")}
     changes |= {"items": subscription["items"] | {"data": data}}
     account.change(subscription, changes, "customer.subscription.updated")
     invoice = billing.bill(account, subscription, "subscription_update", data)
@@ -93,53 +114,15 @@ def resume(account: Account, subscription: Json, unchanged: bool, on_attempt: bo
     return account.find("subscription", subscription["id"])
 
 
-def scheduled_changes(account: Account, subscription: Json) -> Json:
-    """What a schedule changes with this renewal: items under data, and a new anchor for another interval."""
-    schedule = account.get(subscription["schedule"])
-    if schedule is None or not schedules.is_over(account, schedule):
-        return {}
-    phase = schedules.following(account, schedule)
-    if phase is None:
-        finish(account, schedule, subscription)
-        return {}
-    schedules.write(account, schedule, {})
-    account.change(subscription, {"discounts": schedules.own_discounts(account, subscription, phase)})
-    before = subscription["items"]["data"]
-    after = updates.items_after(account, subscription, schedules.wanted(account, subscription, phase))
-    terms = schedules.terms(subscription, phase)
-    if not updates.restarts(before, after):
-        return terms | {"data": after}
-    began = [updates.beginning(account, item) for item in after]
-    return terms | {"data": began, "billing_cycle_anchor": account.now()}
-
-
 def next_phase(account: Account, schedule: Json) -> None:
-    """A phase has ended: with a renewal the next one begins with that, otherwise it changes the running period."""
-    if not schedules.is_over(account, schedule):
+    """Begin the first phase, or the next after one has ended: with a renewal, or within the current period."""
+    if schedule["status"] == "not_started" and schedule["phases"][0]["start_date"] <= account.now():
+        transitions.start(account, schedule)
+        return
+    if not lifecycle.is_over(account, schedule):
         return
     subscription = account.find("subscription", schedule["subscription"])
     if subscription_items.next_end(subscription) <= account.now():
         renew(account, subscription)
-        return
-    phase = schedules.following(account, schedule)
-    if phase is None:
-        finish(account, schedule, subscription)
     else:
-        schedules.write(account, schedule, {})
-        enter(account, subscription, phase)
-
-
-def enter(account: Account, subscription: Json, phase: Json) -> None:
-    """Bring a subscription to what a phase says, prorated as the phase says."""
-    items = schedules.wanted(account, subscription, phase)
-    terms = schedules.terms(subscription, phase)
-    terms["discounts"] = schedules.own_discounts(account, subscription, phase)
-    updates.change(account, subscription, items, terms, {"proration_behavior": phase["proration_behavior"]})
-
-
-def finish(account: Account, schedule: Json, subscription: Json) -> None:
-    """The last phase has ended: the subscription goes on by itself, or ends too."""
-    if schedule["end_behavior"] == "cancel":
-        cancellation.end(account, subscription)
-    else:
-        schedules.complete(account, schedule)
+        transitions.move_on(account, schedule)

@@ -1,4 +1,4 @@
-"""Free trials: announced before they end, and what becomes of them when there is no card."""
+"""Free trials: the event before they end, and what happens without a card."""
 
 from typing import Any
 
@@ -9,8 +9,10 @@ WARNING = 3 * 86400  # seconds before the end of a trial
 
 
 def announce(account: Account, subscription: Json) -> None:
-    """Three days before a trial ends, at once if that has passed."""
+    """Create the event three days before a trial ends, or immediately if that has passed."""
     if subscription["status"] != "trialing":
+        return
+    if subscription["trial_end"] <= account.now():
         return
     due = subscription["trial_end"] - WARNING
     if due > account.now():
@@ -20,7 +22,7 @@ def announce(account: Account, subscription: Json) -> None:
 
 
 def outcome(account: Account, subscription: Json) -> str:
-    """What a trial that ends now leads to: "create_invoice" where there is a card, else what its settings say."""
+    """Return the result of a trial that ends now: "create_invoice" with a card, else what its settings say."""
     owner = account.find("customer", subscription["customer"])
     if subscription["default_payment_method"] or owner["invoice_settings"]["default_payment_method"]:
         return "create_invoice"

@@ -1,0 +1,1 @@
+"""Ownership of an address: verification, waiting orders, beginning anew, taking over."""

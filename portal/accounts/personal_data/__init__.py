@@ -1,0 +1,1 @@
+"""Exporting the data of an account, and deleting it."""

@@ -1,0 +1,1 @@
+"""Passwords, second factor, rate limits, and the pages that manage them."""

@@ -1,0 +1,1 @@
+"""The audit log: search, pages, CSV, seals."""

@@ -1,0 +1,1 @@
+"""The business figures: charts with their tables, and a CSV."""

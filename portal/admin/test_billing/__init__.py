@@ -1,0 +1,1 @@
+"""Test orders, time travel, timeline: the code of the test lane alone."""

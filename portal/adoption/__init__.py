@@ -1,1 +1,0 @@
-"""Moving here: the customers and subscriptions that a Stripe account already has."""

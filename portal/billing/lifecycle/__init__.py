@@ -1,0 +1,1 @@
+"""The lifecycle of a subscription: trials, dunning, reminders, voided invoices, resync."""

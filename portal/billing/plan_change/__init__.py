@@ -1,0 +1,1 @@
+"""Changing the plan of a subscription: options, quotes, claims, pages."""

@@ -1,0 +1,1 @@
+"""What is on sale: the pricing page, its API, and allowed prices outside the catalogue."""

@@ -1,0 +1,1 @@
+"""What customers are told about a subscription: labels, banners, summaries, notifications."""

@@ -1,0 +1,135 @@
+"""Asking Stripe what it will charge, when somebody looks at a copy that is older than five minutes.
+
+The page that asks can do without the answer: calls are short, and after a failure Stripe is not asked for half a
+minute, so that a slow Stripe occupies no thread for long.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+from flask import current_app
+from sqlalchemy import select, update
+
+from portal import clock, gateway
+from portal.billing import invoices, subscriptions
+from portal.billing.subscriptions import SubscriptionSnapshot
+from portal.billing.upcoming import drafts, next_invoice
+from portal.customers import stripe_customers
+from portal.enums import Mode
+from portal.errors import PortalError, StripeRefused, StripeUnavailable
+from portal.extensions import db
+from portal.models import Customer, Invoice, InvoiceStatus, StripeCustomer, Subscription, SubscriptionStatus
+from portal.sync import versions
+
+log = structlog.get_logger()
+
+PAUSE_SECONDS = 30  # after a failure
+PAUSES = "upcoming_pauses"  # by mode: when Stripe may be asked again
+
+
+@dataclass(frozen=True)
+class Named:
+    """One id of a customer at Stripe, and what is about to be charged to it."""
+
+    customer: stripe_customers.CustomerSnapshot
+    upcoming: dict[str, Any]
+    open_invoices: tuple[str, ...]
+
+
+def is_stale(names: Sequence[StripeCustomer], running: Sequence[Subscription]) -> bool:
+    """Return whether any of these copies is older than that, or an event came since."""
+    asked = [*(name.asked_at for name in names), *(one.previewed_at for one in running)]
+    return not all(map(next_invoice.is_fresh, asked))
+
+
+def bring_up_to_date(customer: Customer) -> bool:
+    """Sync the customer's subscriptions with their previews, drafts and open invoices. Commits several times.
+
+    Call it outside transactions. Returns False if Stripe does not answer in time, or did not just now.
+    """
+    pauses: dict[str, float] = current_app.extensions.setdefault(PAUSES, {})
+    if time.monotonic() < pauses.get(customer.mode, 0.0):
+        return False
+    try:
+        with gateway.quickly():
+            _sync(customer)
+    except StripeUnavailable as reason:
+        db.session.rollback()
+        pauses[customer.mode] = time.monotonic() + PAUSE_SECONDS
+        log.warning("upcoming_charges_unknown", customer=customer.id, reason=reason.code)
+        return False
+    return True
+
+
+def _sync(customer: Customer) -> None:
+    mode = customer.mode
+    named = select(StripeCustomer.stripe_id).filter_by(customer_id=customer.id, deleted_at=None)
+    running = select(Subscription.stripe_id).filter_by(customer_id=customer.id)
+    running = running.where(Subscription.status.not_in(SubscriptionStatus.final()))
+    names = [one for one in db.session.execute(named).scalars() if one]
+    ids = list(db.session.execute(running).scalars())
+    db.session.commit()
+    asked: list[Callable[[], Any]] = [partial(_named, mode, versions.take(mode, one), one) for one in names]
+    asked += [partial(_fetch, mode, versions.take(mode, one), one) for one in ids]
+    found = [one for one in gateway.together(asked) if one is not None]
+    versions.hold([one.customer if isinstance(one, Named) else one for one in found])
+    for one in found:
+        if isinstance(one, Named):
+            _apply(mode, one)
+        else:
+            subscriptions.apply(one)
+    db.session.commit()
+    _sync_invoices(customer, [invoice for one in found if isinstance(one, Named) for invoice in one.open_invoices])
+
+
+def _named(mode: Mode, number: int, stripe_id: str) -> Named | None:
+    """Fetch a customer, their drafts and open invoices, and subscriptions that begin later."""
+    lane = gateway.of(mode)
+    asked: list[Callable[[], Any]] = [
+        partial(stripe_customers.fetch, mode, number, stripe_id),
+        partial(lane.unpaid_invoices, stripe_id, InvoiceStatus.DRAFT),
+        partial(lane.unpaid_invoices, stripe_id, InvoiceStatus.OPEN),
+        partial(lane.starting_schedules, stripe_id),
+    ]
+    try:
+        customer, draft, unpaid, starting = gateway.together(asked)
+        return Named(customer, drafts.of(lane, draft, starting), tuple(one.id for one in unpaid))
+    except StripeRefused as refused:
+        log.warning("stripe_customer_not_read", stripe_customer=stripe_id, code=refused.stripe_code)
+        return None
+
+
+def _fetch(mode: Mode, number: int, subscription_id: str) -> SubscriptionSnapshot | None:
+    try:
+        return subscriptions.fetch(mode, number, subscription_id, with_preview=True)
+    except StripeRefused as refused:
+        log.warning("subscription_not_read", subscription=subscription_id, code=refused.stripe_code)
+        return None
+
+
+def _apply(mode: Mode, named: Named) -> None:
+    stripe_customers.apply(named.customer)
+    mine = update(StripeCustomer).filter_by(mode=mode, stripe_id=named.customer.facts.id)
+    db.session.execute(mine.values(upcoming=named.upcoming, asked_at=clock.now()))
+
+
+def _sync_invoices(customer: Customer, listed: Sequence[str]) -> None:
+    """Sync the invoices that are open at Stripe, and those that are open only here. Commits each."""
+    ours = select(Invoice.stripe_id).filter_by(customer_id=customer.id, status=InvoiceStatus.OPEN)
+    wanted = sorted({*listed, *db.session.execute(ours).scalars()})
+    db.session.commit()
+    for invoice_id in wanted:
+        try:
+            snapshot = invoices.read_alone(customer.mode, invoice_id)
+            versions.hold(snapshot)
+            invoices.apply(snapshot)
+            db.session.commit()
+        except StripeUnavailable:
+            raise
+        except PortalError as reason:
+            db.session.rollback()
+            log.warning("invoice_not_read", invoice=invoice_id, reason=reason.code)

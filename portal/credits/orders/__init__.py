@@ -1,0 +1,1 @@
+"""Orders of credits: checkout, fulfillment, payments, reversals."""

@@ -1,0 +1,1 @@
+"""Invoices at Stripe, previews of them, and credit notes."""

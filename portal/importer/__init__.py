@@ -1,0 +1,1 @@
+"""Importing the customers and subscriptions of an existing Stripe account."""

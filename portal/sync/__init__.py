@@ -1,0 +1,1 @@
+"""Idempotency (claim, call, confirm), versions (which fetch may write), and upserts of Stripe's objects."""

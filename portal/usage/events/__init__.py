@@ -1,0 +1,1 @@
+"""Usage events: reading a report, recording it, voiding it."""

@@ -1,0 +1,1 @@
+"""Shared code of pages: filters, security headers, forms, CORS."""
