@@ -37,11 +37,15 @@ def create_preview(account: Account, params: Json) -> Json:
         require_future(account, terms, "trial_end", "cancel_at", at="subscription_details")
         schedule = planned(account, customer, params)
         if schedule:
-            return with_tax(account, params, previews.of_schedule(account, schedule, before))
-        asked = enumerate(terms.get("items") or [])
-        items = [update_item(account, item, f"subscription_details[items][{n}]") for n, item in asked]
-        invoice = with_tax(account, params, previews.preview(account, customer, subscription, items, terms))
-    return invoice if params.get("customer") or subscription else invoice | {"customer": None}
+            invoice = previews.of_schedule(account, schedule, before)
+        else:
+            asked = enumerate(terms.get("items") or [])
+            items = [update_item(account, item, f"subscription_details[items][{n}]") for n, item in asked]
+            invoice = previews.preview(account, customer, subscription, items, terms)
+        invoice = with_tax(account, params, invoice)
+    if not params.get("customer") and not subscription and not named:
+        del invoice["customer"]  # absent, not null: nobody in the account has it yet
+    return invoice
 
 
 def customer_of(account: Account, params: Json, subscription: Json | None) -> Json | None:
