@@ -22,7 +22,8 @@ def flask(app: Flask) -> Callable[..., Any]:
 
 
 def ids() -> dict[str, str | None]:
-    found = {price.key: price.live_price_id for price in db.session.execute(select(Price)).scalars()}
+    on_sale = db.session.execute(select(Price).where(~Price.withdrawn)).scalars()
+    found = {price.key: price.live_price_id for price in on_sale}
     db.session.commit()
     return found
 
