@@ -36,6 +36,7 @@ def _bare(settings: "Settings") -> "Flask":
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from portal import logs
+    from portal.instruments import requests
     from portal.logs import sentry
     from portal.settings import flask_config
 
@@ -48,6 +49,7 @@ def _bare(settings: "Settings") -> "Flask":
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     logs.init_app(app)
+    requests.init_app(app)
     return app
 
 
@@ -87,6 +89,7 @@ def _open_rooms(app: "Flask", settings: "Settings") -> None:
         doctor,
         figures,
         keys,
+        metrics,
         orders,
         payments,
         usage,
@@ -98,5 +101,5 @@ def _open_rooms(app: "Flask", settings: "Settings") -> None:
         room.init_app(app)
     for staff in (admin, doctor):
         staff.init_app(app, settings)
-    for service in (health, openapi, cli):
+    for service in (health, openapi, metrics, cli):
         service.init_app(app)

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
-from portal import audit, clock
+from portal import audit, clock, instruments
 from portal.credits import thresholds
 from portal.customers import suspensions
 from portal.errors import Conflict
@@ -121,6 +121,7 @@ def add(draft: Draft, *, only_if_covered: bool = False) -> CreditEntry | None:
         return _entry(draft, entry_id, balance)
     # The reference existed already. No other transaction saw the balance change, because its row is locked.
     _moved(connection, replace(draft, amount=-draft.amount))
+    instruments.REPEATED.labels("credit_entry").inc()
     return standing(draft)
 
 

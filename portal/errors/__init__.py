@@ -118,11 +118,12 @@ class StripeUnavailable(PortalError):
     """Stripe did not respond, or not usefully. It is unknown whether it acted.
 
     `failure` says why repeating the idempotency key will not tell; empty if it will. `operator` is the message
-    on the command line, if the operator can correct the cause.
+    on the command line, if the operator can correct the cause. `outcome` is what the gateway counts it as.
     """
 
     status = 503
     code = "stripe_unavailable"
+    outcome = "unavailable"
     title = "Stripe is not answering"
 
     def __init__(self, detail: str, *, failure: str = "", operator: str = "", **kwargs: Any) -> None:

@@ -27,6 +27,7 @@ JSON_PATHS = (
     "/credits/success/state",
     "/healthz",
     "/readyz",
+    "/metrics",
 )
 SUCCESS_PATHS = "/api/credits/"  # its clients expect `success` in every response
 RETRY_SECONDS = 30

@@ -6,6 +6,7 @@ from portal.enums import Mode
 from portal.extensions import db, insert
 from portal.models import DailyFigure, MrrMovement
 
+WEBHOOKS = "webhooks."  # begins the names of what only /metrics shows
 NO_CURRENCY = ""  # of counts and of credits
 
 

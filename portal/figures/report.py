@@ -10,6 +10,7 @@ from sqlalchemy import Row, case, func, select
 
 from portal.enums import Mode
 from portal.extensions import db
+from portal.figures import daily
 from portal.models import DailyFigure, MovementKind, MrrMovement, Subscription
 
 MONTHS = 12
@@ -70,6 +71,7 @@ def months(mode: Mode, now: datetime) -> dict[str, list[MonthFigures]]:
     since = case((DailyFigure.month < first, 0), else_=DailyFigure.month)
     query = select(since, DailyFigure.currency, DailyFigure.name, func.sum(DailyFigure.amount))
     query = query.where(DailyFigure.mode == mode, DailyFigure.month <= _number(listed[-1]))
+    query = query.where(~DailyFigure.name.startswith(daily.WEBHOOKS))
     sums: dict[str, dict[tuple[int, str], int]] = defaultdict(dict)
     query = query.group_by(since, DailyFigure.currency, DailyFigure.name)
     for month, currency, name, amount in db.session.execute(query):

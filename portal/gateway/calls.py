@@ -12,7 +12,7 @@ from urllib.parse import quote
 import stripe
 import structlog
 
-from portal import dry_run
+from portal import dry_run, instruments
 from portal.enums import Mode
 from portal.errors import StripeRefused, StripeUnavailable
 
@@ -115,7 +115,7 @@ class Calls:
         return self._response(method, path, params, idempotency_key).data
 
     def _response(self, method: str, path: str, params: Params | None = None, idempotency_key: str = "") -> Any:
-        """Make one call, retrying a 429 with backoff. Raises only StripeRefused or StripeUnavailable."""
+        """Make one call and count its outcome. Raises only StripeRefused or StripeUnavailable."""
         if self._before_call:
             self._before_call()
         if method != "get" and dry_run.under_way():
@@ -124,21 +124,51 @@ class Calls:
             log.error("stripe_not_configured", missing=self.key_name)
             words = f"{self.key_name} is not set, so there is no Stripe account in {self.mode} mode."
             raise StripeUnavailable("Payments are not set up yet.", operator=words)
+        began, outcome = time.perf_counter(), "answered"
+        try:
+            return self._try(self._client, method, path, params, idempotency_key)
+        except StripeRefused:
+            outcome = "refused"
+            raise
+        except StripeUnavailable as error:
+            outcome = error.outcome
+            raise
+        finally:
+            instruments.STRIPE_SECONDS.labels(self.mode).observe(time.perf_counter() - began)
+            instruments.STRIPE_CALLS.labels(self.mode, outcome).inc()
+
+    def _try(
+        self, client: stripe.StripeClient, method: str, path: str, params: Params | None, idempotency_key: str
+    ) -> Any:
+        """Make one call, retrying a 429 with backoff."""
         options = {"idempotency_key": idempotency_key} if idempotency_key else {}
         give_up_at = _give_up_at.get()
         if give_up_at is not None and time.monotonic() > give_up_at:
             raise StripeUnavailable("Stripe did not answer in time.")
-        client = self._quick_client if give_up_at is not None and self._quick_client else self._client
+        if give_up_at is not None and self._quick_client:
+            client = self._quick_client
         for wait in (*RATE_LIMIT_WAITS, None) if give_up_at is None else (None,):
             try:
                 return client.raw_request(method, path, **(params or {}), **options)
             except stripe.RateLimitError as error:
                 if wait is None:
-                    raise self._translate(error, path) from error
+                    raise self._counted(error, path) from error
                 time.sleep(wait)
             except stripe.StripeError as error:
-                raise self._translate(error, path) from error
+                raise self._counted(error, path) from error
         raise AssertionError("unreachable")
+
+    def _counted(self, error: stripe.StripeError, path: str) -> StripeRefused | StripeUnavailable:
+        """Return the error for the caller, with the outcome that /metrics counts it as."""
+        found = self._translate(error, path)
+        if isinstance(found, StripeUnavailable):
+            if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+                found.outcome = "key_refused"
+            elif isinstance(error, stripe.APIConnectionError):
+                found.outcome = "no_answer"
+            elif (error.http_status or 500) >= 500:
+                found.outcome = "server_error"
+        return found
 
     def _translate(self, error: stripe.StripeError, path: str) -> StripeRefused | StripeUnavailable:
         facts = {

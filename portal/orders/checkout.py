@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from portal import gateway
+from portal import gateway, instruments
 from portal.catalogue import archived_prices, items, packages
 from portal.catalogue.items import Item
 from portal.customers import stripe_customers
@@ -102,6 +102,7 @@ def _same(customer: Customer, item: Item, way: Way) -> Order | None:
         earlier.nonce = None
         db.session.commit()
         return None
+    instruments.REPEATED.labels("checkout").inc()
     return earlier
 
 

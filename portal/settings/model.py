@@ -8,7 +8,7 @@ from pydantic import AliasChoices
 
 from portal.enums import Mode
 from portal.settings import values
-from portal.settings.fields import STRIPE_API, STRIPE_DASHBOARD, setting
+from portal.settings.fields import EXAMPLE_SECRET, STRIPE_API, STRIPE_DASHBOARD, random_secret, setting
 from portal.settings.stripe import Stripe
 
 CATALOGUE = Path(__file__).parent.parent / "catalogue.toml"
@@ -112,6 +112,28 @@ class Settings(Stripe):
         None,
         "a Sentry project's address",
         "https://key@sentry.example.com/1",
+        secret=True,
+    )
+
+    metrics_token: values.Token | None = setting(
+        (
+            "What Prometheus sends as `Authorization: Bearer` to read `/metrics`. Not set: production refuses "
+            "`/metrics`, and development answers this machine."
+        ),
+        None,
+        "20 or more letters, digits, dashes and underscores (openssl rand -hex 32)",
+        EXAMPLE_SECRET,
+        secret=True,
+        in_production=random_secret,
+    )
+    alerts_to: values.AlertsTo = setting(
+        (
+            "Where the scheduled tasks send critical and warning alerts: addresses (`mailto:`) and chat webhooks "
+            "(`https://`) that take a JSON with `text`."
+        ),
+        (),
+        "mailto: and https: addresses with commas between them",
+        "mailto:ops@example.com,https://chat.example.com/hooks/1",
         secret=True,
     )
 

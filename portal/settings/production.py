@@ -59,6 +59,8 @@ def _house(settings: Settings) -> Iterator[Fault]:
         yield "secret_key", problem
     if problem := _weakness(settings.jwt_secret_key):
         yield "jwt_secret_key", problem
+    if settings.metrics_token == EXAMPLE_SECRET:
+        yield "metrics_token", "is the example, which production refuses"
     if EXAMPLE_KEY in settings.encryption_key:
         yield "encryption_key", "is the example, which production refuses"
 

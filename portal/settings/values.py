@@ -142,6 +142,15 @@ def mail_url(text: str) -> str:
     return text if text == OUTBOX else _with_scheme("smtp", "smtps")(text)
 
 
+def alerts_to(text: str) -> tuple[str, ...]:
+    """Return where alerts go: mailto: and https: addresses."""
+    found = split(text)
+    for one in found:
+        if not re.fullmatch(r"mailto:[^\s@?]+@[^\s@?]+\.[^\s@?]+", one):
+            _with_scheme("https")(one)
+    return found
+
+
 def price_map(text: str) -> dict[str, str]:
     """Return `price_id:tier;price_id:tier` as a dict."""
     found: dict[str, str] = {}
@@ -253,6 +262,8 @@ ListedOrigins = Annotated[tuple[str, ...], _from_text(listed_origins)]
 Database = Annotated[str, AfterValidator(database)]
 RedisUrl = Annotated[str, with_scheme("redis", "rediss")]
 MailUrl = Annotated[str, AfterValidator(mail_url)]
+Token = Annotated[str, matches(r"[A-Za-z0-9_-]{20,}")]
+AlertsTo = Annotated[tuple[str, ...], _from_text(alerts_to)]
 SentryDsn = Annotated[str, matches(r"https?://[^\s@/]+@[^\s@/]+/\S+")]
 Email = Annotated[str, matches(r"[^\s@]+@[^\s@]+\.[^\s@]+")]
 Words = Annotated[tuple[str, ...], _from_text(split)]

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import select, update
 
-from portal import clock
+from portal import clock, instruments
 from portal.errors import StripeRefused, StripeUnavailable
 from portal.extensions import db, insert
 from portal.models import (
@@ -132,7 +132,7 @@ def call(
         _forbid(claim, step, known, money)
     began = clock.now()
     try:
-        found = ask(key(claim, step))
+        found = _counted(claim.mode, lambda: ask(key(claim, step))) if money else ask(key(claim, step))
     except StripeRefused:
         found = find("") if find and (claim.attempt > 1 or not money) else None
         if found is None:
@@ -145,6 +145,21 @@ def call(
             raise
         known = open_call(claim, step)
     return _settle(known, found)
+
+
+def _counted(mode: str, ask: Callable[[], Answer]) -> Answer:
+    """Make a call that moves money, and count its outcome for /metrics. A decline is no error."""
+    outcome = "answered"
+    try:
+        return ask()
+    except StripeRefused:
+        outcome = "refused"
+        raise
+    except StripeUnavailable as error:
+        outcome = "error" if error.outcome in ("no_answer", "server_error") else error.outcome
+        raise
+    finally:
+        instruments.PAYMENT_CALLS.labels(mode, outcome).inc()
 
 
 def key(claim: Claim, step: str = "") -> str:

@@ -8,7 +8,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
-from portal import clock, gateway
+from portal import clock, gateway, instruments
 from portal.api import calls
 from portal.api.responses import Answer, answers
 from portal.enums import Mode
@@ -88,7 +88,10 @@ def test() -> Received:
 def _receive(mode: Mode) -> Received:
     body = request.get_data()
     verified = _verify(mode, body)
-    return Received(status=inbox.receive(mode, body, verified=verified))
+    status = inbox.receive(mode, body, verified=verified)
+    if status == "duplicate":
+        instruments.REPEATED.labels("webhook").inc()
+    return Received(status=status)
 
 
 def _verify(mode: Mode, body: bytes) -> bool:

@@ -55,6 +55,7 @@ PUBLIC = {
     "credits_purchase_api.list_packages": "the same of credits",
     "health.healthz": "a probe",
     "health.readyz": "a probe",
+    "metrics.metrics": "needs METRICS_TOKEN in production; development answers this machine",
     "webhooks.live": "signed by Stripe",
     "webhooks.test": "signed by Stripe",
 }
@@ -73,7 +74,7 @@ GET / · GET /pricing · GET /signup · POST /signup · GET /login · POST /logi
 GET /password/forgot · POST /password/forgot · GET /password/reset/t · POST /password/reset/t · GET /verify/t
 POST /billing/checkout · GET /billing/success · GET /billing · GET /billing/change · POST /billing/change
 GET /billing/cancel · POST /billing/cancel · POST /billing/resume-plan · GET /keys · POST /keys · GET /account
-GET /healthz · GET /readyz · GET /v1/receipt · GET /api/v1/entitlements
+GET /healthz · GET /readyz · GET /metrics · GET /v1/receipt · GET /api/v1/entitlements
 POST /api/v1/billing/checkout · GET /api/v1/billing/subscription · POST /api/v1/billing/portal
 POST /api/v1/billing/cancel · POST /api/auth/token · POST /api/auth/refresh · GET /api/openapi.json · GET /api/docs
 GET /usage · POST /api/v1/usage · GET /api/v1/usage

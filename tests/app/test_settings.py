@@ -182,6 +182,12 @@ BAD = [
     ("CATALOGUE", "/nowhere/catalogue.toml"),
     ("MAIL_URL", "http://mail.example.com"),
     ("SENTRY_DSN", "https://sentry.example.com/1"),
+    ("METRICS_TOKEN", "short"),
+    ("METRICS_TOKEN", "a token with spaces in between"),
+    ("ALERTS_TO", "ops@example.com"),
+    ("ALERTS_TO", "http://chat.example.com/hook"),
+    ("ALERTS_TO", "mailto:ops"),
+    ("ALERTS_TO", "mailto:ops@example.com,chat"),
 ]
 
 
@@ -254,6 +260,8 @@ def test_secrets_are_in_no_text_of_the_settings():
         "REDIS_URL": "redis://:redissecret@h",
         "MAIL_URL": "smtp://u:mailsecret@h",
         "SENTRY_DSN": "https://sentrysecret@h/1",
+        "METRICS_TOKEN": "secret-of-prometheus-0123",
+        "ALERTS_TO": "https://chat.example.com/hooksecret",
         "SAMPLE_CATALOGUE": "accept",
     }
     texts = repr(read(**secrets)) + str(read(**secrets)) + refusal(**secrets, PORT="x")

@@ -60,11 +60,12 @@ TASKS = (
     "events",
     "erasure",
     "event payloads",
+    "webhook sums",
     "audit seals",
     "mrr",
 )
-# The newest rows, which PostgreSQL finds at the end of an index without a condition.
-FROM_THE_END = {"audit seals": {"audit_entries", "audit_seals"}}
+# The newest rows, which are found at the end of an index without a condition.
+FROM_THE_END = {"webhook sums": {"daily_figures"}, "audit seals": {"audit_entries", "audit_seals"}}
 IN_BATCHES = (
     "addresses",
     "deletions",

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from portal import instruments
 from portal.errors import InvalidInput
 from portal.extensions import db
 from portal.usage.events.reports import Batch, Row
@@ -74,6 +75,8 @@ def record(customer_id: int, batch: Batch) -> Recorded:
     except IntegrityError:
         words = "A day of one meter holds no more than 10^17 units."
         raise InvalidInput(words, errors={"events": words}) from None
+    if accepted < batch.sent:
+        instruments.REPEATED.labels("usage_event").inc(batch.sent - accepted)
     return Recorded(accepted, batch.sent - accepted)
 
 

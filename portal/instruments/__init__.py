@@ -1,0 +1,40 @@
+"""What each process measures of itself: durations, outcomes of calls to Stripe, and repeated requests.
+
+Everything else that /metrics shows is read from the database (portal.metrics). Under gunicorn the processes
+share files in `PROMETHEUS_MULTIPROC_DIR`, which gunicorn.conf.py sets before this module is first imported.
+Commands keep their numbers in memory, where nobody reads them: their files would stay forever.
+"""
+
+import os
+import sys
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+if "gunicorn" not in sys.modules:
+    os.environ.pop(FOLDER, None)  # prometheus_client decides by it when it is imported
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics  # noqa: E402
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+SECONDS = (0.05, 0.25, 1, 2.5, 5, 10)
+OWN = CollectorRegistry()
+
+REQUESTS = Histogram(
+    "portal_request_seconds", "Time to answer a request.", ["endpoint"], buckets=SECONDS, registry=OWN
+)
+RESPONSES = Counter(
+    "portal_responses", "Answered requests, by the class of their status.", ["status"], registry=OWN
+)
+STRIPE_SECONDS = Histogram(
+    "portal_stripe_call_seconds", "Time of a call to Stripe.", ["mode"], buckets=SECONDS, registry=OWN
+)
+STRIPE_CALLS = Counter("portal_stripe_calls", "Calls to Stripe, by outcome.", ["mode", "outcome"], registry=OWN)
+PAYMENT_CALLS = Counter(
+    "portal_payment_calls",
+    "Calls to Stripe that move money, by outcome: error means no answer or a 5xx, and a decline is refused.",
+    ["mode", "outcome"],
+    registry=OWN,
+)
+REPEATED = Counter(
+    "portal_idempotency_hits", "Requests that were recognized as repeated, by kind.", ["kind"], registry=OWN
+)
