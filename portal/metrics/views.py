@@ -1,6 +1,5 @@
 """The page `/metrics`."""
 
-import fcntl
 import hmac
 import os
 import threading
@@ -84,6 +83,8 @@ def _remembered(make: Callable[[], bytes]) -> bytes:
 
 
 def _from_file(path: Path, make: Callable[[], bytes]) -> bytes:
+    import fcntl  # Windows has none, and no gunicorn either
+
     with path.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
