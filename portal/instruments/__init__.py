@@ -38,3 +38,14 @@ PAYMENT_CALLS = Counter(
 REPEATED = Counter(
     "portal_idempotency_hits", "Requests that were recognized as repeated, by kind.", ["kind"], registry=OWN
 )
+
+# A counter that appears with a 1 has no increase: each begins at 0.
+MODES = ("live", "test")
+ANSWERS = ("answered", "refused", "unavailable", "key_refused")
+for mode in MODES:
+    for outcome in (*ANSWERS, "no_answer", "server_error"):
+        STRIPE_CALLS.labels(mode, outcome)
+    for outcome in (*ANSWERS, "error"):
+        PAYMENT_CALLS.labels(mode, outcome)
+for kind in ("webhook", "checkout", "credit_entry", "usage_event"):
+    REPEATED.labels(kind)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import permutations, product
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -18,15 +19,18 @@ from portal.models import (
     Customer,
     DailyFigure,
     EventState,
+    MovementKind,
     OpenCall,
     Order,
     OutboxMail,
     Payment,
     PaymentStatus,
+    Plan,
     StripeEvent,
     Subscription,
 )
 from portal.sync import open_calls
+from portal.webhooks.handlers import HANDLERS
 
 DAY, DAYS_BEFORE = timedelta(days=1), 28
 NOT_PAID = "invoice.not_paid"  # of the audit log: once for each failed attempt
@@ -55,7 +59,10 @@ class FromDatabase(Collector):
 def _webhooks(_now: datetime) -> Iterator[Metric]:
     words = "Attempts to handle a delivered event, and deliveries of events that were done (duplicate)."
     counter = CounterMetricFamily("portal_webhook_deliveries", words, labels=["mode", "type", "outcome"])
-    for key, number in sorted(deliveries.totals().items()):
+    found = deliveries.totals()
+    for key in product(Mode, HANDLERS, ("done", "failed", "duplicate")):
+        found.setdefault(key, 0)  # a counter that appears with a 1 has no increase
+    for key, number in sorted(found.items()):
         counter.add_metric(list(key), number)
     yield counter
 
@@ -124,10 +131,10 @@ def _subscriptions(now: datetime) -> Iterator[Metric]:
     spike = GaugeMetricFamily("portal_cancellations", words, labels=["mode", "window"])
     latest, before = [case((one, 1)) for one in canceled(now)]
     query = select(Subscription.mode, Subscription.status, func.count(), func.count(latest), func.count(before))
-    last: dict[Mode, list[int]] = {}
+    last = {mode: [0, 0] for mode in Mode}
     for mode, status, number, *both in db.session.execute(query.group_by(Subscription.mode, Subscription.status)):
         running.add_metric([mode, status], number)
-        last[mode] = [a + b for a, b in zip(last.get(mode, [0, 0]), both, strict=True)]
+        last[mode] = [a + b for a, b in zip(last[mode], both, strict=True)]
     for mode, (day, earlier) in last.items():
         spike.add_metric([mode, "day"], day)
         spike.add_metric([mode, "mean"], earlier / DAYS_BEFORE)
@@ -154,7 +161,7 @@ def _figures(_now: datetime) -> Iterator[Metric]:
     query = select(DailyFigure.mode, DailyFigure.name, DailyFigure.currency, func.sum(DailyFigure.amount))
     query = query.where(~DailyFigure.name.startswith(daily.WEBHOOKS))
     sums: dict[tuple[Mode, str], int] = {}
-    counts: dict[tuple[Mode, str], int] = {}
+    counts = dict.fromkeys(product(Mode, _counted()), 0)
     for mode, name, currency, amount in db.session.execute(
         query.group_by(DailyFigure.mode, DailyFigure.name, DailyFigure.currency)
     ):
@@ -171,6 +178,13 @@ def _figures(_now: datetime) -> Iterator[Metric]:
         elif group == "plans":
             plans.add_metric([mode, *rest.split(">")], number)
     yield from (mrr, moved, plans)
+
+
+def _counted() -> Iterator[str]:
+    """Yield the counts that there can be, each of which begins at 0."""
+    yield from (f"subscriptions.{kind}" for kind in MovementKind)
+    tiers = db.session.execute(select(Plan.tier)).scalars()
+    yield from (f"plans.{before}>{after}" for before, after in permutations(sorted({"free", *tiers}), 2))
 
 
 def _ledger(_now: datetime) -> Iterator[Metric]:
