@@ -16,7 +16,7 @@ def main() -> int:
     audit = Path(sys.executable).with_name("pip-audit")
     try:
         done = subprocess.run(  # noqa: S603
-            [str(audit), *OPTIONS, "-r", "requirements.txt"],
+            [str(audit), *OPTIONS, "-r", "requirements.txt", "-r", "requirements-workers.txt"],
             capture_output=True,
             text=True,
             timeout=60,

@@ -103,3 +103,7 @@ def _open_rooms(app: "Flask", settings: "Settings") -> None:
         staff.init_app(app, settings)
     for service in (health, openapi, metrics, cli):
         service.init_app(app)
+    if settings.jobs == "celery":
+        from portal import workers
+
+        workers.init_app(app, settings)

@@ -15,6 +15,7 @@ from flask.cli import with_appcontext
 
 from portal.accounts.commands import group as users_group
 from portal.admin.audit.commands import group as audit_group
+from portal.admin.jobs.commands import group as jobs_group
 from portal.catalogue import commands as catalogue_commands
 from portal.catalogue.commands import group as catalogue_group
 from portal.catalogue.commands import seed_plans
@@ -51,6 +52,7 @@ def init_app(app: Flask) -> None:
         customers_group,
         endpoint_group,
         events_group,
+        jobs_group,
         links_group,
         moving_group,
         operator_keys_group,

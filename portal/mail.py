@@ -36,6 +36,7 @@ LINKS = {
     "email_new": "email.confirm",
 }
 BRAND = "Portal"
+KIND = "mail"  # of job
 SMTP_TIMEOUT_SECONDS = 10
 # The first wait is longer than the slowest delivery, so that a mail being sent is never due.
 FIRST_WAIT = timedelta(minutes=5)
@@ -68,9 +69,10 @@ def queue(user: User | None, template: str, key: str, *, to: str | None = None, 
         return
     row = {"user_id": user and user.id, "template": template, "key": key, "to": to, "context": context}
     statement = extensions.insert(OutboxMail).values(created_at=clock.now(), **row)
-    db.session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
+    queued = statement.on_conflict_do_nothing(index_elements=["key"]).returning(OutboxMail.id)
+    mail_id = db.session.execute(queued).scalar_one_or_none()
     # Once committed, it is sent immediately instead of within the minute.
-    event.listen(db.session(), "after_commit", lambda _session: jobs.run_soon(), once=True)
+    event.listen(db.session(), "after_commit", lambda _session: jobs.do_soon(KIND, mail_id), once=True)
 
 
 def tell(customer: Customer, template: str, key: str, **context: Any) -> None:
@@ -116,6 +118,15 @@ def send_due(limit: int = 50) -> int:
     """
     letters = (_claim(mail_id, attempts) for mail_id, attempts in _due(limit))
     return sum(_deliver(letter) for letter in letters if letter is not None)
+
+
+def send_one(mail_id: int) -> bool:
+    """Send one mail if it is due, and return whether it was sent. Commits."""
+    query = select(OutboxMail.attempts).where(OutboxMail.id == mail_id, *_is_due(clock.now()))
+    attempts = db.session.execute(query).scalar_one_or_none()
+    db.session.commit()
+    letter = None if attempts is None else _claim(mail_id, attempts)
+    return letter is not None and _deliver(letter)
 
 
 def external(endpoint: str, **values: Any) -> str:

@@ -3,7 +3,7 @@
 from flask import Flask
 
 from portal import jobs, mail
-from portal.accounts import views
+from portal.accounts import mail_jobs, views
 from portal.accounts.email_change import views as email_change_views
 from portal.accounts.ownership import views as ownership_views
 from portal.accounts.personal_data import deletion
@@ -37,6 +37,7 @@ def init_app(app: Flask) -> None:
         "sign-in links": sign_in_links.sweep,
         "deletions": deletion.finish,
     }
+    jobs.kinds[mail.KIND] = jobs.Kind(mail.send_one, mail_jobs.waiting, mail_jobs.make_due)
     for module in (
         sign_in_views,
         sign_in_link_views,

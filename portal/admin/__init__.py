@@ -11,6 +11,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     from portal.admin import customer_views, event_views, filters, open_calls, overview, permissions, refund_views
     from portal.admin.audit import seals, views
     from portal.admin.figures import views as figures_views
+    from portal.admin.jobs import views as jobs_views
     from portal.admin.test_billing import api, credit_orders, plan_orders, usage_orders
     from portal.admin.test_billing import views as test_billing_views
     from portal.api import calls
@@ -27,6 +28,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         refund_views,
         test_billing_views,
         event_views,
+        jobs_views,
         views,
     ):
         csrf.exempt(room.blueprint)  # the guard checks the token, after it has checked who asks

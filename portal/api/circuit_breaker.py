@@ -14,9 +14,10 @@ PAUSE_SECONDS = 5
 
 
 class Breaker:
-    """Calls Redis, or a fallback while Redis has failed within the last seconds."""
+    """Calls Redis, or a fallback while Redis has failed within the last seconds. `faults` are its errors."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: tuple[type[Exception], ...] = (RedisError,)) -> None:
+        self._faults = faults
         self._again_at = 0.0
 
     def ask(self, question: Callable[[], T], otherwise: Callable[[], T]) -> T:
@@ -25,7 +26,7 @@ class Breaker:
             return otherwise()
         try:
             return question()
-        except RedisError as error:
+        except self._faults as error:
             self._again_at = time.monotonic() + PAUSE_SECONDS
             log.error("redis_down", error=type(error).__name__, pause=PAUSE_SECONDS)
             return otherwise()

@@ -19,6 +19,8 @@ Fault = tuple[str, str]  # the field, and the error
 def faults(settings: Settings) -> Iterator[Fault]:
     """Yield each setting that is valid by itself but not in this combination."""
     yield from _sample(settings)
+    if settings.jobs == "celery" and settings.redis_url is None:
+        yield "jobs", "is celery, whose workers need REDIS_URL"
     if settings.is_production:
         yield from _house(settings)
         yield from _stripe(settings)

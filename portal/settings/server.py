@@ -131,6 +131,15 @@ class Server(BaseModel):
         "redis://localhost:6379/0",
         secret=True,
     )
+    jobs: Literal["inline", "celery"] = setting(
+        (
+            "`celery` hands webhooks, mails and bills to workers, which need `REDIS_URL` and "
+            "`requirements-workers.txt`. `inline`: the portal handles them itself."
+        ),
+        "inline",
+        "inline or celery",
+        "inline",
+    )
     base_url: values.Url = setting(
         (
             "The URL at which customers reach the portal. Every URL in redirects, mails and webhooks begins with "

@@ -18,7 +18,7 @@ def init_app(app: Flask) -> None:
     from portal.sync import open_calls
     from portal.usage import agreements, api, disputes, limits, views
     from portal.usage.included import warnings
-    from portal.usage.monthly_run import bill_invoices, bill_states, corrections
+    from portal.usage.monthly_run import bill_invoices, bill_states, corrections, runs
 
     open_calls.register(MonthlyBill, bill_invoices.KIND)
     open_calls.register(UsageAgreement, agreements.KIND)
@@ -30,7 +30,9 @@ def init_app(app: Flask) -> None:
         "included units": warnings.run,
         "overdue usage": bill_states.sweep,
         "usage corrections": corrections.run,
+        "bills": runs.hand_over_left,
     }
+    jobs.kinds[runs.KIND] = jobs.Kind(runs.invoice, runs.waiting, runs.make_due)
     app.register_blueprint(views.blueprint)
     calls.register(app, api.blueprint)
 

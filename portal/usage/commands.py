@@ -22,6 +22,7 @@ WORDS = {
     "invoiced": "invoiced",
     "nothing": "with nothing left to invoice",
     "failed": "failed",
+    "handed over": "handed to workers; repeat the command to see their results",
     "done": "done meanwhile by another run",
     "elsewhere": "in the hands of another run",
 }

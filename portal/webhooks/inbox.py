@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Executable, Update, bindparam, select, update
 
-from portal import audit, clock, gateway
+from portal import audit, clock, gateway, jobs
 from portal.enums import Mode
 from portal.errors import InvalidInput, PortalError, StripeRefused
 from portal.extensions import db, insert
@@ -14,12 +14,14 @@ from portal.models import EventState, RefundRequest, StripeCustomer, StripeEvent
 from portal.orders import unplaced_payments
 from portal.orders.fulfillment import Mismatch
 from portal.sync import open_calls, parked_events, versions
+from portal.webhooks import hints
 from portal.webhooks.handlers import ALWAYS, HANDLERS, Handler
 from portal.webhooks.hints import Hint, parse
 from portal.webhooks.parked import Parked, Unplaced
 
 log = structlog.get_logger()
 
+KIND = "event"  # of job
 MOVE = (
     update(StripeEvent)
     .where(
@@ -58,6 +60,8 @@ class HandlingFailed(PortalError):
 def receive(mode: Mode, body: bytes, *, verified: bool = True) -> str:
     """Store a delivery and handle it. Returns `processed`, `duplicate`, `ignored` or `parked`; commits.
 
+    With workers it returns `received` once the row is committed, and a worker handles it.
+
     `verified`: whether Stripe's signature, or a fetch from Stripe, proved it; it is logged.
 
     An error of a handler is stored on the row and raised again, so that Stripe delivers again.
@@ -65,7 +69,7 @@ def receive(mode: Mode, body: bytes, *, verified: bool = True) -> str:
     hint = parse(body)
     if hint.livemode != gateway.of(mode).livemode:
         raise InvalidInput("This event belongs to the other mode's endpoint.", errors={"livemode": "wrong lane"})
-    state = _store(mode, hint, body)
+    event_row, state = _store(mode, hint, body)
     db.session.commit()
     # Events without a handler are stored, but logged only at debug level.
     say = log.info if hint.type in HANDLERS else log.debug
@@ -75,11 +79,21 @@ def receive(mode: Mode, body: bytes, *, verified: bool = True) -> str:
         db.session.connection().execute(AGAIN, {"of_mode": mode, "of_event": hint.event_id})
         db.session.commit()
         return "duplicate"
+    if handlers_of(mode, hint) and jobs.hand_over(KIND, event_row):
+        return EventState.RECEIVED
     return handle(mode, hint)
 
 
-def _store(mode: Mode, hint: Hint, body: bytes) -> EventState:
-    """Write the row as `received`, or find the row of an earlier delivery, and return its state."""
+def handle_stored(event_row: int) -> None:
+    """Handle an event by its row's id, unless it is done or gone. Commits. Raises HandlingFailed."""
+    event = db.session.get(StripeEvent, event_row, populate_existing=True)
+    db.session.commit()
+    if event is not None and not event.state.is_final:
+        handle(event.mode, hints.stored(event.payload))
+
+
+def _store(mode: Mode, hint: Hint, body: bytes) -> tuple[int, EventState]:
+    """Write the row as `received`, or find the row of an earlier delivery, and return its id and state."""
     row = {
         "mode": mode,
         "event_id": hint.event_id,
@@ -91,14 +105,16 @@ def _store(mode: Mode, hint: Hint, body: bytes) -> EventState:
         "payload": body.decode(),
         "created_at": hint.created_at,
         "received_at": clock.now(),
+        "next_look_at": parked_events.look_after_hand_over() if jobs.are_elsewhere() else None,
     }
     connection, statement = db.session.connection(), _storing(db.engine.dialect.name)
-    if connection.execute(statement, row).scalar_one_or_none() is not None:
+    if (made := connection.execute(statement, row).scalar_one_or_none()) is not None:
         if hint.customer is not None:
             connection.execute(CHANGED, {"of_mode": mode, "of_customer": hint.customer})
-        return EventState.RECEIVED
-    query = select(StripeEvent.state).filter_by(mode=mode, event_id=hint.event_id)
-    return db.session.execute(query).scalar_one()
+        return made, EventState.RECEIVED
+    query = select(StripeEvent.id, StripeEvent.state).filter_by(mode=mode, event_id=hint.event_id)
+    found, state = db.session.execute(query).one()
+    return found, state
 
 
 @cache

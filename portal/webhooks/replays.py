@@ -9,12 +9,12 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 
-from portal import clock, gateway
+from portal import clock, gateway, jobs
 from portal.enums import Mode
-from portal.errors import PortalError
-from portal.extensions import db
+from portal.errors import NotFound, PortalError
+from portal.extensions import db, rows_changed
 from portal.models import EventState, Order, StripeCustomer, StripeEvent
 from portal.orders import fulfillment, unplaced_payments
 from portal.sync import parked_events
@@ -66,8 +66,8 @@ def _missed(mode: Mode, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def sweep() -> int:
     """Handle events that a crash left `received`, and parked ones whose customer or order is ours by now.
 
-    Payments that arrived without an order come first, if their price has a plan by now. Stripe itself redelivers
-    failed events. Returns how many.
+    Payments that arrived without an order come first, if their price has a plan by now. Without workers,
+    Stripe itself redelivers failed events. Returns how many.
     """
     for mode, session_id in unplaced_payments.mended():
         try:
@@ -78,6 +78,33 @@ def sweep() -> int:
     return len(list(_handle_all(_left()))) + len(list(_handle_all(_adopted())))
 
 
+def waiting(limit: int) -> list[jobs.Job]:
+    """Return the events that wait for a worker or failed, oldest first. Ends the transaction."""
+    query = select(StripeEvent).where(StripeEvent.state.in_(EventState.waiting())).order_by(StripeEvent.id)
+    found = db.session.execute(query.limit(limit)).scalars().all()
+    db.session.commit()
+    return [
+        jobs.Job(
+            inbox.KIND,
+            one.id,
+            f"{one.type} {one.event_id}",
+            one.state,
+            one.attempts,
+            one.received_at,
+            one.next_look_at,
+            one.error or "",
+        )
+        for one in found
+    ]
+
+
+def make_due(event_row: int) -> None:
+    """Have an event looked at now. Flushes. Raises NotFound."""
+    due = update(StripeEvent).where(StripeEvent.id == event_row, StripeEvent.state.not_in(EventState.final()))
+    if not rows_changed(due.values(next_look_at=clock.now())):
+        raise NotFound("No event with this number waits.")
+
+
 def retry() -> Iterator[tuple[str, str]]:
     """Handle failed and interrupted events, and yield each id and outcome."""
     failed = select(StripeEvent).where(StripeEvent.state == EventState.FAILED)
@@ -86,7 +113,12 @@ def retry() -> Iterator[tuple[str, str]]:
 
 def _left() -> list[StripeEvent]:
     """Return the events that a crash left `received`. Ends the transaction."""
-    is_left = (StripeEvent.state == EventState.RECEIVED, StripeEvent.received_at < clock.now() - LEFT_AFTER)
+    # One with a next look was handed to a worker.
+    is_left = (
+        StripeEvent.state == EventState.RECEIVED,
+        StripeEvent.received_at < clock.now() - LEFT_AFTER,
+        StripeEvent.next_look_at.is_(None),
+    )
     return _read(select(StripeEvent).where(*is_left))
 
 
@@ -97,8 +129,8 @@ def _read(query: Select[StripeEvent]) -> list[StripeEvent]:
 
 
 def _adopted() -> Iterator[StripeEvent]:
-    """Yield the due events whose customer or session is ours by now; the webhooks of a Payment Link come in any
-    order.
+    """Yield the due events whose customer or session is ours by now (the webhooks of a Payment Link come in any
+    order), and those that workers left or failed to handle.
 
     The others are checked once more, and then left until what they name becomes ours. Commits.
     """
@@ -110,12 +142,16 @@ def _adopted() -> Iterator[StripeEvent]:
 
 
 def _check() -> tuple[int, list[StripeEvent]]:
-    """Return how many of the due events were checked, and those that are ours. Commits."""
+    """Return how many of the due events were checked, and those that are to be handled. Commits."""
     now = clock.now()
     due = select(StripeEvent).where(StripeEvent.next_look_at <= now).order_by(StripeEvent.next_look_at)
     found = db.session.execute(due.limit(BATCH).with_for_update(skip_locked=True)).scalars().all()
     ours = _ours(found) if found else []
+    ours += [event for event in found if event not in ours and parked_events.is_due_by_itself(event)]
     for event in found:
+        if event.state == EventState.RECEIVED:
+            parked_events.hand_over_again(event)
+            continue
         last = (event.finished_at or event.received_at) + parked_events.LAST_CHECK
         event.next_look_at = now + parked_events.HANDLING if event in ours else last if last > now else None
     db.session.commit()
@@ -137,6 +173,9 @@ def _ours(events: Sequence[StripeEvent]) -> list[StripeEvent]:
 
 def _handle_all(events: Iterable[StripeEvent]) -> Iterator[tuple[str, str]]:
     for event in events:
+        if jobs.hand_over(inbox.KIND, event.id):
+            yield event.event_id, EventState.RECEIVED
+            continue
         try:
             yield event.event_id, inbox.handle(event.mode, hints.stored(event.payload))
         except Exception as error:  # stored on its row; the others continue

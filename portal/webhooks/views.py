@@ -63,7 +63,7 @@ class Received(Answer):
 
     success: Literal[True] = True
     received: Literal[True] = True
-    status: Literal["processed", "duplicate", "ignored", "parked"]
+    status: Literal["processed", "duplicate", "ignored", "parked", "received"]
 
 
 def signed(view: Callable[[], Received]) -> Callable[[], ResponseReturnValue]:

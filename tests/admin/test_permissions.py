@@ -74,6 +74,7 @@ SUPPORT_MAY = {
     "admin_events.replay",
     "admin_events.dry_run",
     "admin_events.backfill",
+    "admin_jobs.retry",
     "admin_checks.run",
 }
 

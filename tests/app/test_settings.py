@@ -133,6 +133,7 @@ BAD = [
     ("SANDBOX_PORT", "0"),
     ("ADMIN_EMAIL", "ada"),
     ("JWT_ALGORITHM", "none"),
+    ("JOBS", "threads"),
     ("ACCESS_TOKEN_EXPIRE_MINUTES", "-1"),
     ("REFRESH_TOKEN_EXPIRE_DAYS", "0"),
     ("EVENT_RETENTION_DAYS", "0"),

@@ -57,6 +57,7 @@ TASKS = (
     "spend limits",
     "overdue usage",
     "usage corrections",
+    "bills",
     "events",
     "erasure",
     "event payloads",
@@ -68,6 +69,7 @@ TASKS = (
 FROM_THE_END = {"webhook sums": {"daily_figures"}, "audit seals": {"audit_entries", "audit_seals"}}
 IN_BATCHES = (
     "addresses",
+    "bills",
     "deletions",
     "devices",
     "dunning",

@@ -236,6 +236,7 @@ PORTAL = [
         "customer.subscription.created",
         an_event(lambda page: hands.press(page, "Show all of it")),
     ),
+    Place("admin, jobs", "ada", "Jobs", at("/admin/jobs")),
     Place("admin, audit log", "ada", "Audit log", at("/admin/audit")),
     Place("admin, audit log, nothing fits", "ada", "Audit log", at("/admin/audit?action=never.was")),
 ]

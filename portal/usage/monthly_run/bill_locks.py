@@ -18,6 +18,8 @@ from portal.settings import current_settings
 
 FIRST = 7_000_002 * 10**12  # bill n is PostgreSQL's advisory lock FIRST + n
 TAKE = text("SELECT pg_try_advisory_lock(:lock)")
+TAKE_FOR_TRANSACTION = text("SELECT pg_try_advisory_xact_lock(:lock)")
+STAY = text("SET LOCAL idle_in_transaction_session_timeout = 0")
 GIVE = text("SELECT pg_advisory_unlock(:lock)")
 
 
@@ -95,6 +97,21 @@ class FileLocks(Locks):
 
             how = fcntl.LOCK_EX | fcntl.LOCK_NB if take else fcntl.LOCK_UN
             fcntl.lockf(self._descriptor, how, 1, byte)
+
+
+@contextmanager
+def of_bill(bill_id: int) -> Iterator[bool]:
+    """Hold one bill's lock within the context, in a worker; yield False if another worker or run has it.
+
+    On PostgreSQL it belongs to a transaction, so that it also holds behind PgBouncer.
+    """
+    if db.engine.dialect.name != "postgresql":
+        with of_run() as mine, mine.held(bill_id) as is_mine:
+            yield is_mine
+        return
+    with db.engine.connect() as connection, connection.begin():
+        connection.execute(STAY)
+        yield bool(connection.execute(TAKE_FOR_TRANSACTION, {"lock": FIRST + bill_id}).scalar_one())
 
 
 @contextmanager

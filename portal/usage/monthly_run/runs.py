@@ -8,18 +8,23 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal import clock, gateway
+from portal import clock, gateway, jobs
 from portal.enums import Mode
-from portal.errors import InvalidInput
+from portal.errors import InvalidInput, NotFound
 from portal.extensions import db
 from portal.models import BillState, MonthlyBill
 from portal.usage.monthly_run import bill_invoices, bill_locks, claims, closed_months
 from portal.usage.monthly_run.claims import Draft
 from portal.usage.monthly_run.months import Month
+
+KIND = "bill"  # of job
+LEFT_AFTER = timedelta(minutes=10)  # a bill that a worker should have finished; longer than its calls to Stripe
+TOGETHER = 500
 
 Progress = Callable[[int], None]  # called with the number of finished bills
 
@@ -63,6 +68,12 @@ def run(app: Flask, month: Month, *, workers: int, begun: Progress, done: Progre
     waiting = _waiting(month)
     begun(len(waiting))
     outcomes: Counter[str] = Counter()
+    if jobs.are_elsewhere():
+        for bill_id in waiting:
+            jobs.hand_over(KIND, bill_id)
+            done(1)
+        outcomes["handed over"] = len(waiting)
+        return Summary(outcomes, _totals(month), _failures(month))
     with bill_locks.of_run() as mine, ThreadPoolExecutor(workers) as pool:
 
         def bill(bill_id: int) -> str:
@@ -73,6 +84,55 @@ def run(app: Flask, month: Month, *, workers: int, begun: Progress, done: Progre
             outcomes[outcome] += 1
             done(1)
     return Summary(outcomes, _totals(month), _failures(month))
+
+
+def invoice(bill_id: int) -> str:
+    """Invoice one claimed bill, in a worker, and return what a run would say. Commits."""
+    with bill_locks.of_bill(bill_id) as is_mine:
+        return bill_invoices.invoice(bill_id, is_new=False) if is_mine else "elsewhere"
+
+
+def hand_over_left() -> int:
+    """Scheduled task: hand the claimed bills that no worker finished over again, and return how many.
+
+    Without workers a run is a command, which is repeated by whoever ran it.
+    """
+    modes = [mode for mode in Mode if gateway.of(mode).is_configured]
+    left = (
+        MonthlyBill.state == BillState.CLAIMED,
+        MonthlyBill.created_at < clock.now() - LEFT_AFTER,
+        MonthlyBill.mode.in_(modes),
+    )
+    found = db.session.execute(select(MonthlyBill.id).where(*left).limit(TOGETHER)).scalars().all()
+    db.session.commit()
+    return sum(jobs.hand_over(KIND, bill_id) for bill_id in found)
+
+
+def waiting(limit: int) -> list[jobs.Job]:
+    """Return the bills without an invoice, oldest first. Ends the transaction."""
+    query = select(MonthlyBill).where(MonthlyBill.state.in_((BillState.CLAIMED, BillState.FAILED)))
+    found = db.session.execute(query.order_by(MonthlyBill.id).limit(limit)).scalars().all()
+    db.session.commit()
+    return [
+        jobs.Job(
+            KIND,
+            one.id,
+            f"customer {one.customer_id}, {Month.of_number(one.month)}",
+            one.state,
+            0,
+            one.created_at,
+            None,
+            one.error or "",
+        )
+        for one in found
+    ]
+
+
+def make_due(bill_id: int) -> None:
+    """Refuse a bill that has its invoice; any other is due. Raises NotFound."""
+    waits = (MonthlyBill.id == bill_id, MonthlyBill.state.in_(BillState.unbilled()))
+    if db.session.execute(select(MonthlyBill.id).where(*waits)).scalar_one_or_none() is None:
+        raise NotFound("No bill with this number waits.")
 
 
 def _waiting(month: Month) -> list[int]:

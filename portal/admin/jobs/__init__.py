@@ -1,0 +1,1 @@
+"""Rows that wait to be handled: the page and `flask jobs`."""
