@@ -10,7 +10,7 @@ run: .venv/installed
 	@args=$$($(BIN)/python -m portal.settings.instance) && PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/honcho start --no-prefix --no-colour -e /dev/null $$args
 
 # Work is shared out in whole files as far as possible, so that a file's server is started once.
-PYTEST = $(BIN)/python -m pytest -n $${WORKERS:-3} --dist worksteal
+PYTEST = $(BIN)/python -m pytest -n $${WORKERS:-4} --dist worksteal
 
 test: .venv/installed-dev
 	@$(PYTEST) -m "not long" $(ARGS)
