@@ -53,7 +53,7 @@ def wait_until_up(url: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            requests.get(url, timeout=2)
+            requests.get(url, timeout=seconds)
             return
         except requests.ConnectionError:
             if time.monotonic() > deadline:
