@@ -12,12 +12,13 @@ from tests.browser.scene import Scene
 from tests.support.browsing import AUTHENTICATE, DECLINED
 
 URLS = {"success_url": "http://127.0.0.1/done", "cancel_url": "http://127.0.0.1/back"}
+EXTRAS = ((1000, "Support line"), (500, "Daily backups"))
 
 
-def plan(stripe: Any, amount: int = 4999) -> Any:
+def plan(stripe: Any, amount: int = 4999, name: str = "Pro") -> Any:
     """A price of so many cents a month."""
     terms = {"unit_amount": amount, "currency": "usd", "recurring": {"interval": "month"}}
-    return stripe.prices.create({"product_data": {"name": "Pro"}, **terms})
+    return stripe.prices.create({"product_data": {"name": name}, **terms})
 
 
 def subscribed(stripe: Any) -> Any:
@@ -28,16 +29,21 @@ def subscribed(stripe: Any) -> Any:
 
 
 def asking(page: Page, scene: Scene) -> None:
-    """A checkout with every field that it can have, and a promotion code."""
+    """A checkout with every field that it can have, seats, optional items and a promotion code."""
     stripe = scene.here.stripe().v1
     coupon = stripe.coupons.create({"percent_off": 20}).id
     code = stripe.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon}}).code
     asked = {"automatic_tax": {"enabled": True}, "tax_id_collection": {"enabled": True}}
-    lines = [{"price": plan(stripe).id, "quantity": 1}]
+    seats = {"enabled": True, "minimum": 1, "maximum": 10}
+    lines = [{"price": plan(stripe).id, "quantity": 2, "adjustable_quantity": seats}]
+    asked["optional_items"] = [{"price": plan(stripe, amount, name).id, "quantity": 1} for amount, name in EXTRAS]
     session = stripe.checkout.sessions.create(
         {"mode": "subscription", "line_items": lines, "allow_promotion_codes": True, **asked, **URLS}
     )
     page.goto(session.url)
+    hands.press(page, "Add Support line")
+    page.get_by_label("Quantity").fill("3")
+    hands.press(page, "Update")
     hands.press(page, "Apply")
     page.get_by_label("Add promotion code").fill(code)
     hands.press(page, "Apply")

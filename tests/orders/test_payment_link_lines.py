@@ -101,3 +101,68 @@ def test_a_link_that_sells_only_a_fee_is_not_ours(here: World, visitor: browsing
     here.flush()
     with here.app.app_context():
         assert db.session.execute(select(Order)).first() is None
+
+
+def optional(here: World, **terms: Any) -> dict[str, Any]:
+    """Return an extra service of $10 a month, which a link offers beside its plan."""
+    api = here.stripe().v1
+    product = api.products.create({"name": "Support line"}).id
+    recurring = {"interval": "month"}
+    price = api.prices.create({"product": product, "currency": "usd", "unit_amount": 1000, "recurring": recurring})
+    return {"price": price.id, "quantity": 1, **terms}
+
+
+def test_a_buyer_who_chooses_the_seats_pays_for_them(here: World, visitor: browsing.Browser) -> None:
+    seats = plan(here) | {"adjustable_quantity": {"enabled": True, "minimum": 1, "maximum": 10}}
+    visitor.open(link(here, seats))
+    visitor.press("Update", quantity="4")
+    visitor.pay(email="eve@example.com")
+    assert "Thank you. Pro is yours." in visitor.text
+    assert "Price $199.96 a month" in visitor.text
+    assert paid(here) == 4 * PRO
+    with here.app.app_context():
+        assert db.session.execute(select(Subscription.quantity)).scalar_one() == 4
+
+
+def test_an_optional_item_is_paid_with_the_plan_and_shown_beside_it(
+    here: World, visitor: browsing.Browser
+) -> None:
+    visitor.open(link(here, plan(here), optional_items=[optional(here)]))
+    visitor.press("Add Support line")
+    visitor.pay(email="eve@example.com")
+    assert "Thank you. Pro is yours." in visitor.text
+    assert "Price $49.99 a month" in visitor.text
+    assert paid(here) == PRO + 1000
+    assert visitor.receipt(visitor.reveal()).json()["tier"] == "pro"
+
+
+def test_an_optional_item_that_nobody_took_is_not_paid(here: World, visitor: browsing.Browser) -> None:
+    visitor.open(link(here, plan(here), optional_items=[optional(here), fee(here)]))
+    visitor.press("Add Set-up")
+    visitor.press("Remove Set-up")
+    visitor.pay(email="eve@example.com")
+    assert paid(here) == PRO
+
+
+def test_an_optional_fee_is_paid_once(here: World, visitor: browsing.Browser) -> None:
+    visitor.open(link(here, plan(here), optional_items=[fee(here)]))
+    visitor.press("Add Set-up")
+    visitor.pay(email="eve@example.com")
+    assert "Price $49.99 a month" in visitor.text
+    assert paid(here) == PRO + FEE
+
+
+def test_a_plan_that_is_offered_beside_a_fee_is_bought_as_a_plan(here: World, visitor: browsing.Browser) -> None:
+    visitor.open(link(here, optional(here), optional_items=[plan(here)]))
+    visitor.press("Add Pro")
+    visitor.pay(email="eve@example.com")
+    assert "Thank you. Pro is yours." in visitor.text
+    assert paid(here) == PRO + 1000
+
+
+def test_a_plan_that_was_offered_and_not_taken_gives_nothing(here: World, visitor: browsing.Browser) -> None:
+    visitor.open(link(here, optional(here), optional_items=[plan(here)]))
+    visitor.pay(email="eve@example.com")
+    here.flush()
+    with here.app.app_context():
+        assert db.session.execute(select(Order)).first() is None

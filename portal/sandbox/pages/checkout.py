@@ -12,7 +12,7 @@ from portal.sandbox.domain.payments import payment_intents, payment_methods
 from portal.sandbox.domain.pricing import amounts, currencies, tax_rates, taxes
 from portal.sandbox.pages import forms
 from portal.sandbox.pages.base import account_of, go, page, pages
-from portal.sandbox.resources import checkout_sessions
+from portal.sandbox.resources import checkout_lines, checkout_sessions
 
 Json = dict[str, Any]
 BUTTONS = {"payment": "Pay", "subscription": "Subscribe", "setup": "Save card"}
@@ -113,6 +113,28 @@ def submit_promotion(session_id: str) -> Response | Answer:
     return go(f"/c/pay/{session_id}")
 
 
+@pages.post("/c/pay/<session_id>/items")
+def submit_items(session_id: str) -> Response | Answer:
+    """Change a quantity, or add or remove an optional item."""
+    account, session = opened(session_id)
+    if session["status"] != "open":
+        return closed(session)
+    typed = request.form
+    try:
+        with account.store.transaction():
+            session = account.find("checkout.session", session_id)
+            if typed.get("add"):
+                checkout_lines.take(account, session, typed["add"])
+            else:
+                quantity = typed.get("quantity", "").strip()
+                chosen = int(quantity) if quantity.isascii() and quantity.isdigit() else -1
+                checkout_lines.change_quantity(account, session, typed.get("line", ""), chosen)
+    except StripeError as error:
+        found = account.find("checkout.session", session_id)
+        return form_page(account, found, typed, {typed.get("line", "items"): str(error)}, 422)
+    return go(f"/c/pay/{session_id}")
+
+
 @pages.get("/c/pay/<session_id>/authenticate")
 def show_authentication(session_id: str) -> Response | Answer:
     _, session = opened(session_id)
@@ -180,6 +202,8 @@ def form_page(account: Account, session: Json, typed: Any, wrong: Json, status: 
         (session["success_url"], session["cancel_url"]),
         session=session,
         items=[item | {"full": full_price(item, session["currency"])} for item in items],
+        optional={line["id"] for line in session["_"]["line_items"] if line.get("optional")},
+        offered=[offer(account, one, session["currency"]) for one in checkout_lines.not_taken(session)],
         taxes=tax_rates.shown(account, tax_rates.totals([item["_"]["taxes"] for item in items])),
         codes=[code_of(account, one) for one in session["discounts"] or []],
         address=asks_address(session),
@@ -201,6 +225,13 @@ def form_page(account: Account, session: Json, typed: Any, wrong: Json, status: 
 def full_price(item: Json, currency: str) -> int:
     """Return a line's cost without trial and discounts."""
     return amounts.amount_of(currencies.within(item["price"], currency), item["quantity"])
+
+
+def offer(account: Account, item: Json, currency: str) -> Json:
+    """Return an optional item with its price and name."""
+    shown = item | {"price": account.find("price", item["price"])}
+    product = account.find("product", shown["price"]["product"])
+    return shown | {"description": product["name"], "full": full_price(shown, currency)}
 
 
 def code_of(account: Account, discount: Json) -> str:

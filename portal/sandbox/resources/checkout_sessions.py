@@ -10,8 +10,8 @@ from portal.sandbox.api.operations import operation
 from portal.sandbox.api.wire import missing_parameter
 from portal.sandbox.domain.checkout import questions, sessions, totals
 from portal.sandbox.domain.pricing import discounts, tax_rates, taxes
+from portal.sandbox.resources.checkout_lines import check_lines, kept_line, optional_items
 from portal.sandbox.resources.common import changed, given, require_future
-from portal.sandbox.resources.prices import new_price
 
 Json = dict[str, Any]
 DAY = 24 * 60 * 60
@@ -105,8 +105,9 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
     """Create a session that waits for its buyer."""
     lines = [kept_line(account, item, n) for n, item in enumerate(params.get("line_items", []))]
     check_lines(account, params["mode"], lines)
+    optional = optional_items(account, params, params["mode"])
     customer, asked = account.get(params.get("customer")), params.get("currency")
-    currency = totals.currency_of(account, lines, asked, customer) if lines else asked or "usd"
+    currency = totals.currency_of(account, lines + optional, asked, customer) if lines else asked or "usd"
     id_ = account.new_id("checkout.session")
     fields = {
         "id": id_,
@@ -116,6 +117,7 @@ def open_session(account: Account, params: Json, payment_link: Json | None = Non
         "customer_creation": creation(params),
         "expires_at": params.get("expires_at") or account.now() + DAY,
         "mode": params["mode"],
+        "optional_items": optional,
         "payment_link": payment_link["id"] if payment_link else None,
         "payment_method_collection": params.get("payment_method_collection", "always"),
         "payment_method_types": _types(params) or ["card"],
@@ -170,47 +172,6 @@ def creation(params: Json) -> str | None:
     if params.get("customer") or params["mode"] == "setup":
         return None
     return "always" if params["mode"] == "subscription" else params.get("customer_creation", "if_required")
-
-
-def kept_line(account: Account, item: Json, number: int) -> Json:
-    """Return a line item as the session stores it; an inline price is created. Raises StripeError."""
-    at = f"line_items[{number}]"
-    if item.get("price_data"):
-        data = given(item["price_data"])
-        price = new_price(account, data)
-    elif item.get("price"):
-        price = account.find("price", item["price"], f"{at}[price]")
-    else:
-        raise missing_parameter(f"{at}[price]")
-    if not price["active"]:
-        raise StripeError(
-            "The price specified is inactive. This field only accepts active prices.", param=f"{at}[price]"
-        )
-    quantity = item.get("quantity")
-    metered = price["recurring"] and price["recurring"]["usage_type"] == "metered"
-    if quantity is None and not metered:
-        words = "Quantity is required. Add `quantity` to `line_items[0]`".replace("[0]", f"[{number}]")
-        raise StripeError(words, code="parameter_missing", param=f"{at}[quantity]")
-    rates = tax_rates.named(account, item.get("tax_rates"), f"{at}[tax_rates]")
-    return {"id": account.new_id("item"), "price": price["id"], "quantity": quantity or 0, "tax_rates": rates}
-
-
-def check_lines(account: Account, mode: str, lines: list[Json]) -> None:
-    """Check that recurring prices are only in subscriptions. Raises StripeError."""
-    recurring = [line for line in lines if account.find("price", line["price"])["recurring"]]
-    if mode == "subscription" and not recurring:
-        words = "You must provide at least one recurring price in `subscription` mode when using prices."
-        raise StripeError(words, param="line_items")
-    if mode == "payment" and recurring:
-        words = (
-            "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode "
-            "or use only one-time prices."
-        )
-        raise StripeError(words, param="mode")
-    if mode == "payment" and not lines:
-        raise missing_parameter("line_items")
-    if mode == "setup" and lines:
-        raise StripeError("You cannot pass `line_items` in `setup` mode.", param="line_items")
 
 
 def payment_data(data: Json) -> Json:

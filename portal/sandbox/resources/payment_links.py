@@ -7,18 +7,22 @@ from portal.sandbox.api import lists
 from portal.sandbox.api.expand import on_request
 from portal.sandbox.api.operations import operation
 from portal.sandbox.domain.checkout import questions, totals
-from portal.sandbox.resources.checkout_sessions import kept_line, open_session
+from portal.sandbox.resources.checkout_lines import kept_line, optional_items
+from portal.sandbox.resources.checkout_sessions import open_session
 from portal.sandbox.resources.common import changed, given
 
 Json = dict[str, Any]
+HANDED_ON = ("price", "quantity", "adjustable_quantity")  # of a link's line, to its sessions
 
 
 @operation("POST", "/v1/payment_links")
 def create(account: Account, params: Json) -> Json:
     params = given(params)
     lines = [kept_line(account, given(item), n) for n, item in enumerate(params["line_items"])]
-    currency = totals.currency_of(account, lines, params.get("currency"))
     recurring = any(account.find("price", line["price"])["recurring"] for line in lines)
+    mode = "subscription" if recurring else "payment"
+    optional = optional_items(account, params, mode)
+    currency = totals.currency_of(account, lines + optional, params.get("currency"))
     id_ = account.new_id("payment_link")
     fields = {
         "id": id_,
@@ -30,6 +34,7 @@ def create(account: Account, params: Json) -> Json:
         "currency": currency,
         "customer_creation": "always" if recurring else params.get("customer_creation", "if_required"),
         "metadata": params.get("metadata") or {},
+        "optional_items": optional,
         "payment_method_collection": params.get("payment_method_collection", "always"),
         "payment_method_types": params.get("payment_method_types"),
         "inactive_message": params.get("inactive_message"),
@@ -38,8 +43,7 @@ def create(account: Account, params: Json) -> Json:
         "subscription_data": shown_data(params.get("subscription_data")) if recurring else None,
         "tax_id_collection": {"enabled": False, "required": "never"},
         "url": f"{account.config.pages}/p/{id_.removeprefix('plink_')}",
-        "_": {"line_items": lines, "mode": "subscription" if recurring else "payment"}
-        | {"subscription_data": params.get("subscription_data") or {}},
+        "_": {"line_items": lines, "mode": mode} | {"subscription_data": params.get("subscription_data") or {}},
     }
     asked = questions.asked(params)
     for one in asked["custom_fields"]:
@@ -84,7 +88,8 @@ def begin(account: Account, link: Json) -> Json:
         "billing_address_collection": link["billing_address_collection"],
         "currency": link["currency"],
         "customer_creation": link["customer_creation"],
-        "line_items": [{"price": line["price"], "quantity": line["quantity"]} for line in kept["line_items"]],
+        "line_items": [{name: line[name] for name in HANDED_ON if name in line} for line in kept["line_items"]],
+        "optional_items": link["optional_items"],
         "metadata": link["metadata"],
         "mode": kept["mode"],
         "payment_method_types": link["payment_method_types"],

@@ -64,6 +64,7 @@ def _item(account: Account, line: Json, price: Json, full: int, off: int, taxes:
     fields = {
         "id": line["id"],
         "_": {"taxes": taxes},
+        "adjustable_quantity": line.get("adjustable_quantity"),
         "amount_discount": off,
         "amount_subtotal": full,
         "amount_tax": sum(one["amount"] for one in taxes),
