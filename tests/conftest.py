@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector from looking through the tests themselves again and again, and from running often."""
+    """Keep the garbage collector from looking through the tests themselves, and from running often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)  # a twentieth of the suite's time
