@@ -108,7 +108,7 @@ def take(account: Account, session: Json, price: str) -> Json:
 def change_quantity(account: Account, session: Json, line: str, quantity: int) -> Json:
     """Set the quantity that the buyer chose; none at all removes the line. Raises StripeError."""
     lines = session["_"]["line_items"]
-    chosen = next((one for one in lines if one["id"] == line), {})
+    chosen: Json = next((one for one in lines if one["id"] == line), {})
     allowed = chosen.get("adjustable_quantity")
     removed = chosen.get("optional") and quantity == 0
     if not removed and not (allowed and allowed["minimum"] <= quantity <= allowed["maximum"]):
