@@ -3,7 +3,7 @@
 from flask import Flask
 
 from portal import jobs, mail
-from portal.accounts import mail_jobs, views
+from portal.accounts import mail_contents, mail_jobs, views
 from portal.accounts.email_change import views as email_change_views
 from portal.accounts.ownership import views as ownership_views
 from portal.accounts.personal_data import deletion
@@ -31,6 +31,7 @@ def init_app(app: Flask) -> None:
     devices.init_app(app)
     jobs.tasks |= {
         "mails": mail.send_due,
+        "mail contents": mail_contents.remove_old,
         "refresh tokens": token_pairs.sweep,
         "sessions": sessions.sweep,
         "devices": devices.sweep,

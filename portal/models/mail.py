@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, BigId, pk
 from portal.models.user import User
+
+WITH_FACTS = text("sent_at IS NOT NULL AND CAST(context AS TEXT) <> '{}'")
 
 
 class OutboxMail(Base):
@@ -18,7 +20,10 @@ class OutboxMail(Base):
     """
 
     __tablename__ = "outbox_mails"
-    __table_args__ = (Index(None, "sent_at", "id"),)
+    __table_args__ = (
+        Index(None, "sent_at", "id"),
+        Index("ix_outbox_mails_facts", "sent_at", sqlite_where=WITH_FACTS, postgresql_where=WITH_FACTS),
+    )
 
     id: Mapped[pk]
     key: Mapped[str] = mapped_column(String(200), unique=True)
@@ -27,7 +32,7 @@ class OutboxMail(Base):
     # null: the user's own address; erased once the mail is sent
     to: Mapped[str | None] = mapped_column(String(254))
     template: Mapped[str] = mapped_column(String(50))
-    context: Mapped[dict[str, Any]]
+    context: Mapped[dict[str, Any]]  # empty: removed EVENT_RETENTION_DAYS after it was sent
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]  # null: still to be sent
     attempts: Mapped[int] = mapped_column(default=0)

@@ -60,8 +60,8 @@ class Settings(Stripe):
     )
     event_retention_days: values.Count = setting(
         (
-            "How many days the payloads of handled events are kept. The events themselves stay, and so do the "
-            "payloads of failed and parked ones."
+            "How many days the payloads of handled events and the contents of sent emails are kept. The events "
+            "and emails themselves stay, and so do the payloads of failed and parked events."
         ),
         90,
         "a whole number of days, 1 or more",

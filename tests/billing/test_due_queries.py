@@ -29,6 +29,7 @@ SMALL = {
 }
 TASKS = (
     "mails",
+    "mail contents",
     "refresh tokens",
     "sessions",
     "devices",
@@ -81,6 +82,7 @@ IN_BATCHES = (
     "included credits",
     "included credits used",
     "low balance",
+    "mail contents",
     "mails",
     "mrr",
     "open calls",
