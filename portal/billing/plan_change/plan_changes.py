@@ -1,9 +1,12 @@
 """Changing a subscription to another plan or cycle, immediately or at the next renewal."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import select
 
 from portal import gateway
 from portal.billing import subscriptions
@@ -16,6 +19,8 @@ from portal.errors import Conflict, PortalError, StripeRefused, StripeUnavailabl
 from portal.extensions import db
 from portal.models import Customer, Plan, Subscription, SubscriptionChange, SubscriptionStatus
 
+WAITS_SECONDS = 5.0  # for another request's change; a call to Stripe takes about one
+LOOKS_EVERY_SECONDS = 0.1
 NOTHING = "Nothing was changed, and you were not charged."
 
 
@@ -143,6 +148,30 @@ def confirm(customer: Customer | None, word: str, digest: str, moment: datetime)
         db.session.refresh(subscription)
         options.changeable(subscription)
         raise
+
+
+def is_made(customer: Customer | None, word: str) -> bool:
+    """Return whether another request has made, or scheduled, the change to `word`. Waits for it; commits."""
+    if customer is None:
+        return False
+    _wait_for_another(customer.id)
+    db.session.expire_all()
+    subscription = subscriptions.chosen(customer, plans.every_plan())
+    wanted = items.find(word, customer.mode).stripe_id
+    return subscription is not None and wanted in (subscription.price_id, subscription.next_price_id)
+
+
+def _wait_for_another(customer_id: int) -> None:
+    """Wait until no change of the customer's subscriptions is being carried out, a few seconds at most.
+
+    Of a form that was sent twice at once, the second request waits for the first one's result. Commits.
+    """
+    query = select(SubscriptionChange.id).filter_by(customer_id=customer_id, state="open").limit(1)
+    until = time.monotonic() + WAITS_SECONDS
+    while db.session.execute(query).first() and time.monotonic() < until:
+        db.session.commit()
+        time.sleep(LOOKS_EVERY_SECONDS)
+    db.session.commit()
 
 
 def keep(customer: Customer | None, *, stripe_id: str = "") -> Subscription:

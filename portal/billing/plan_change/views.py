@@ -8,7 +8,7 @@ from portal import money
 from portal.api.rate_limits import per_person
 from portal.billing import cancellation
 from portal.billing.forms import CancelForm, ChangeForm
-from portal.billing.plan_change import options, plan_changes, quotes
+from portal.billing.plan_change import change_requests, options, plan_changes, quotes
 from portal.billing.plan_change.quotes import Quote
 from portal.billing.status import labels
 from portal.billing.upcoming import prices
@@ -69,6 +69,11 @@ def _changed(form: ChangeForm) -> ResponseReturnValue:
         return _quoted(plan_changes.preview(mine_or_none(), word), word, str(reason)), reason.status
     except plan_changes.NeedsCard:
         return redirect(url_for("plan.choose", price=word), 303)
+    except change_requests.UnderWay:  # sent twice at once: both requests show what the first one did
+        if not plan_changes.is_made(mine_or_none(), word):
+            raise
+        flash("Your plan was changed.", "positive")
+        return redirect(url_for("billing.overview"), 303)
     if outcome.confirm_url:
         return redirect(outcome.confirm_url, 303)
     flash(_in_words(outcome), "positive")
