@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from portal import gateway, money
 from portal.enums import Mode
-from portal.errors import PortalError
+from portal.errors import PortalError, StripeRefused
 from portal.extensions import db
 from portal.models import CreditPackage, Meter, Plan, Price
 from portal.settings import current_settings
@@ -151,11 +151,24 @@ def _metered(mode: Mode, entry: Entry) -> dict[str, str]:
     return {"usage_type": "metered", "meter": meter}
 
 
+def _own_product(mode: Mode, entry: Entry) -> str | None:
+    """Return the product of earlier prices, if Stripe still sells it: all of them may have another lookup key."""
+    known = entry.owner.live_product_id if mode == Mode.LIVE else entry.owner.test_product_id
+    try:
+        return known if known and gateway.of(mode).product(known).active else None
+    except StripeRefused as refused:
+        if refused.stripe_code != "resource_missing":
+            raise
+        return None
+
+
 def _product(mode: Mode, entry: Entry) -> str:
-    """Return a product for a price that has none at Stripe: in test mode the one from the settings, if any."""
+    """Return a product for a new price: in test mode the one from the settings, else that of earlier prices."""
     shared = current_settings().stripe_test_product_id if mode == Mode.TEST else None
     if shared:
         return str(shared)
+    if own := _own_product(mode, entry):
+        return own
     params = {"name": entry.product_name, "metadata": {**entry.metadata, "portal_mode": mode}}
     return gateway.of(mode).create_product(params, idempotency.content_key("catalogue-product", params)).id
 

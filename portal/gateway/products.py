@@ -186,6 +186,10 @@ class ProductCalls(Calls):
             for data in self._list("/v1/prices", {"lookup_keys": chunk, "active": True, "limit": PAGE})
         ]
 
+    def product(self, product_id: str) -> Product:
+        """Fetch the product."""
+        return Product.read(self._ask("get", f"/v1/products/{part(product_id)}"))
+
     def create_product(self, params: Params, idempotency_key: str) -> Product:
         """Call POST /v1/products."""
         return Product.read(self._ask("post", "/v1/products", params, idempotency_key))

@@ -82,6 +82,21 @@ def test_a_raised_price_is_for_new_buyers_alone(here: World, bob: Person, alice:
         assert rows() == [(4999, False, old), (5999, True, now[2])]
 
 
+def test_new_lookup_keys_for_all_cycles_of_a_plan_create_no_second_product(here: World) -> None:
+    with here.app.app_context():
+        catalogue = catalogue_file.read(CATALOGUE)
+        plan = next(plan for plan in catalogue.plans if plan.key == "pro")
+        prices = tuple(replace(one, lookup_key=f"{one.lookup_key}_new") for one in plan.prices)
+        change(replace(catalogue, plans=(replace(plan, prices=prices),)))
+        before = db.session.execute(select(Plan.live_product_id).filter_by(key="pro")).scalar_one()
+        made = [one for one in push.push(Mode.LIVE) if one.what == "created"]
+        assert {one.key for one in made} >= {one.key for one in prices}
+        products = {here.stripe().v1.prices.retrieve(str(one.stripe_id)).product for one in made if one.stripe_id}
+        assert before in products
+        after = db.session.execute(select(Plan.live_product_id).filter_by(key="pro")).scalar_one()
+        assert (after, len(products)) == (before, 1)
+
+
 def test_another_id_in_the_setting_keeps_the_previous_one(here: World) -> None:
     with here.app.app_context():
         ((_, _, old),) = rows()
