@@ -22,6 +22,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Earlier releases know each key once: a withdrawn price keeps its ids, and gets a key of its own."""
+    for column in COLUMNS:
+        own = f"substr({column}, 1, 40) || '-withdrawn-' || id"
+        op.execute(sa.text(f"UPDATE prices SET {column} = {own} WHERE withdrawn"))
     for column in COLUMNS:
         op.drop_index(f"uq_prices_{column}_on_sale", "prices")
     with op.batch_alter_table("prices") as table:

@@ -79,6 +79,36 @@ def test_the_newest_migration_can_be_taken_back_by_itself(bare: Flask) -> None:
         db.engine.dispose()
 
 
+def test_withdrawn_prices_with_the_key_of_another_survive_a_downgrade(bare: Flask) -> None:
+    with bare.app_context():
+        upgrade(revision="0057")
+        plan = (
+            "INSERT INTO plans (id, key, tier, name, description, features, entitlements, position, hidden,"
+            " recommended, withdrawn) VALUES (1, 'pro', 'pro', 'Pro', '', '[]', '{}', 1, false, false, false)"
+        )
+        price = (
+            "INSERT INTO prices (id, plan_id, key, lookup_key, amount, currency, interval, withdrawn,"
+            " live_price_id) VALUES"
+            " (:id, 1, 'pro-monthly', 'pro_monthly', 4999, 'usd', 'month', :withdrawn, :price)"
+        )
+        db.session.execute(text(plan))
+        for number, withdrawn in ((1, True), (2, True), (3, False)):
+            values = {"id": number, "withdrawn": withdrawn, "price": f"price_{number}"}
+            db.session.execute(text(price), values)
+        db.session.commit()
+        downgrade(revision="0056")
+        rows = db.session.execute(text("SELECT key, live_price_id FROM prices ORDER BY id")).all()
+        assert [tuple(row) for row in rows] == [
+            ("pro-monthly-withdrawn-1", "price_1"),
+            ("pro-monthly-withdrawn-2", "price_2"),
+            ("pro-monthly", "price_3"),
+        ]
+        db.session.commit()
+        upgrade()
+        db.session.remove()
+        db.engine.dispose()
+
+
 def test_readyz_says_no_until_the_schema_is_there(bare: Flask) -> None:
     client = bare.test_client()
     assert client.get("/healthz").status_code == 200
