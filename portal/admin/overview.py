@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from flask import Blueprint, render_template
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
+from portal.admin.permissions import require_reason, sensitive
 from portal.billing.status import unknown_prices
 from portal.enums import Mode
 from portal.extensions import db
@@ -47,6 +48,30 @@ def index() -> ResponseReturnValue:
         warnings=fraud_warnings.actionable() if health.warned else [],
         kept=unknown_prices.kept() if health.kept else [],
     )
+
+
+@blueprint.post("/orders/<number>/difference/close")
+@sensitive
+def close_difference(number: str) -> ResponseReturnValue:
+    """Close an order that differs from its payment, without granting anything."""
+    require_reason()
+    differences.close(number)
+    return _closed(f"Closed {number}. Nothing was granted.")
+
+
+@blueprint.post("/unplaced-payments/<int:payment_id>/close")
+@sensitive
+def close_payment(payment_id: int) -> ResponseReturnValue:
+    """Close a payment that has no order, without granting anything."""
+    require_reason()
+    unplaced_payments.close(payment_id)
+    return _closed("Closed the payment. Nothing was granted.")
+
+
+def _closed(words: str) -> ResponseReturnValue:
+    db.session.commit()
+    flash(words, "positive")
+    return redirect(url_for("admin.index"), 303)
 
 
 def counts() -> dict[Mode, Counts]:

@@ -108,6 +108,7 @@ class Order(Base):
     state: Mapped[OrderState] = mapped_column(Word(OrderState, 10), default=OrderState.OPEN)
     # What its paid session differs in, as an admin reads it. Nothing is granted until somebody has looked.
     differs: Mapped[str | None] = mapped_column(String(255))
+    difference_closed_at: Mapped[datetime | None]  # when an admin was done with it, and nothing was granted
     completed_at: Mapped[datetime | None]  # when the session was completed; delayed payment methods pay later
     paid_at: Mapped[datetime | None]
     revealed_at: Mapped[datetime | None]  # when its key was shown; it is never shown again

@@ -40,6 +40,7 @@ class UnplacedPayment(Base):
     amount: Mapped[amount]
     currency: Mapped[currency]
     created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]  # when an admin was done with it, such as after a refund
     # How many times fulfillment was tried once its price had a plan, and when it is tried next. Each try calls
     # Stripe. Null: it has an order, or was tried often enough.
     tries: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -124,12 +124,13 @@ def bring_up_to_date(order: Order) -> bool:
 
 
 def unpaid(order: Order, *, is_current: bool = True) -> str:
-    """Return the state of an unpaid order as success pages show it: review, unpaid, pending, declined, expired.
+    """Return the state of an unpaid order as success pages show it: review, reviewed, unpaid, pending, declined,
+    expired.
 
     If the row may be outdated, an unpaid order may be paid already, so it is pending.
     """
     if order.differs:
-        return "review"
+        return "reviewed" if order.difference_closed_at else "review"
     if order.state == OrderState.OPEN and order.completed_at is None and is_current:
         return "unpaid"
     return {OrderState.FAILED: "declined", OrderState.EXPIRED: "expired"}.get(order.state, "pending")

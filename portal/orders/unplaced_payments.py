@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select, update
 
-from portal import clock, extensions, gateway, mail
+from portal import audit, clock, extensions, gateway, mail
 from portal.enums import Mode
+from portal.errors import NotFound
 from portal.extensions import db
 from portal.models import CreditPackage, Order, PaymentLink, Plan, Price, UnplacedPayment, User
 from portal.settings import current_settings
@@ -99,8 +100,21 @@ def line_to_set() -> str:
 
 
 def is_waiting() -> ColumnElement[bool]:
-    """Return the condition on UnplacedPayment that no order exists for it yet."""
-    return ~exists().where(Order.mode == UnplacedPayment.mode, Order.session_id == UnplacedPayment.session_id)
+    """Return the condition on UnplacedPayment that no order exists for it yet, and no admin has closed it."""
+    placed = exists().where(Order.mode == UnplacedPayment.mode, Order.session_id == UnplacedPayment.session_id)
+    return ~placed & UnplacedPayment.closed_at.is_(None)
+
+
+def close(payment_id: int) -> None:
+    """Take a payment off the overview, which an admin has dealt with. It is not tried again. Flushes. Raises
+    NotFound.
+    """
+    waiting = update(UnplacedPayment).where(UnplacedPayment.id == payment_id, is_waiting())
+    done = waiting.values(closed_at=clock.now(), next_try_at=None)
+    row = db.session.execute(done.returning(UnplacedPayment.session_id, UnplacedPayment.amount)).one_or_none()
+    if row is None:
+        raise NotFound("Somebody has closed this already, or its order was fulfilled.")
+    audit.record("payment.closed_without_order", subject=row[0], after={"amount": row[1]})
 
 
 def still() -> list[UnplacedPayment]:

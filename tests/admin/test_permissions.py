@@ -85,7 +85,7 @@ def test_support_does_none_of_what_moves_money_or_access(here: World, support: B
         number = db.session.execute(select(Order.number)).scalar_one()
         ids = {"event_id": select(StripeEvent.id).limit(1), "key_id": select(ApiKey.id).limit(1)}
         named = {name: db.session.execute(query).scalar() or 1 for name, query in ids.items()}
-    named |= {"user_id": bob.user_id, "number": number, "call_id": 1}
+    named |= {"user_id": bob.user_id, "number": number, "call_id": 1, "payment_id": 1}
     before = live_rows(here)
     sent = {"csrf_token": token(support), "amount": "1", "credits": "1", "reason": "x", "mode": "live"}
     refused = set()

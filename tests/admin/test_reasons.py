@@ -12,9 +12,10 @@ from werkzeug.routing import Rule
 
 from portal import clock
 from portal.customers import given_plans, stripe_customers, suspensions
+from portal.enums import Mode
 from portal.extensions import db
 from portal.keys import api_keys
-from portal.models import AuditEntry, Customer, OpenCall, Payment, RefundRequest
+from portal.models import AuditEntry, Customer, OpenCall, Order, Payment, RefundRequest, UnplacedPayment
 from portal.models.suspension import SuspensionReason
 from tests.admin.test_permissions import SUPPORT_MAY, pages
 from tests.conftest import Person
@@ -78,6 +79,24 @@ def at(bob: Person, rest: str, **fields: str) -> Sent:
 
 def in_days(days: int) -> str:
     return f"{clock.now() + timedelta(days=days):%Y-%m-%d}"
+
+
+def differing(here: World, bob: Person) -> Sent:
+    with here.app.app_context():
+        order = db.session.execute(select(Order).limit(1)).scalar_one()
+        order.differs = "amount"
+        db.session.commit()
+        return f"/admin/orders/{order.number}/difference/close", "/admin", {}
+
+
+def unplaced(here: World, bob: Person) -> Sent:
+    with here.app.app_context():
+        row = UnplacedPayment(
+            mode=Mode.LIVE, session_id="cs_unplaced", amount=2900, currency="usd", created_at=clock.now()
+        )
+        db.session.add(row)
+        db.session.commit()
+        return f"/admin/unplaced-payments/{row.id}/close", "/admin", {}
 
 
 def given_plan(here: World, bob: Person) -> Sent:
@@ -162,6 +181,8 @@ ACTIONS: dict[str, Callable[[World, Person], Sent]] = {
     "admin_customers.reactivate": lambda here, bob: suspension(here, bob, "reactivate"),
     "admin_customers.revoke": revoke,
     "admin_customers.void_usage": void,
+    "admin.close_difference": differing,
+    "admin.close_payment": unplaced,
     "admin_refunds.refund": refund,
     "admin_open_calls.happened": lambda here, bob: open_call(here, bob, "happened"),
     "admin_open_calls.again": lambda here, bob: open_call(here, bob, "again"),

@@ -7,8 +7,10 @@ import pytest
 from sqlalchemy import select
 
 from portal.customers import stripe_customers
+from portal.enums import Mode
 from portal.extensions import db
 from portal.models import Order, Payment, Subscription
+from portal.orders import differences
 from tests.conftest import Person
 from tests.support.clocked import Clocked, on_a_clock
 from tests.support.world import World
@@ -137,6 +139,15 @@ def test_a_checkout_that_is_paid_in_another_currency_of_the_price(
     ada.browser.open("/admin")
     assert "Payments that differ from their order" in ada.browser.text
     assert number in ada.browser.text
+    ada.browser.press("Close without fulfilling", reason="Refunded at Stripe")
+    assert "Payments that differ from their order" not in ada.browser.text
+    alice.browser.open(alice.browser.page.url)
+    assert "Your order was not fulfilled" in alice.browser.text
+    with here.app.app_context():
+        differences.note(Mode.LIVE, number, "amount, currency")
+        db.session.commit()
+    ada.browser.open("/admin")
+    assert "Payments that differ from their order" in ada.browser.text  # another difference is another question
 
 
 def test_a_subscription_in_another_currency_of_its_price_is_shown_in_it(

@@ -76,6 +76,11 @@ def test_the_webhook_tells_the_buyer_and_the_admins_once_and_names_the_line(
     ada.browser.open("/admin")
     assert f"STRIPE_PRICE_MAP={price}:TIER" in ada.browser.text
     assert "$29.00" in ada.browser.text
+    ada.browser.press("Close without an order", reason="Refunded at Stripe")
+    assert "$29.00" not in ada.browser.text
+    with here.app.app_context():
+        assert statistics.read().unplaced == 0
+        assert unplaced_payments.mended() == []
 
 
 def test_the_success_page_says_that_the_payment_arrived(
