@@ -2,12 +2,14 @@
 
 import os
 import pathlib
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 Mode = Literal["live", "test"]
+NAMED_KEY = re.compile(r"[rs]k_(live|test)_([a-z][a-z0-9]{0,30})_\w+", re.ASCII)
 
 # Stripe retries for three days, with growing intervals; so does the sandbox.
 RETRIES = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 7200.0, 14400.0, 28800.0, 57600.0, 86400.0)
@@ -34,6 +36,11 @@ class Config:
     retry_schedule: tuple[float, ...] = RETRIES
     settle_after: float = 2.0
     open_test_keys: bool = False
+    hosts: frozenset[str] = frozenset()  # names that it is reached by, beside local ones
+
+    def key(self, mode: Mode) -> str:
+        """Return the secret key of this mode."""
+        return self.live_key if mode == "live" else self.test_key
 
     @property
     def pages(self) -> str:
@@ -41,6 +48,12 @@ class Config:
         another site.
         """
         return f"http://localhost:{self.port}"
+
+
+def account_in(key: str) -> str:
+    """Return the account that a key names, such as acme for sk_test_acme_1; empty for the default account."""
+    named = NAMED_KEY.fullmatch(key)
+    return named[2] if named else ""
 
 
 def from_environ(environ: Mapping[str, str], port: int, database: pathlib.Path) -> Config:
@@ -54,6 +67,7 @@ def from_environ(environ: Mapping[str, str], port: int, database: pathlib.Path) 
         endpoints=tuple(e for e in (_endpoint(environ, "live"), _endpoint(environ, "test")) if e),
         retry_schedule=tuple(float(s) for s in retries.split(",")) if retries else RETRIES,
         settle_after=float(environ.get("SANDBOX_SETTLE_AFTER", "2")),
+        hosts=frozenset(environ.get("SANDBOX_HOSTS", "").replace(",", " ").split()),
         open_test_keys=environ.get("SANDBOX_OPEN_TEST_KEYS", "") == "1",
     )
 

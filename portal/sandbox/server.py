@@ -15,7 +15,7 @@ def serve(config: Config) -> None:
     """Serve until SIGTERM or SIGINT."""
     app = create_app(config)
     server = make_server("127.0.0.1", config.port, app, threaded=True, request_handler=KeptOpen)
-    app.extensions["deliverer"].start()
+    app.extensions["courier"].start()
 
     def stop(number: int, frame: FrameType | None) -> None:
         # shutdown() waits for the loop that this handler interrupts, so another thread has to call it.
@@ -24,5 +24,5 @@ def serve(config: Config) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     server.serve_forever(poll_interval=0.1)
-    app.extensions["deliverer"].stopping.set()
+    app.extensions["courier"].stopping.set()
     server.server_close()

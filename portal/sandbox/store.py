@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 Json = dict[str, Any]
+Rows = dict[str, list[Any]]  # by table
+TABLES = ("objects", "deliveries", "attempts", "timers", "clock_timers", "idempotency", "restricted_keys")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -33,15 +35,22 @@ CREATE INDEX IF NOT EXISTS clock_timers_due ON clock_timers (clock, due);
 CREATE TABLE IF NOT EXISTS idempotency (
     mode TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
     request_id TEXT NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (mode, key));
+CREATE TABLE IF NOT EXISTS attempts (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, endpoint TEXT NOT NULL, at REAL NOT NULL,
+    status INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS attempts_by_event ON attempts (event);
+CREATE TABLE IF NOT EXISTS restricted_keys (key TEXT PRIMARY KEY, permissions TEXT NOT NULL);
 """
 
 
 class Store:
     """Objects as JSON, due deliveries and timers, and recorded responses by idempotency key."""
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path, account_id: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.account_id = account_id
         self.alone = threading.RLock()
+        self.written = True  # since the deliverer last looked at what is due
         self.db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=NORMAL")
@@ -56,8 +65,10 @@ class Store:
                 yield
             except BaseException as error:
                 self.db.execute("COMMIT" if getattr(error, "keeps", False) else "ROLLBACK")
+                self.written = True
                 raise
             self.db.execute("COMMIT")
+            self.written = True
 
     @contextlib.contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -68,6 +79,25 @@ class Store:
         finally:
             self.db.execute("ROLLBACK TO rehearsal")
             self.db.execute("RELEASE rehearsal")
+
+    def clear(self) -> None:
+        """Delete everything. Numbers of rows grow on, so that a list never meets an old one again."""
+        for table in TABLES:
+            self.db.execute(f"DELETE FROM {table}")  # noqa: S608
+
+    def copy(self) -> Rows:
+        """Return everything that is stored."""
+        with self.alone:
+            return {table: self.db.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES}  # noqa: S608
+
+    def put_back(self, copy: Rows) -> None:
+        """Store what a copy has, and nothing else."""
+        with self.transaction():
+            self.clear()
+            for table, rows in copy.items():
+                if rows:
+                    places = ", ".join("?" * len(rows[0]))
+                    self.db.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """Return the rows of a query."""

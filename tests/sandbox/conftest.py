@@ -1,12 +1,11 @@
-"""A sandbox in its own process, an endpoint for its webhooks, and a buyer with cards."""
+"""A sandbox in its own process, with an account for each file of tests, an endpoint for its webhooks, and a buyer
+with cards.
+"""
 
-import contextlib
-import http.server
-import json
 import os
+import re
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import stripe
 from tests.conformance import judging
 from tests.sandbox import dropping, sending
 from tests.sandbox.clocked import carol, clock  # noqa: F401
+from tests.sandbox.hook import Hook, hooked
 from tests.support.servers import ROOT, free_port, wait_until_up
 
 LIVE_KEY = "sk_live_forTheSandboxsTests01"
@@ -43,48 +43,9 @@ class RecordingClient(judging.JudgedClient):
         return body, status, more
 
 
-class Hook(http.server.ThreadingHTTPServer):
-    """An endpoint that keeps what it receives, and returns the statuses that it is given, then 200."""
-
-    daemon_threads = True
-
-    def __init__(self, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), Catch)
-        self.got: list[tuple[bytes, str]] = []
-        self.answers: list[int] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/hook"
-
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for body, _ in list(self.got)]
-
-    def named(self, type_: str) -> list[dict[str, Any]]:
-        return [event for event in self.events() if event["type"] == type_]
-
-    def objects(self, type_: str) -> list[str]:
-        return [event["data"]["object"]["id"] for event in self.named(type_)]
-
-
-class Catch(http.server.BaseHTTPRequestHandler):
-    server: Hook
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        status = self.server.answers.pop(0) if self.server.answers else 200
-        self.server.got.append((body, self.headers["Stripe-Signature"]))
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Log nothing, because nobody reads it."""
-
-
 @dataclass
 class Sandbox:
-    """One sandbox process; `start` again after `kill` finds the same state."""
+    """One account of a sandbox process; `start` again after `kill` finds the same state."""
 
     folder: Path
     hook_url: str
@@ -94,6 +55,13 @@ class Sandbox:
     sent: set[sending.Sent] = field(default_factory=set)
     dropped: sending.Sent | None = None
     seen: str = ""
+    test_key: str = TEST_KEY
+    live_key: str = LIVE_KEY
+    secret: str = SECRET  # of the endpoint that its test webhooks go to
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.test_key}"}
 
     @property
     def base(self) -> str:
@@ -125,10 +93,19 @@ class Sandbox:
         self.process.terminate()
         return self.process.wait(10)
 
-    def client(self, key: str = TEST_KEY, version: str | None = None) -> Any:
+    def part(self, name: str, hook_url: str) -> "Sandbox":
+        """Return another account of this process, with an endpoint for all events of its test mode."""
+        keys = {"test_key": f"sk_test_{name}_1", "live_key": f"sk_live_{name}_1"}
+        mine = Sandbox(self.folder, hook_url, self.port, self.process, **keys)
+        wanted = {"url": hook_url, "enabled_events[0]": "*"}
+        mine.secret = mine.post("/v1/webhook_endpoints", wanted).json()["secret"]
+        mine.sent.clear()
+        return mine
+
+    def client(self, key: str | None = None, version: str | None = None) -> Any:
         """The SDK's v1 services, with every response checked against Stripe's specification."""
         client = stripe.StripeClient(
-            key,
+            key or self.test_key,
             base_addresses={"api": self.base},
             max_network_retries=0,
             stripe_version=version,
@@ -138,7 +115,7 @@ class Sandbox:
 
     def post(self, path: str, data: dict[str, str] | None = None, **headers: str) -> requests.Response:
         """A call without the SDK, and without Stripe-Version unless given."""
-        sent = {"Authorization": f"Bearer {TEST_KEY}"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        sent = self.authorization | {k.replace("_", "-"): v for k, v in headers.items()}
         form = dropping.without(self.dropped, "POST", path, urllib.parse.urlencode(data or {}))[1]
         sent["Content-Type"] = "application/x-www-form-urlencoded"
         answer = requests.post(self.base + path, data=form, headers=sent, timeout=30)
@@ -149,7 +126,7 @@ class Sandbox:
     def newest_events(self) -> list[dict[str, Any]]:
         """The events since the last look, at most a hundred."""
         params = {"limit": "100"} | ({"ending_before": self.seen} if self.seen else {})
-        sent = {"Authorization": f"Bearer {TEST_KEY}"}
+        sent = self.authorization
         found: list[dict[str, Any]] = requests.get(
             f"{self.base}/v1/events", params, headers=sent, timeout=30
         ).json()["data"]
@@ -157,7 +134,9 @@ class Sandbox:
         return found
 
     def config(self, what: str, **switches: Any) -> dict[str, Any]:
-        answer = requests.post(f"{self.base}/_config/{what}", json=switches, timeout=60)
+        answer = requests.post(
+            f"{self.base}/_config/{what}", json=switches, headers=self.authorization, timeout=60
+        )
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
@@ -171,30 +150,26 @@ def eventually(check: Callable[[], Any], seconds: float = 10) -> Any:
     return found
 
 
-@contextlib.contextmanager
-def hooked(port: int = 0) -> Iterator[Hook]:
-    """A Hook that listens."""
-    with Hook(port) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def hook() -> Iterator[Hook]:
     with hooked() as server:
         yield server
 
 
-@pytest.fixture(scope="module")
-def sandbox(hook: Hook, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A running sandbox, shared by the tests of a file."""
-    running = Sandbox(tmp_path_factory.mktemp("sandbox"), hook.url)
+@pytest.fixture(scope="session")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The default account of the running sandbox, which all files of tests share."""
+    running = Sandbox(tmp_path_factory.mktemp("sandbox"), "")
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def sandbox(process: Sandbox, hook: Hook, request: pytest.FixtureRequest) -> Sandbox:
+    """An account of the running sandbox, shared by the tests of a file."""
+    name = re.sub(r"\W|_", "", request.module.__name__.rpartition(".test_")[2].lower())
+    return process.part(name[:30], hook.url)
 
 
 @pytest.fixture

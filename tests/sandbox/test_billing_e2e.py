@@ -10,7 +10,7 @@ import pytest
 import stripe
 from billing_e2e import cli
 
-from tests.sandbox.conftest import TEST_KEY, Sandbox
+from tests.sandbox.conftest import Sandbox
 
 pytestmark = pytest.mark.long
 
@@ -34,6 +34,7 @@ def its_stripe(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_scenario_of_billing_e2e_passes(
     its_stripe: None,
+    sandbox: Sandbox,
     api: Any,
     product: Any,
     monthly: Any,
@@ -45,7 +46,7 @@ def test_a_scenario_of_billing_e2e_passes(
     dear = api.prices.create({"product": product.id, **terms})
     config = tmp_path / "billing-e2e.yml"
     prices = f"vars: {{monthly_price: {monthly.id}, upgrade_price: {dear.id}}}"
-    config.write_text(f"stripe: {{key: {TEST_KEY}}}\n{prices}\n")
+    config.write_text(f"stripe: {{key: {sandbox.test_key}}}\n{prices}\n")
     with importlib.resources.as_file(SCENARIOS / name) as scenario, pytest.raises(SystemExit) as ended:
         cli.main(["--config", str(config), "run", str(scenario)])
     assert ended.value.code == 0, capsys.readouterr().out

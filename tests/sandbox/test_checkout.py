@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.sandbox.conftest import Hook, Sandbox, eventually
+from tests.sandbox.conftest import Sandbox, eventually
+from tests.sandbox.hook import Hook
 from tests.sandbox.hosted import submit, visit
 
 Begin = Callable[..., Any]

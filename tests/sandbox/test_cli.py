@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import leave_out
-from tests.sandbox.conftest import TEST_KEY, Sandbox, eventually
+from tests.sandbox.conftest import Sandbox, eventually
 from tests.support import npm
 
 pytestmark = pytest.mark.long
@@ -56,7 +56,7 @@ def stripe_cli() -> Path:
 def test_the_official_cli_triggers(stripe_cli: Path, sandbox: Sandbox, api: Any, event: str) -> None:
     before = newest(api, event)
     command = [str(stripe_cli), "trigger", event, "--api-base", sandbox.base]
-    environ = {"STRIPE_API_KEY": TEST_KEY, "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
+    environ = {"STRIPE_API_KEY": sandbox.test_key, "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=60, env=os.environ | environ, check=False
     )

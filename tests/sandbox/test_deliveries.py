@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.conftest import SECRET, Hook, Sandbox, eventually, hooked
+from tests.sandbox.conftest import Sandbox, eventually
+from tests.sandbox.hook import Hook, hooked
 from tests.support.servers import free_port
 
 
@@ -17,14 +18,14 @@ def fresh(sandbox: Sandbox, hook: Hook) -> None:
     hook.answers.clear()
 
 
-def test_a_delivery_is_signed(api: Any, hook: Hook) -> None:
+def test_a_delivery_is_signed(sandbox: Sandbox, api: Any, hook: Hook) -> None:
     made = api.customers.create({"email": "signed@example.com"})
     eventually(lambda: hook.got)
     body, signature = hook.got[0]
-    assert stripe.WebhookSignature.verify_header(body.decode(), signature, SECRET, tolerance=60)
+    assert stripe.WebhookSignature.verify_header(body.decode(), signature, sandbox.secret, tolerance=60)
     with pytest.raises(stripe.SignatureVerificationError):
-        stripe.WebhookSignature.verify_header(body.decode(), signature, SECRET + "x")
-    event = stripe.Webhook.construct_event(body, signature, SECRET)
+        stripe.WebhookSignature.verify_header(body.decode(), signature, sandbox.secret + "x")
+    event = stripe.Webhook.construct_event(body, signature, sandbox.secret)
     assert (event.type, event.data.object.id) == ("customer.created", made.id)
     assert (event.api_version, event.livemode) == ("2026-10-28.endive", False)
     assert event.request.id.startswith("req_")

@@ -6,7 +6,8 @@ import pytest
 import requests
 import stripe
 
-from tests.sandbox.conftest import Hook, Sandbox, eventually
+from tests.sandbox.conftest import Sandbox, eventually
+from tests.sandbox.hook import Hook
 
 FEE = 88  # 2.9% of $20 and 30 cents, which do not come back
 DISPUTE_FEE = 1500

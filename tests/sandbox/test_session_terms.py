@@ -3,7 +3,8 @@
 import time
 from typing import Any
 
-from tests.sandbox.conftest import Hook, Sandbox
+from tests.sandbox.conftest import Sandbox
+from tests.sandbox.hook import Hook
 from tests.sandbox.hosted import submit, visit
 
 DAY = 86400

@@ -9,7 +9,7 @@ import pytest
 import requests
 import stripe
 
-from tests.sandbox.conftest import LIVE_KEY, Sandbox
+from tests.sandbox.conftest import Sandbox
 
 ENDIVE = "2026-10-28.endive"
 
@@ -70,7 +70,7 @@ def test_an_unknown_address_is_answered_as_stripe_does(sandbox: Sandbox) -> None
 
 
 def test_the_modes_do_not_see_each_other(sandbox: Sandbox, api: Any, alice: Any) -> None:
-    live = sandbox.client(LIVE_KEY)
+    live = sandbox.client(sandbox.live_key)
     assert live.customers.create({}).livemode is True
     error = refusal(lambda: live.customers.retrieve(alice.id))
     assert (error.http_status, error.code) == (404, "resource_missing")

@@ -4,21 +4,20 @@ import json
 import re
 import secrets
 import string
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from portal.sandbox import spec
 from portal.sandbox.account import Account
-from portal.sandbox.api import checks, idempotency, parameters
-from portal.sandbox.api.controls import Controls
+from portal.sandbox.api import checks, idempotency, keys, parameters
 from portal.sandbox.api.errors import ApiError, StripeError
 from portal.sandbox.api.expand import expanded
 from portal.sandbox.api.wire import Reader, nest
-from portal.sandbox.config import Config, Mode
-from portal.sandbox.store import Store
+from portal.sandbox.tenants import LoggedRequest
 from portal.sandbox.webhooks.events import public
 
 Json = dict[str, Any]
@@ -63,30 +62,16 @@ def served() -> frozenset[str]:
     return frozenset(SERVED)
 
 
-def store() -> Store:
-    """Return the running sandbox's store."""
-    kept: Store = current_app.extensions["store"]
-    return kept
-
-
-def config() -> Config:
-    """Return the running sandbox's configuration."""
-    kept: Config = current_app.extensions["config"]
-    return kept
-
-
-def controls() -> Controls:
-    """Return the running sandbox's faults and delivery switches."""
-    kept: Controls = current_app.extensions["controls"]
-    return kept
-
-
 def serve(operation: Operation, ids: dict[str, str]) -> Response:
     """Respond to one API request."""
     request_id = "req_" + "".join(secrets.choice(ALPHABET) for _ in range(14))
+    begun = time.time()
+    tenant, mode = None, None
     try:
-        account = Account(store(), config(), mode_of_key(), {"id": request_id, "idempotency_key": _key()})
-        with controls().failing(request.method, request.path) as fault:
+        tenant, mode = keys.caller()
+        keys.check_permission(tenant, operation.name)
+        account = tenant.account(mode, {"id": request_id, "idempotency_key": _key()})
+        with tenant.controls.failing(request.method, request.path) as fault:
             if fault is None:
                 reply = answer(operation, ids, account)
             else:
@@ -96,6 +81,11 @@ def serve(operation: Operation, ids: dict[str, str]) -> Response:
                 remember_fault(account, reply)
     except StripeError as error:
         reply = idempotency.Reply(error.status, error.answer(), request_id)
+    if tenant and mode:
+        refused = str(reply.body.get("error", {}).get("message", "")) if reply.status >= 400 else ""
+        took = (time.time() - begun) * 1000
+        made = (request_id, mode, request.method, request.path, reply.status, int(begun), took, refused)
+        tenant.requests.appendleft(LoggedRequest(*made))
     return respond(reply, request_id)
 
 
@@ -151,22 +141,6 @@ def _version() -> str:
     if not re.fullmatch(r"\d{4}-\d\d-\d\d(\.\w+)?", version):
         return DEFAULT_VERSION
     return version
-
-
-def mode_of_key() -> Mode:
-    """Return the mode of the request's key. Raises StripeError (401)."""
-    credentials = request.authorization
-    key = (credentials.token or credentials.username or "" if credentials else "").strip()
-    if not key:
-        words = "You did not provide an API key. You need to provide your API key in the Authorization header, "
-        raise StripeError(words + "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').", status=401)
-    if secrets.compare_digest(key, config().live_key):
-        return "live"
-    open_key = config().open_test_keys and re.fullmatch(r"[rs]k_test_\w{4,}", key)
-    if open_key or secrets.compare_digest(key, config().test_key):
-        return "test"
-    shown = f"{key[:8]}{'*' * max(3, min(len(key) - 12, 20))}{key[-4:]}" if len(key) > 12 else "***"
-    raise StripeError(f"Invalid API Key provided: {shown}", status=401)
 
 
 @api.app_errorhandler(404)

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.sandbox.account import Account
 from portal.sandbox.api.errors import StripeError
-from portal.sandbox.api.operations import config, store
+from portal.sandbox.api.keys import tenants
 from portal.sandbox.domain.pricing.amounts import money
 
 Json = dict[str, Any]
@@ -26,11 +26,11 @@ def refused(error: StripeError) -> Response:
 
 
 def account_of(id_: str) -> Account:
-    """Return the account of an object; pages have no key, but the id in the URL."""
-    mode = store().mode_of(id_)
-    if mode is None:
+    """Return the account and mode of an object; pages have no key, but the id in the URL."""
+    found = tenants().holding(id_)
+    if found is None:
         abort(404)
-    return Account(store(), config(), "live" if mode == "live" else "test")
+    return found
 
 
 def page(template: str, status: int = 200, leads_to: tuple[str | None, ...] = (), **values: Any) -> Response:

@@ -5,7 +5,6 @@ import re
 
 from flask import Response, abort, request
 
-from portal.sandbox.api.operations import store
 from portal.sandbox.pages.base import account_of, page, pages
 from portal.sandbox.webhooks.events import public
 
@@ -22,7 +21,7 @@ def dashboard(address: str) -> Response:
         abort(404)
     shown = public(account.get(found))
     parts = ID.split(json.dumps(shown, indent=2))  # every second one may be an id
-    known = {part for part in parts[1::2] if part != found and store().mode_of(part)}
+    known = {part for part in parts[1::2] if part != found and account.store.mode_of(part)}
     return page(
         "object.html", kind=shown["object"], mode=account.mode, lane=lane, id=found, parts=parts, known=known
     )

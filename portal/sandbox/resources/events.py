@@ -77,7 +77,7 @@ def endpoints(account: Account, params: Json) -> Json:
 @operation("GET", "/v1/account")
 def the_account(account: Account, params: Json) -> Json:
     return {
-        "id": "acct_1SandboxSandbox01",
+        "id": account.store.account_id,
         "object": "account",
         "business_profile": {"name": "Sandbox"},
         "charges_enabled": True,

@@ -20,38 +20,38 @@ from portal.sandbox.webhooks.events import public
 
 Due = tuple[int, str, int]  # a delivery's number, its event, and its number of attempts
 log = logging.getLogger(__name__)
-PAUSE = 0.05  # seconds between checks
+LONGEST = 1.0  # seconds without a look at what is due
 STARTING = 30.0  # seconds that an endpoint may take to start before a warning
 WAIT = 50.0  # seconds that a flush waits for deliveries
 
 
-class Deliverer(threading.Thread):
-    """Sends due deliveries and runs timers, until it is stopped."""
+class Deliverer:
+    """Sends one account's due deliveries and runs its timers, a round at a time."""
 
-    def __init__(self, store: Store, config: Config, controls: Controls) -> None:
-        super().__init__(name="deliverer", daemon=True)
-        self.store, self.config, self.controls = store, config, controls
-        self.stopping, self.nudge = threading.Event(), threading.Event()
+    def __init__(self, store: Store, config: Config, controls: Controls, nudge: threading.Event) -> None:
+        self.store, self.config, self.controls, self.nudge = store, config, controls, nudge
         # Endpoints that are being served; their rows stay due, so that a crash loses none of them.
         self.busy: set[str] = set()
         self.missed: dict[str, float] = {}  # since when a URL refuses connections; infinity once that was logged
-
-    def run(self) -> None:
-        with ThreadPoolExecutor(4) as pool:
-            while not self.stopping.is_set():
-                self.nudge.wait(PAUSE)
-                self.nudge.clear()
-                try:
-                    self.round(pool)
-                except Exception:
-                    log.exception("the sandbox's deliverer stumbled and goes on")
+        self.idle_until = 0.0  # nothing is due before, unless something is written
 
     def round(self, pool: ThreadPoolExecutor) -> None:
-        """Run due timers and deliveries once."""
+        """Run due timers and deliveries once. An account where nothing happens costs no query."""
+        if not self.store.written and time.time() < self.idle_until:
+            return
+        self.store.written = False
         timers.tick(self.store, self.config, self.controls.settlements.hold)
         for endpoint, batch in self.due().items():
             self.busy.add(endpoint)
             pool.submit(self.deliver_all, endpoint, batch)
+        self.idle_until = self.next_due()
+
+    def next_due(self) -> float:
+        """Return when the next timer or delivery is due, at the latest in a second."""
+        now, delay = time.time(), self.controls.deliveries.delay
+        soonest = "SELECT min(due) FROM timers UNION ALL SELECT min(due) + ? FROM deliveries"
+        dues = [due for (due,) in self.store.rows(soonest, delay) if due is not None and due > now]
+        return float(min([now + LONGEST, *dues]))
 
     def due(self) -> dict[str, list[Due]]:
         """Return the due deliveries, by endpoint, without endpoints that are being served."""
@@ -106,14 +106,30 @@ class Deliverer(threading.Thread):
             self.finish(seq, event)
             return
         payload = json.dumps(public(account.get(event)), indent=2).encode()
-        status = connection.send(payload)
+        status = self.attempt(connection, seq, payload)
         if self.controls.duplicates():
-            status = connection.send(payload)
+            status = self.attempt(connection, seq, payload)
         if 200 <= status < 300:
             self.finish(seq, event)
         else:
             log.warning("%s to %s: %s", event, connection.url, status or "no answer")
             self.postpone([(seq, event, attempts)])
+
+    def attempt(self, connection: Connection, seq: int, payload: bytes) -> int:
+        """Send once, and return the response's status; both are stored, also of a refused connection, which
+        raises.
+        """
+        status = 0
+        try:
+            status = connection.send(payload)
+        finally:
+            noted = (
+                "INSERT INTO attempts (event, endpoint, at, status) "
+                "SELECT event, endpoint, ?, ? FROM deliveries WHERE seq = ?"
+            )
+            with self.store.alone:
+                self.store.db.execute(noted, (time.time(), status, seq))
+        return status
 
     def miss(self, url: str) -> None:
         """Log once that a URL refuses connections, if it lasts: a portal that is just starting is not logged."""

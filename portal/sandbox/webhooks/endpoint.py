@@ -1,10 +1,14 @@
-"""A webhook delivery: signed, and sent to the endpoint."""
+"""Webhook endpoints: those of the configuration, and the connection to one, with signed deliveries."""
 
 import hashlib
 import hmac
 import http.client
 import time
 from urllib.parse import urlsplit
+
+from portal.sandbox.account import Account
+from portal.sandbox.config import Endpoint
+from portal.sandbox.webhooks.events import API_VERSION
 
 TIMEOUT = 20.0  # seconds until an endpoint times out
 
@@ -13,6 +17,19 @@ def signature(payload: bytes, secret: str, moment: int) -> str:
     """Return the Stripe-Signature header for a body sent at a time (seconds since 1970)."""
     signed = hmac.new(secret.encode(), f"{moment}.".encode() + payload, hashlib.sha256).hexdigest()
     return f"t={moment},v1={signed}"
+
+
+def configured(account: Account, endpoint: Endpoint) -> None:
+    """Create or update the webhook endpoint from the configuration."""
+    known = next(
+        (e for e in account.store.select(endpoint.mode, "webhook_endpoint") if e["_"].get("configured")), None
+    )
+    fields = {"url": endpoint.url, "_": {"secret": endpoint.secret, "configured": True}}
+    if known:
+        account.change(known, fields)
+        return
+    more = {"enabled_events": ["*"], "status": "enabled", "metadata": {}, "api_version": API_VERSION}
+    account.add("webhook_endpoint", fields | more)
 
 
 class Connection:

@@ -1,0 +1,1 @@
+"""The sandbox's own switches: faults, copies, seeds and permissions, under /_config."""
