@@ -82,6 +82,7 @@ def _open_rooms(app: "Flask", settings: "Settings") -> None:
     from portal import (
         accounts,
         admin,
+        alerts,
         billing,
         cli,
         credits,
@@ -101,7 +102,7 @@ def _open_rooms(app: "Flask", settings: "Settings") -> None:
         room.init_app(app)
     for staff in (admin, doctor):
         staff.init_app(app, settings)
-    for service in (health, openapi, metrics, cli):
+    for service in (health, openapi, metrics, alerts, cli):
         service.init_app(app)
     if settings.jobs == "celery":
         from portal import workers

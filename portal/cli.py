@@ -179,9 +179,11 @@ def tick() -> None:
     It is safe at any time, also concurrently.
     """
     from portal import jobs
+    from portal.alerts import messages
 
     for task, count in jobs.tick().items():
         click.echo(f"  {task:<12} {count}")
+    messages.wait()
 
 
 @credits_group.command("grant")

@@ -189,11 +189,18 @@ def _link(row: OutboxMail) -> dict[str, Any]:
     return {"url": external(endpoint, token=token), "expires": expires}
 
 
-def _deliver(letter: Letter) -> bool:
+def send(letter: Letter) -> bool:
+    """Send a mail and return whether that worked. Without the outbox: for news that the database is gone."""
     try:
         _compose(letter).send()
     except (OSError, TemplateError) as error:  # SMTP's own errors are OSErrors
         log.error("mail_failed", mail_id=letter.id, template=letter.template, error=type(error).__name__)
+        return False
+    return True
+
+
+def _deliver(letter: Letter) -> bool:
+    if not send(letter):
         return False
     statement = update(OutboxMail).where(OutboxMail.id == letter.id).values(sent_at=clock.now(), to=None)
     db.session.execute(statement)

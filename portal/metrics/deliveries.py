@@ -33,19 +33,19 @@ def totals() -> Totals:
             outcome, _, kind = name.removeprefix(daily.WEBHOOKS).partition(":")
             if kind:
                 found[mode, kind, outcome] += int(amount)
-    since = [] if last is None else [StripeEvent.received_at >= _begin(last + timedelta(days=1))]
-    for key, amount in _in_inbox(*since).items():
+    for key, amount in _in_inbox(StripeEvent.received_at >= _after(last)).items():
         found[key] += amount
     return found
 
 
 def _in_inbox(*when: ColumnElement[bool]) -> Totals:
     attempts, failures = func.sum(StripeEvent.attempts), func.sum(StripeEvent.failures)
-    query = select(StripeEvent.mode, StripeEvent.type, attempts, failures, func.sum(StripeEvent.duplicates))
+    # Expressions: by the columns themselves SQLite groups along another index, and reads every event.
+    by = (func.coalesce(StripeEvent.mode, ""), func.coalesce(StripeEvent.type, ""))
+    query = select(*by, attempts, failures, func.sum(StripeEvent.duplicates))
     found: Totals = {}
-    for mode, kind, tried, failed, again in db.session.execute(
-        query.where(*when).group_by(StripeEvent.mode, StripeEvent.type)
-    ):
+    for mode, kind, tried, failed, again in db.session.execute(query.where(*when).group_by(*by)):
+        mode = Mode(mode)
         found[mode, kind, "done"] = int(tried - failed)
         found[mode, kind, "failed"] = int(failed)
         found[mode, kind, "duplicate"] = int(again)
@@ -81,13 +81,16 @@ def _last_day() -> date | None:
 
 def _next_day() -> date | None:
     """Return the day to sum next; None if there is none yet."""
-    last = _last_day()
-    after = _begin(last + timedelta(days=1)) if last else datetime(1970, 1, 1, tzinfo=UTC)
-    next_one = select(StripeEvent.received_at).where(StripeEvent.received_at >= after)
+    next_one = select(StripeEvent.received_at).where(StripeEvent.received_at >= _after(_last_day()))
     first = db.session.execute(next_one.order_by(StripeEvent.received_at).limit(1)).scalar_one_or_none()
     if first is None or first.date() >= (clock.now() - OPEN_DAYS).date():
         return None
     return first.date()
+
+
+def _after(last: date | None) -> datetime:
+    """Return when the days that are not summed begin."""
+    return _begin(last + timedelta(days=1)) if last else datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _begin(day: date) -> datetime:

@@ -13,6 +13,7 @@ from portal.models.key import ApiKey, OperatorKey
 from portal.models.known_device import KnownDevice
 from portal.models.mail import OutboxMail
 from portal.models.open_call import OpenCall
+from portal.models.operator_alert import OperatorAlert
 from portal.models.order import Order, OrderState
 from portal.models.order_invoice import OrderInvoice
 from portal.models.payment import (
@@ -78,6 +79,7 @@ __all__ = [
     "MovementKind",
     "MrrMovement",
     "OpenCall",
+    "OperatorAlert",
     "OperatorKey",
     "Order",
     "OrderInvoice",

@@ -61,6 +61,8 @@ LOCK_ORDER = (
     "billing_runs",
     # Payments that arrived without an order.
     "unplaced_payments",
+    # Alerts to operators.
+    "operator_alerts",
     # Sums of each day, added to by movements.
     "daily_figures",
     # Append-only tables and the outbox: see ADDED_TO.

@@ -12,6 +12,7 @@ from portal.models.base import Base, BigId, Word, amount, currency, mode, pk, st
 from portal.models.card import ShowsCard
 from portal.models.subscription_part import SubscriptionPart
 
+CANCELED = text("canceled_at IS NOT NULL")
 TIER_KEPT = text("tier_kept")
 GOING_ON = text("ended_at IS NULL")
 MRR_DUE = text("mrr <> mrr_booked")
@@ -121,6 +122,9 @@ class Subscription(ShowsCard, Base):
         Index(None, "card_exp_year", "card_exp_month"),
         Index("ix_subscriptions_synced", "mode", "synced_at", sqlite_where=GOING_ON, postgresql_where=GOING_ON),
         Index("ix_subscriptions_mrr_due", "mrr_since", sqlite_where=MRR_DUE, postgresql_where=MRR_DUE),
+        Index(
+            "ix_subscriptions_canceled", "mode", "canceled_at", sqlite_where=CANCELED, postgresql_where=CANCELED
+        ),
         Index("ix_subscriptions_tier_kept", "id", sqlite_where=TIER_KEPT, postgresql_where=TIER_KEPT),
     )
 

@@ -63,11 +63,16 @@ TASKS = (
     "erasure",
     "event payloads",
     "webhook sums",
+    "alerts",
     "audit seals",
     "mrr",
 )
 # The newest rows, which are found at the end of an index without a condition.
-FROM_THE_END = {"webhook sums": {"daily_figures"}, "audit seals": {"audit_entries", "audit_seals"}}
+FROM_THE_END = {
+    "alerts": {"daily_figures"},
+    "webhook sums": {"daily_figures"},
+    "audit seals": {"audit_entries", "audit_seals"},
+}
 IN_BATCHES = (
     "addresses",
     "bills",
@@ -102,6 +107,13 @@ IN_BATCHES = (
     "usage corrections",
     "voiding",
 )
+
+
+@pytest.fixture(autouse=True)
+def told(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody to send alerts to; otherwise nothing is looked for."""
+    settings = app.extensions["settings"].model_copy(update={"alerts_to": ("mailto:ops@example.com",)})
+    monkeypatch.setitem(app.extensions, "settings", settings)
 
 
 def test_each_task_is_looked_at(app: Flask) -> None:

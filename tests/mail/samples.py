@@ -68,6 +68,15 @@ TWO_PLANS = {
     **PAGE,
 }
 
+ALERT = {
+    "alert": "webhook failures",
+    "severity": "critical",
+    "host": "web-1",
+    "words": "12 of 100 attempts to handle a Stripe event failed in 5 minutes.",
+    "portal": "billing.example.com",
+    "began": "2026-11-27 09:12 UTC",
+    "ended": "",
+}
 STUCK = {
     "email": "alice@example.com",
     "invoice": "in_1SGaX7Lc",
@@ -120,6 +129,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "included_credits-all": INCLUDED | {"percent": 100, "left": 0},
     "included_units": UNITS,
     "included_units-pays": UNITS | {"pays": True},
+    "alert": ALERT,
+    "alert-ended": ALERT | {"ended": "2026-11-27 09:30 UTC"},
     "invoice_not_finalized": STUCK,
     "invoice_not_finalized-other": STUCK | {"code": "taxes_calculation_failed"},
     "low_balance": {"balance": 90, "threshold": 100, **PAGE},

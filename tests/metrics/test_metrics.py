@@ -230,20 +230,22 @@ def test_nothing_of_a_customer_is_shown(here: World, bob: Person, read: Read) ->
     assert not re.search(r"@|cus_|sub_|[sr]k_(live|test)|whsec_|key_(live|test)", text)
 
 
-def test_two_processes_add_up_and_a_start_begins_at_nothing(here: World) -> None:
-    asked = 40
-    folder = here.app.extensions["settings"].instance_path / "metrics"
-    for _ in range(2):
-        with gunicorn(here, "wsgi:app", "-w", "2") as base:
-            for _ in range(asked):
-                requests.get(f"{base}/healthz", timeout=60)
-            texts = [requests.get(f"{base}/metrics", timeout=60).text for _ in range(6)]
-            counts = [value(text, "portal_request_seconds_count", endpoint="health.healthz") for text in texts]
-            assert set(counts) <= {asked, asked + 1}, counts  # one more while waiting for the start
-            assert len({text[text.index("# HELP portal_database_up") :] for text in texts}) == 1
-            port = base.rpartition(":")[2]
-            assert len(list((folder / port).glob("histogram_*.db"))) <= 3
+def test_two_processes_add_up_and_a_start_begins_at_nothing(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, port = 40, servers.free_port()
+    monkeypatch.setattr(servers, "free_port", lambda: port)
+    folder = here.app.extensions["settings"].instance_path / "metrics" / str(port)
+    folder.mkdir(parents=True)
+    stale = folder / "counter_1.db"
+    stale.write_text("of an earlier start")
+    with gunicorn(here, "wsgi:app", "-w", "2") as base:
+        assert not stale.exists()
+        for _ in range(asked):
+            requests.get(f"{base}/healthz", timeout=60)
+        texts = [requests.get(f"{base}/metrics", timeout=60).text for _ in range(6)]
+        counts = [value(text, "portal_request_seconds_count", endpoint="health.healthz") for text in texts]
+        assert set(counts) <= {asked, asked + 1}, counts  # one more while waiting for the start
+        assert len({text[text.index("# HELP portal_database_up") :] for text in texts}) == 1
+        assert len(list(folder.glob("histogram_*.db"))) <= 3
     before = sorted(folder.rglob("*"))
-    run = here.app.test_cli_runner().invoke(args=["tick"])
-    assert run.exit_code == 0
+    assert here.app.test_cli_runner().invoke(args=["tick"]).exit_code == 0
     assert sorted(folder.rglob("*")) == before
