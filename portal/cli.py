@@ -16,6 +16,7 @@ from flask.cli import with_appcontext
 from portal.accounts.commands import group as users_group
 from portal.admin.audit.commands import group as audit_group
 from portal.admin.jobs.commands import group as jobs_group
+from portal.billing.price_changes.commands import migrate_price
 from portal.catalogue import commands as catalogue_commands
 from portal.catalogue.commands import group as catalogue_group
 from portal.catalogue.commands import seed_plans
@@ -60,6 +61,7 @@ def init_app(app: Flask) -> None:
         usage_group,
         users_group,
     )
+    catalogue_group.add_command(migrate_price)  # of a room above the catalogue
     for group in groups:
         app.cli.add_command(group)
     for command in (bill_month, doctor, reconcile, seed_plans, sandbox, start, tick, version):

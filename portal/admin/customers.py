@@ -6,11 +6,13 @@ from typing import TypeVar
 
 from flask import g
 from sqlalchemy import select
-from sqlalchemy.orm import lazyload
+from sqlalchemy.orm import joinedload, lazyload
+from sqlalchemy.orm.interfaces import ORMOption
 
 from portal import clock
 from portal.admin import access_reasons
 from portal.admin.access_reasons import Reason
+from portal.billing.price_changes import words
 from portal.credits.history import transactions
 from portal.credits.included import overview
 from portal.customers import access, suspensions
@@ -55,6 +57,12 @@ class Side:
     credits: list[tuple[PeriodCredits, CreditGrant | None]]
 
     @property
+    def price_changes(self) -> dict[int, str]:
+        """Return the price that each subscription changes to, after a notice, and when."""
+        found = ((one, words.of(one)) for one in self.subscriptions)
+        return {one.id: f"{words.price(one, change)} {words.when(one, change)}" for one, change in found if change}
+
+    @property
     def is_suspended_by_admin(self) -> bool:
         """Return whether an admin suspended the customer, possibly among other reasons."""
         return any(one.reason == SuspensionReason.ADMIN for one in self.suspended)
@@ -78,7 +86,7 @@ def sides(user: User) -> list[Side]:
         named.setdefault(customer, []).extend([name] if name else [])
         given[customer.id] = plan
     ids = [customer.id for customer in named]
-    subscriptions = _newest_first(Subscription, ids)
+    subscriptions = _newest_first(Subscription, ids, joinedload(Subscription.price_change))
     keys = _newest_first(ApiKey, ids)
     suspended = suspensions.standing(named)
     included = units.shown(ids, Month.of(clock.now()))
@@ -96,12 +104,9 @@ def plans() -> Sequence[Plan]:
     return found
 
 
-def _newest_first(model: type[Row], ids: list[int]) -> Sequence[Row]:
-    return (
-        db.session.execute(select(model).where(model.customer_id.in_(ids)).order_by(model.id.desc()))
-        .scalars()
-        .all()
-    )
+def _newest_first(model: type[Row], ids: list[int], *options: ORMOption) -> Sequence[Row]:
+    query = select(model).where(model.customer_id.in_(ids)).options(*options)
+    return db.session.execute(query.order_by(model.id.desc())).scalars().all()
 
 
 def _side(

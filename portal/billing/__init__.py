@@ -11,6 +11,7 @@ def init_app(app: Flask) -> None:
     from portal.billing.lifecycle import dunning, invoice_voids, reminders, stale_copies, trial_ends
     from portal.billing.plan_change import change_requests, slow_payments
     from portal.billing.plan_change import views as plan_change_views
+    from portal.billing.price_changes import updates
     from portal.billing.pricing import api as pricing_api
     from portal.billing.status import second_plan
     from portal.catalogue import items
@@ -23,6 +24,7 @@ def init_app(app: Flask) -> None:
         "voiding": invoice_voids.run,
         "plan changes": change_requests.run,
         "slow payments": slow_payments.run,
+        "price changes": updates.run,
         "reminders": reminders.run,
         "second plans": second_plan.run,
         "stale copies": stale_copies.run,

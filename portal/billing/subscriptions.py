@@ -116,8 +116,8 @@ def read(mode: Mode, subscription_id: str) -> SubscriptionSnapshot:
     return fetch(mode, versions.take(mode, subscription_id), subscription_id)
 
 
-def fetch(mode: Mode, number: int, subscription_id: str, *, with_preview: bool = False) -> SubscriptionSnapshot:
-    """Do the same with a number that was taken, and with a preview of the next invoice if asked for."""
+def fetch(mode: Mode, number: int, subscription_id: str, ask: previews.Ask | None = None) -> SubscriptionSnapshot:
+    """Do the same with a number that was taken, and with a preview of the next invoice by `ask`."""
     lane = gateway.of(mode)
     facts = lane.subscription(subscription_id)
     since = None
@@ -126,7 +126,7 @@ def fetch(mode: Mode, number: int, subscription_id: str, *, with_preview: bool =
         since = min(attempted, default=None)
     test_clock = lane.test_clock(facts.test_clock) if facts.test_clock else None
     coming = _coming(lane, facts)
-    previewed = previews.ask(lane, facts) if with_preview else None
+    previewed = ask(lane, facts) if ask else None
     return SubscriptionSnapshot(mode, number, facts, since, test_clock, coming, previewed)
 
 

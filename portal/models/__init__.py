@@ -29,6 +29,7 @@ from portal.models.payment_link import PaymentLink
 from portal.models.plan import Plan, Price
 from portal.models.plan_period import IncludedUnits, PeriodCredits, PlanPeriod
 from portal.models.portal_configuration import PortalConfiguration
+from portal.models.price_change import PriceChange
 from portal.models.refund_request import RefundRequest
 from portal.models.sign_in_link import SignInLink
 from portal.models.stripe_event import EventState, StripeEvent
@@ -95,6 +96,7 @@ __all__ = [
     "PlanPeriod",
     "PortalConfiguration",
     "Price",
+    "PriceChange",
     "RecoveryCode",
     "RefreshToken",
     "RefundRequest",

@@ -42,6 +42,7 @@ LOCK_ORDER = (
     "refund_requests",
     "subscriptions",
     "subscription_changes",
+    "price_changes",
     "plan_periods",
     "period_credits",
     "trial_uses",

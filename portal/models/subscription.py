@@ -4,12 +4,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, false, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, and_, false, text
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from portal.enums import N_, Mode, State
 from portal.models.base import Base, BigId, Word, amount, currency, mode, pk, stripe_id
 from portal.models.card import ShowsCard
+from portal.models.price_change import PriceChange
 from portal.models.subscription_part import SubscriptionPart
 
 CANCELED = text("canceled_at IS NOT NULL")
@@ -180,6 +181,15 @@ class Subscription(ShowsCard, Base):
     mrr_opening: Mapped[bool] = mapped_column(default=False, server_default=false())
     started_at: Mapped[datetime]
     synced_at: Mapped[datetime]
+
+    # The notice of another price, until the change is made.
+    price_change: Mapped[PriceChange | None] = relationship(
+        primaryjoin=lambda: and_(
+            Subscription.id == foreign(PriceChange.subscription_id), PriceChange.state == "noticed"
+        ),
+        viewonly=True,
+        uselist=False,
+    )
 
     @property
     def is_plan(self) -> bool:

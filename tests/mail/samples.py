@@ -156,6 +156,13 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "plan_given_ended": {"plan": "Beta", "now_on": "Free", **PAGE},
     "reactivated": USAGE,
     "purchase_disowned": PAGE,
+    "price_changes": {
+        "plan_name": "Pro",
+        "was": "$49.99 a month",
+        "price": "$59.99 a month",
+        "when": "on Jan 31, 2027",
+        **PAGE,
+    },
     "price_unknown": {
         "email": "alice@example.com",
         "plan_name": "Pro",

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import and_, or_, select, update
+from sqlalchemy.orm import joinedload
 
 from portal import clock
 from portal.billing.plan_change import change_requests
@@ -56,6 +57,7 @@ def beside(customer_id: int) -> dict[Subscription, SubscriptionChange | None]:
         SubscriptionChange.state == "paying",
     )
     query = select(Subscription, SubscriptionChange).outerjoin(SubscriptionChange, paying)
+    query = query.options(joinedload(Subscription.price_change))  # for the pages, which show it
     query = query.where(
         Subscription.customer_id == customer_id, Subscription.status.not_in(SubscriptionStatus.final())
     )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from flask import url_for
 
 from portal import money
+from portal.billing.price_changes import words
 from portal.billing.status import labels
 from portal.billing.upcoming import prices, terms
 from portal.billing.upcoming.next_invoice import Next
@@ -63,6 +64,7 @@ def of(
         _card(subscription, now),
         _ending(subscription, names.plan),
         _scheduled(subscription, names.coming),
+        _other_price(subscription),
     )
     return [banner for banner in found if banner]
 
@@ -182,6 +184,15 @@ def _scheduled(subscription: Subscription, coming: str) -> Banner | None:
     text = f"Your plan changes to {coming}, {price}, on {date_text(subscription.next_at)}."
     fields = {"subscription": subscription.stripe_id}
     return Banner("info", text, url_for("plan.keep"), "Keep current plan", fields)
+
+
+def _other_price(subscription: Subscription) -> Banner | None:
+    """Return the banner of a price that changes at a renewal, as the customer was told."""
+    change = words.of(subscription)
+    if change is None:
+        return None
+    price, when = words.price(subscription, change), words.when(subscription, change)
+    return Banner("info", f"Your price changes to {price} {when}.", url_for("plan.choose"), "See other plans")
 
 
 def _due(subscription: Subscription, invoices: list[Invoice]) -> Invoice | None:

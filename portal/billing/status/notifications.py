@@ -64,7 +64,8 @@ def _what(before: Facts, after: Facts) -> str:
     if before["status"] is None:
         return "created"
     if after["price_id"] != before["price_id"]:
-        return "plan_changed"
+        # After a notice; the customer was mailed then.
+        return "price_changed" if "price_change" in (before["change"] or {}) else "plan_changed"
     if after["cancel_at"] != before["cancel_at"]:
         return "cancelled" if after["cancel_at"] else "resumed"
     if after["next_price_id"] != before["next_price_id"]:

@@ -9,11 +9,12 @@ from flask import url_for
 
 from portal import money
 from portal.billing.plan_change import slow_payments
+from portal.billing.price_changes import words
 from portal.billing.status import labels
 from portal.billing.upcoming import next_invoice, prices
 from portal.billing.upcoming.drafts import Draft, Start
 from portal.billing.upcoming.mine import Mine
-from portal.models import Invoice, Plan
+from portal.models import Invoice, Plan, Subscription
 from portal.web.pages import date_text
 
 
@@ -109,6 +110,17 @@ def _renewals(mine: Mine, by_tier: Mapping[str, Plan]) -> Iterator[Charge]:
             then = labels.plan_name(subscription.next_tier, by_tier.get(subscription.next_tier or ""))
             price = prices.coming(subscription)
             yield Charge(f"{name} changes to {then}", changes_at, None, subscription.currency, notes=[price])
+        yield from _other_price(subscription, name)
+
+
+def _other_price(subscription: Subscription, name: str) -> Iterator[Charge]:
+    """Yield the change of a price, where it is not a part of the next invoice."""
+    change = words.of(subscription)
+    if change is None or (at := words.at(subscription, change)) == subscription.current_period_end:
+        return
+    when = "" if at else words.when(subscription, change).capitalize()
+    note = words.price(subscription, change)
+    yield Charge(f"{name} changes its price", at, None, subscription.currency, when, notes=[note])
 
 
 def _usage(mine: Mine, now: datetime) -> Iterator[Charge]:

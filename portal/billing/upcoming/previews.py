@@ -1,5 +1,6 @@
 """Stripe's preview of a subscription's next invoice, as our copy stores it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,8 @@ import structlog
 
 from portal import clock, gateway
 from portal.errors import StripeRefused
-from portal.models import Subscription, SubscriptionStatus
+from portal.extensions import db
+from portal.models import PriceChange, Subscription, SubscriptionStatus
 
 log = structlog.get_logger()
 
@@ -23,11 +25,19 @@ class Previewed:
     is_none: bool = False
 
 
-def ask(lane: gateway.Lane, facts: gateway.Subscription) -> Previewed:
-    """Ask Stripe for the next invoice, through the schedule where one runs. Raises StripeUnavailable."""
+Ask = Callable[[gateway.Lane, gateway.Subscription], Previewed]
+
+
+def ask(lane: gateway.Lane, facts: gateway.Subscription, change: PriceChange | None = None) -> Previewed:
+    """Ask Stripe for the next invoice, through the schedule where one runs. Raises StripeUnavailable.
+
+    With a `change` of price that this renewal brings, it is previewed at the new price.
+    """
     if facts.status not in INVOICED:
         return Previewed(None, is_none=True)
-    named = {"schedule": facts.schedule} if facts.schedule else {"subscription": facts.id}
+    named: gateway.Params = {"schedule": facts.schedule} if facts.schedule else {"subscription": facts.id}
+    if change and not facts.schedule and not facts.ends_at:
+        named |= _at_new_price(facts, change)
     try:
         return Previewed(lane.preview(named))
     except StripeRefused as refused:
@@ -37,15 +47,27 @@ def ask(lane: gateway.Lane, facts: gateway.Subscription) -> Previewed:
         return Previewed(None)
 
 
+def _at_new_price(facts: gateway.Subscription, change: PriceChange) -> gateway.Params:
+    """Return the parameters that change the price in the preview; none if it changes later, or has changed."""
+    changed = [
+        {"id": item.id, "price": change.to_price, "quantity": item.quantity}
+        for item in facts.items
+        if item.price.id == change.from_price and item.period_end and item.period_end >= change.notice_until
+    ]
+    details = {"items": changed, "proration_behavior": "none"}
+    return {"subscription_details": details} if changed else {}
+
+
 def amount(subscription: Subscription) -> int | None:
     """Return what the next invoice charges; None if Stripe cannot calculate it. Raises StripeUnavailable."""
-    lane = gateway.of(subscription.mode)
+    lane, change = gateway.of(subscription.mode), subscription.price_change
+    db.session.commit()
     try:
         facts = lane.subscription(subscription.stripe_id)
     except StripeRefused as refused:
         log.warning("next_invoice_unknown", subscription=subscription.stripe_id, code=refused.stripe_code)
         return None
-    preview = ask(lane, facts).preview
+    preview = ask(lane, facts, change).preview
     return preview.amount_due if preview else None
 
 

@@ -17,12 +17,20 @@ from sqlalchemy import select, update
 from portal import clock, gateway
 from portal.billing import invoices, subscriptions
 from portal.billing.subscriptions import SubscriptionSnapshot
-from portal.billing.upcoming import drafts, next_invoice
+from portal.billing.upcoming import drafts, next_invoice, previews
 from portal.customers import stripe_customers
 from portal.enums import Mode
 from portal.errors import PortalError, StripeRefused, StripeUnavailable
 from portal.extensions import db
-from portal.models import Customer, Invoice, InvoiceStatus, StripeCustomer, Subscription, SubscriptionStatus
+from portal.models import (
+    Customer,
+    Invoice,
+    InvoiceStatus,
+    PriceChange,
+    StripeCustomer,
+    Subscription,
+    SubscriptionStatus,
+)
 from portal.sync import versions
 
 log = structlog.get_logger()
@@ -68,13 +76,15 @@ def bring_up_to_date(customer: Customer) -> bool:
 def _sync(customer: Customer) -> None:
     mode = customer.mode
     named = select(StripeCustomer.stripe_id).filter_by(customer_id=customer.id, deleted_at=None)
-    running = select(Subscription.stripe_id).filter_by(customer_id=customer.id)
+    told = (PriceChange.subscription_id == Subscription.id) & (PriceChange.state == "noticed")
+    running = select(Subscription.stripe_id, PriceChange).outerjoin(PriceChange, told)
+    running = running.filter_by(customer_id=customer.id)
     running = running.where(Subscription.status.not_in(SubscriptionStatus.final()))
     names = [one for one in db.session.execute(named).scalars() if one]
-    ids = list(db.session.execute(running).scalars())
+    changes: dict[str, PriceChange | None] = {row[0]: row[1] for row in db.session.execute(running)}
     db.session.commit()
     asked: list[Callable[[], Any]] = [partial(_named, mode, versions.take(mode, one), one) for one in names]
-    asked += [partial(_fetch, mode, versions.take(mode, one), one) for one in ids]
+    asked += [partial(_fetch, mode, versions.take(mode, one), one, change) for one, change in changes.items()]
     found = [one for one in gateway.together(asked) if one is not None]
     versions.hold([one.customer if isinstance(one, Named) else one for one in found])
     for one in found:
@@ -103,9 +113,11 @@ def _named(mode: Mode, number: int, stripe_id: str) -> Named | None:
         return None
 
 
-def _fetch(mode: Mode, number: int, subscription_id: str) -> SubscriptionSnapshot | None:
+def _fetch(
+    mode: Mode, number: int, subscription_id: str, change: PriceChange | None
+) -> SubscriptionSnapshot | None:
     try:
-        return subscriptions.fetch(mode, number, subscription_id, with_preview=True)
+        return subscriptions.fetch(mode, number, subscription_id, partial(previews.ask, change=change))
     except StripeRefused as refused:
         log.warning("subscription_not_read", subscription=subscription_id, code=refused.stripe_code)
         return None

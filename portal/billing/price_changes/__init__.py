@@ -1,0 +1,1 @@
+"""Changing what subscribers pay: a notice first, then the price of their next renewal."""
