@@ -106,7 +106,7 @@ def overview() -> ResponseReturnValue:
     if named is None:
         return render_template("billing/overview.html", plan_name=access.of(None).plan_name)
     running = mine.subscriptions_of(named)
-    if refresh.is_stale(named.names, list(running)):
+    if refresh.is_stale(named.customer.mode, named.names, list(running)):
         db.session.rollback()
         refresh.bring_up_to_date(named.customer)
         reading()

@@ -25,7 +25,7 @@ class Previewed:
     is_none: bool = False
 
 
-Ask = Callable[[gateway.Lane, gateway.Subscription], Previewed]
+Ask = Callable[[gateway.Lane, gateway.Subscription], Previewed | None]
 
 
 def ask(lane: gateway.Lane, facts: gateway.Subscription, change: PriceChange | None = None) -> Previewed:

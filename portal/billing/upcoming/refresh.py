@@ -1,7 +1,7 @@
 """Asking Stripe what it will charge, when somebody looks at a copy that is older than five minutes.
 
 The page that asks can do without the answer: calls are short, and after a failure Stripe is not asked for half a
-minute, so that a slow Stripe occupies no thread for long.
+minute, so that a slow Stripe occupies no thread for long. If only the previews fail, the rest is still asked for.
 """
 
 import time
@@ -18,6 +18,7 @@ from portal import clock, gateway
 from portal.billing import invoices, subscriptions
 from portal.billing.subscriptions import SubscriptionSnapshot
 from portal.billing.upcoming import drafts, next_invoice, previews
+from portal.billing.upcoming.previews import Previewed
 from portal.customers import stripe_customers
 from portal.enums import Mode
 from portal.errors import PortalError, StripeRefused, StripeUnavailable
@@ -36,7 +37,8 @@ from portal.sync import versions
 log = structlog.get_logger()
 
 PAUSE_SECONDS = 30  # after a failure
-PAUSES = "upcoming_pauses"  # by mode: when Stripe may be asked again
+PAUSES = "upcoming_pauses"  # by mode, or mode and PREVIEWS: when Stripe may be asked again
+PREVIEWS = "previews"
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,25 @@ class Named:
     open_invoices: tuple[str, ...]
 
 
-def is_stale(names: Sequence[StripeCustomer], running: Sequence[Subscription]) -> bool:
-    """Return whether any of these copies is older than that, or an event came since."""
-    asked = [*(name.asked_at for name in names), *(one.previewed_at for one in running)]
+def is_stale(mode: Mode, names: Sequence[StripeCustomer], running: Sequence[Subscription]) -> bool:
+    """Return whether any of these copies is older than that, or an event came since, and Stripe may be asked."""
+    if _pauses(mode):
+        return False
+    without = _pauses(mode, PREVIEWS)
+    asked = [name.asked_at for name in names]
+    asked += [one.synced_at if without else one.previewed_at for one in running]
     return not all(map(next_invoice.is_fresh, asked))
+
+
+def _pauses(mode: Mode, what: str = "") -> bool:
+    """Return whether Stripe failed just now."""
+    pauses: dict[str, float] = current_app.extensions.setdefault(PAUSES, {})
+    return time.monotonic() < pauses.get(mode + what, 0.0)
+
+
+def _pause(mode: Mode, what: str = "") -> None:
+    """Do not ask Stripe for a while."""
+    current_app.extensions.setdefault(PAUSES, {})[mode + what] = time.monotonic() + PAUSE_SECONDS
 
 
 def bring_up_to_date(customer: Customer) -> bool:
@@ -59,15 +76,14 @@ def bring_up_to_date(customer: Customer) -> bool:
 
     Call it outside transactions. Returns False if Stripe does not answer in time, or did not just now.
     """
-    pauses: dict[str, float] = current_app.extensions.setdefault(PAUSES, {})
-    if time.monotonic() < pauses.get(customer.mode, 0.0):
+    if _pauses(customer.mode):
         return False
     try:
         with gateway.quickly():
             _sync(customer)
     except StripeUnavailable as reason:
         db.session.rollback()
-        pauses[customer.mode] = time.monotonic() + PAUSE_SECONDS
+        _pause(customer.mode)
         log.warning("upcoming_charges_unknown", customer=customer.id, reason=reason.code)
         return False
     return True
@@ -117,9 +133,23 @@ def _fetch(
     mode: Mode, number: int, subscription_id: str, change: PriceChange | None
 ) -> SubscriptionSnapshot | None:
     try:
-        return subscriptions.fetch(mode, number, subscription_id, partial(previews.ask, change=change))
+        return subscriptions.fetch(mode, number, subscription_id, partial(_preview, mode, change))
     except StripeRefused as refused:
         log.warning("subscription_not_read", subscription=subscription_id, code=refused.stripe_code)
+        return None
+
+
+def _preview(
+    mode: Mode, change: PriceChange | None, lane: gateway.Lane, facts: gateway.Subscription
+) -> Previewed | None:
+    """Ask for a preview; None if Stripe does not answer, or did not just now."""
+    if _pauses(mode, PREVIEWS):
+        return None
+    try:
+        return previews.ask(lane, facts, change)
+    except StripeUnavailable as reason:
+        _pause(mode, PREVIEWS)
+        log.warning("next_invoice_unknown", subscription=facts.id, code=reason.code)
         return None
 
 
