@@ -30,6 +30,7 @@ READ = (
 # Where the portal creates objects.
 WRITTEN = (
     "/v1/customers",
+    "/v1/customers/cus_of_nobody/tax_ids",
     "/v1/products",
     "/v1/prices",
     "/v1/checkout/sessions",

@@ -139,6 +139,12 @@ CUSTOMER = Handler(
     _customer,
     "Reads the customer. The next purchase of a deleted one creates another at Stripe.",
 )
+TAX_ID = Handler(
+    stripe_customers.read,
+    _customer,
+    "Reads the customer with its tax IDs, and whether they are verified.",
+    about="customer",
+)
 CARDS = Handler(
     card_sync.read,
     _cards,
@@ -265,6 +271,9 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "radar.early_fraud_warning.updated": (FRAUD_WARNING,),
     "customer.updated": (CARDS,),
     "customer.deleted": (CUSTOMER,),
+    "customer.tax_id.created": (TAX_ID,),
+    "customer.tax_id.updated": (TAX_ID,),
+    "customer.tax_id.deleted": (TAX_ID,),
     "payment_method.attached": (CARDS, METHODS),
     "payment_method.detached": (CARDS, METHODS),
     "payment_method.updated": (CARDS,),

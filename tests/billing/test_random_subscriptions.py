@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.billing.situations import coupon, price, tax
@@ -143,9 +143,9 @@ class Case:
         return int(left) + rounded(left * self.taxed / 100)
 
 
-cents = st.integers(100, 20_000)
+cents = st.one_of(st.integers(1, 60), st.integers(100, 20_000))  # what is under 50 cents waits on the balance
 shapes = st.one_of(
-    st.builds(Flat, st.decimals("100", "9000", places=2)),
+    st.builds(Flat, st.decimals("0.01", "9000", places=2)),
     st.builds(Packages, cents, st.integers(2, 12), st.sampled_from(["up", "down"])),
     st.builds(
         Tiers,
@@ -241,8 +241,7 @@ def test_the_page_the_invoice_and_a_reckoning_agree_for_three_cycles(here: World
         assert seen.next is not None, seen.charges
         at, shown = seen.next
         total = case.total(at, is_first=cycle == 0)
-        assume(total >= 100)  # less may be owed with the next invoice instead
-        due = max(0, total + balance)
+        due = max(0, total + balance) if total else 0  # with an invoice of nothing, a balance waits
         small = 50 if due < 50 + parts else 0
         assert abs(shown - due) <= parts + small, (shown, due)
         billing_page.advance_to(carol, at + timedelta(hours=2))

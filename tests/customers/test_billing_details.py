@@ -9,6 +9,7 @@ from portal.customers import billing_details
 from portal.extensions import db
 from portal.models import AuditEntry, StripeCustomer
 from tests.conftest import Person
+from tests.support import events
 from tests.support.looking import one
 from tests.support.world import World
 
@@ -95,6 +96,28 @@ def test_a_form_that_is_sent_twice_adds_one_tax_id(here: World, alice: Person) -
     for _ in range(2):
         assert alice.browser.http.post(form.action, data=form.fields | GIVEN).status_code == 200
     assert len(at_stripe(here).tax_ids.data) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [("DE000000000", "Verified"), ("DE111111111", "Not verified: please check it")]
+)
+def test_the_result_of_a_verification_arrives_by_its_own_event(
+    here: World, bob: Person, number: str, words: str
+) -> None:
+    customer, mark = at_stripe(here).id, events.newest(here)
+    here.control("deliveries/discard")
+    here.stripe().v1.customers.tax_ids.create(customer, {"type": "eu_vat", "value": number})
+    here.control("settlements/flush")
+    here.control("deliveries/discard")
+    kinds = [f"customer.tax_id.{what}" for what in ("created", "updated")]
+    heard = [one for kind in kinds for one in events.of_type(here, mark, kind)]
+    assert [events.deliver(here, one).json()["status"] for one in heard] == ["processed"] * 2
+    bob.browser.open("/account")
+    assert f"{number} {words}" in bob.browser.text
+    here.stripe().v1.customers.tax_ids.delete(customer, at_stripe(here).tax_ids.data[0].id)
+    here.flush()
+    bob.browser.open("/account")
+    assert number not in bob.browser.text
 
 
 def test_details_that_were_entered_at_stripe_are_shown(here: World, bob: Person) -> None:

@@ -57,6 +57,7 @@ def subjects(app: Flask, here: World, bob: Person) -> dict[str, Subject]:
         "invoice of a plan": (handlers.INVOICE, first.stripe_id),
         "bill": (handlers.INVOICE, bill),
         "customer": (handlers.CUSTOMER, cus),
+        "tax id": (handlers.TAX_ID, cus),
         "cards": (handlers.CARDS, cus),
         "methods": (handlers.METHODS, cus),
         "payment": (handlers.PAYMENT, intent),

@@ -11,7 +11,7 @@ from portal.sandbox.config import Config
 from portal.sandbox.domain.checkout import sessions
 from portal.sandbox.domain.invoices import finalization
 from portal.sandbox.domain.payments import disputes, refunds, settlements
-from portal.sandbox.domain.pricing import discounts
+from portal.sandbox.domain.pricing import discounts, taxes
 from portal.sandbox.domain.subscriptions import (
     cancellation,
     collection,
@@ -26,7 +26,7 @@ from portal.sandbox.store import Store
 Json = dict[str, Any]
 log = logging.getLogger(__name__)
 TIMER = "seq, mode, action, object FROM timers"
-SETTLEMENTS = ("settle", "settle_refund")
+SETTLEMENTS = ("settle", "settle_refund", "verify_tax_id")
 
 
 def tick(store: Store, config: Config, hold: bool = False) -> None:
@@ -103,6 +103,7 @@ def give_up(account: Account, subscription: Json) -> None:
 ACTIONS: dict[str, Callable[[Account, Json], Any]] = {
     "settle": settlements.settle,
     "settle_refund": refunds.settle,
+    "verify_tax_id": taxes.verify,
     "overdue": disputes.overdue,
     "expire": expire,
     "renew": renew,
