@@ -4,14 +4,12 @@ Threads, because a request may wait for Stripe. One worker unless REDIS_URL lets
 limits: two workers' own memories would let twice the limit through.
 """
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # `gunicorn wsgi:app` reads this file before it looks here itself
 
-from portal.settings import BadSettings, load
+from portal.settings import BadSettings, instance, load
 
 try:
     settings = load()
@@ -19,13 +17,8 @@ except BadSettings as faults:
     sys.exit(str(faults))
 shared = bool(settings.redis_url)
 
-# Each process measures into files of its own here, and /metrics adds them up. Set and emptied before the first
-# import of the instruments. A reload reads this file again, while workers still write.
-folder = settings.instance_path / "metrics" / str(settings.port)
-if os.environ.get("PROMETHEUS_MULTIPROC_DIR") != str(folder):
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+# Each process measures into files of its own, and /metrics adds them up.
+instance.measure(settings, "web")
 
 host = f"[{settings.host}]" if ":" in settings.host else settings.host
 

@@ -2,6 +2,13 @@
 
 import sys
 
+from portal.settings import BadSettings, instance, load
+
+try:
+    instance.measure(load(), "worker")
+except BadSettings as faults:
+    sys.exit(str(faults))
+
 from portal import jobs
 from wsgi import app as portal
 

@@ -1,54 +1,45 @@
 """The counters that the rules compare, as they stand now."""
 
-import os
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.samples import Sample
 from sqlalchemy import func, select
 
-from portal import instruments
 from portal.enums import Mode
 from portal.extensions import db
 from portal.metrics import collector, deliveries
 from portal.models import Subscription
-from portal.settings import current_settings
 
 FAILED = ("no_answer", "server_error", "unavailable", "key_refused")
 SLOW = "5.0"  # seconds: the bucket's upper bound
 
 
 def of_processes() -> dict[str, float]:
-    """Return the counters of this host's processes: those of gunicorn, else this process's own."""
-    settings = current_settings()
-    folder = os.environ.get(instruments.FOLDER) or str(settings.instance_path / "metrics" / str(settings.port))
-    registry = instruments.OWN
-    if os.path.isdir(folder):
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
-    found = dict.fromkeys(
-        ("payment_calls", "payment_errors", "stripe_calls", "stripe_errors", "webhooks", "webhooks_slow"), 0.0
-    )
-    _add(found, registry.collect())
-    return found
+    """Return the counters of this host's processes, each with its group: `web:stripe_calls`."""
+    found: dict[str, float] = defaultdict(float)
+    for one in (sample for metric in collector.of_processes().collect() for sample in metric.samples):
+        for name, value in _counted(one):
+            found[f"{one.labels['process']}:{name}"] += value
+    return dict(found)
 
 
-def _add(found: dict[str, float], metrics: Iterable[Metric]) -> None:
-    for one in (sample for metric in metrics for sample in metric.samples):
-        labels, live = one.labels, one.labels.get("mode") == Mode.LIVE
-        is_webhook = labels.get("endpoint", "").startswith("webhooks.")
-        if one.name == "portal_payment_calls_total" and live:
-            found["payment_calls"] += one.value
-            found["payment_errors"] += one.value * (labels["outcome"] == "error")
-        elif one.name == "portal_stripe_calls_total" and live:
-            found["stripe_calls"] += one.value
-            found["stripe_errors"] += one.value * (labels["outcome"] in FAILED)
-        elif one.name == "portal_request_seconds_count" and is_webhook:
-            found["webhooks"] += one.value
-            found["webhooks_slow"] += one.value
-        elif one.name == "portal_request_seconds_bucket" and is_webhook and labels["le"] == SLOW:
-            found["webhooks_slow"] -= one.value
+def _counted(one: Sample) -> Iterator[tuple[str, float]]:
+    """Yield what a sample adds to which counter."""
+    live = one.labels.get("mode") == Mode.LIVE
+    is_webhook = one.labels.get("endpoint", "").startswith("webhooks.")
+    if one.name == "portal_payment_calls_total" and live:
+        yield "payment_calls", one.value
+        yield "payment_errors", one.value * (one.labels["outcome"] == "error")
+    elif one.name == "portal_stripe_calls_total" and live:
+        yield "stripe_calls", one.value
+        yield "stripe_errors", one.value * (one.labels["outcome"] in FAILED)
+    elif one.name == "portal_request_seconds_count" and is_webhook:
+        yield "webhooks", one.value
+        yield "webhooks_slow", one.value
+    elif one.name == "portal_request_seconds_bucket" and is_webhook and one.labels["le"] == SLOW:
+        yield "webhooks_slow", -one.value
 
 
 def of_database() -> dict[str, float]:

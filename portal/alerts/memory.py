@@ -32,14 +32,17 @@ class Memory:
         self.samples.append((now.timestamp(), counts))
 
     def increase(self, now: datetime, minutes: int) -> Numbers:
-        """Return how much each counter grew in the last minutes. One that fell began again at 0."""
+        """Return how much each counter grew in the last minutes, in all groups of processes. One that fell began
+        again at 0.
+        """
         since = (now - timedelta(minutes=minutes) - SLACK).timestamp()
         kept = [counts for at, counts in self.samples if at >= since]
         grown: dict[str, float] = {}
         for before, after in pairwise(kept):
             for name, value in after.items():
                 earlier = before.get(name, value)
-                grown[name] = grown.get(name, 0) + (value - earlier if value >= earlier else value)
+                counter = name.rpartition(":")[2]
+                grown[counter] = grown.get(counter, 0) + (value - earlier if value >= earlier else value)
         return grown
 
 

@@ -1,15 +1,15 @@
 """What each process measures of itself: durations, outcomes of calls to Stripe, and repeated requests.
 
-Everything else that /metrics shows is read from the database (portal.metrics). Under gunicorn the processes
-share files in `PROMETHEUS_MULTIPROC_DIR`, which gunicorn.conf.py sets before this module is first imported.
-Commands keep their numbers in memory, where nobody reads them: their files would stay forever.
+Everything else that /metrics shows is read from the database (portal.metrics). Gunicorn's
+processes and Celery's workers share files in `PROMETHEUS_MULTIPROC_DIR`, which portal.settings.instance.measure
+sets before this module is first imported. Commands keep their numbers in memory, where nobody reads them: their
+files would stay forever.
 """
 
 import os
-import sys
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-if "gunicorn" not in sys.modules:
+if os.environ.get("PORTAL_MEASURES") not in (str(os.getpid()), str(os.getppid())):
     os.environ.pop(FOLDER, None)  # prometheus_client decides by it when it is imported
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics  # noqa: E402

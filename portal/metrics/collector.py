@@ -13,6 +13,7 @@ from portal import clock, mail
 from portal.enums import Mode
 from portal.extensions import db, reading
 from portal.figures import daily
+from portal.instruments.reading import OfProcesses
 from portal.metrics import deliveries
 from portal.models import (
     AuditEntry,
@@ -29,11 +30,17 @@ from portal.models import (
     StripeEvent,
     Subscription,
 )
+from portal.settings import current_settings, instance
 from portal.sync import open_calls
 from portal.webhooks.handlers import HANDLERS
 
 DAY, DAYS_BEFORE = timedelta(days=1), 28
 NOT_PAID = "invoice.not_paid"  # of the audit log: once for each failed attempt
+
+
+def of_processes() -> OfProcesses:
+    """Return what the processes have measured; outside of gunicorn, and without workers, this one alone."""
+    return OfProcesses(instance.metrics_folders(current_settings()))
 
 
 class FromDatabase(Collector):

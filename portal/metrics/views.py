@@ -9,12 +9,11 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from portal import instruments
 from portal.errors import Unauthorized
 from portal.extensions import limiter, writes
-from portal.metrics.collector import FromDatabase
+from portal.metrics.collector import FromDatabase, of_processes
 from portal.settings import current_settings
 
 blueprint = Blueprint("metrics", __name__)
@@ -49,11 +48,9 @@ def _check() -> None:
 
 
 def _of_processes() -> bytes:
-    """Return the instruments of all processes of this server."""
-    if instruments.FOLDER not in os.environ:
-        return generate_latest(instruments.OWN)
+    """Return the instruments of all processes of this host."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(of_processes())
     return generate_latest(registry)
 
 

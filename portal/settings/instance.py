@@ -6,7 +6,9 @@
 import base64
 import contextlib
 import os
+import re
 import secrets
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +16,9 @@ from pathlib import Path
 from portal.settings import BadSettings, Settings, load
 from portal.settings.reading import SANDBOX_ENV
 
+MEASURES = "PORTAL_MEASURES"  # the process that measures into the folder; commands do not
+MEASURED = "PROMETHEUS_MULTIPROC_DIR"
+OWNER = re.compile(r"_(\d+)\.db$")
 HEAD = "# Made at the first start, for development alone: the sandbox's keys and this instance's own secrets.\n"
 
 
@@ -56,6 +61,36 @@ def processes(settings: Settings) -> str:
     """
     names = "web sandbox" if settings.uses_sandbox else "web"
     return f"-p {settings.port} {names}"
+
+
+def measure(settings: Settings, name: str) -> None:
+    """Have this process, and those that it forks, measure into files of a folder. Before the instruments' import.
+
+    The folder is emptied, unless another live process measures into it. Nothing changes if this process does.
+    """
+    folder = metrics_folders(settings)[name]
+    mine = (str(os.getpid()), str(folder))
+    if (os.environ.get(MEASURES), os.environ.get(MEASURED)) == mine:  # gunicorn reads its file again at a reload
+        return
+    if not any(_is_alive(int(match[1])) for file in folder.glob("*.db") if (match := OWNER.search(file.name))):
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ[MEASURES], os.environ[MEASURED] = mine
+
+
+def metrics_folders(settings: Settings) -> dict[str, Path]:
+    """Return the folders that gunicorn and Celery's workers measure into."""
+    return {name: settings.instance_path / "metrics" / f"{name}-{settings.port}" for name in ("web", "worker")}
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return pid != os.getpid()
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -201,6 +201,13 @@ def test_counters_that_begin_again_at_nothing_are_no_decrease() -> None:
     assert known.increase(now + 3 * MINUTE, 15) == {"calls": 2 + 3 + 1}
 
 
+def test_workers_that_begin_again_leave_the_count_of_the_web_as_it_is() -> None:
+    known, now = memory.Memory(), clock.now()
+    known.add(now, {"web:calls": 5000.0, "worker:calls": 70.0})
+    known.add(now + MINUTE, {"web:calls": 5001.0, "worker:calls": 2.0})
+    assert known.increase(now + MINUTE, 5) == {"calls": 3}
+
+
 def test_the_address_of_the_chat_is_stored_and_logged_nowhere(
     here: World, app: Flask, told: Chat, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -233,9 +233,9 @@ def test_nothing_of_a_customer_is_shown(here: World, bob: Person, read: Read) ->
 def test_two_processes_add_up_and_a_start_begins_at_nothing(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, port = 40, servers.free_port()
     monkeypatch.setattr(servers, "free_port", lambda: port)
-    folder = here.app.extensions["settings"].instance_path / "metrics" / str(port)
+    folder = here.app.extensions["settings"].instance_path / "metrics" / f"web-{port}"
     folder.mkdir(parents=True)
-    stale = folder / "counter_1.db"
+    stale = folder / f"counter_{2**22 + 1}.db"  # of no process
     stale.write_text("of an earlier start")
     with gunicorn(here, "wsgi:app", "-w", "2") as base:
         assert not stale.exists()

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 import redis
+import requests
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -20,6 +21,7 @@ from portal.models import Customer, OutboxMail, StripeEvent, UsageAgreement
 from portal.sync import parked_events
 from portal.webhooks import replays
 from tests.conftest import Person
+from tests.metrics.conftest import value
 from tests.support import credits, events, servers, usage
 from tests.support import workers as support
 from tests.support.events import Json
@@ -95,6 +97,18 @@ def test_a_webhook_is_acknowledged_and_a_worker_handles_it_once(
     assert row(here, event).attempts == 1
     assert credits.balance(here) == 1000
     assert len(credits.entries(here)) == 1
+
+
+def test_what_a_worker_measures_is_in_the_metrics(here: World, running: Running, alice: Person) -> None:
+    def asked() -> float:
+        text = requests.get(f"{here.base}/metrics", timeout=60).text
+        return value(text, "portal_stripe_calls_total", process="worker", outcome="answered", mode="live")
+
+    event = paid(here, alice)
+    before = asked()
+    assert events.deliver(here, event).status_code == 200
+    eventually(lambda: row(here, event).state == "processed")
+    assert eventually(lambda: asked() > before)
 
 
 def test_its_mail_is_sent_by_the_worker_at_once(here: World, running: Running, alice: Person) -> None:
