@@ -222,6 +222,11 @@ def test_a_host_name_of_another_site_is_refused(sandbox: Sandbox, host: str) -> 
         assert requests.get(sandbox.base + path, headers={"Host": host}, timeout=30).status_code == 403
 
 
+@pytest.mark.parametrize("host", ["sandbox:8001", "acme.localhost:8001", "[::1]:8001", "api.stripe.com"])
+def test_a_host_name_that_no_other_site_can_have_is_served(sandbox: Sandbox, host: str) -> None:
+    assert requests.get(f"{sandbox.base}/healthz", headers={"Host": host}, timeout=30).text == "ok"
+
+
 def test_a_page_of_another_site_cannot_press_a_switch(sandbox: Sandbox, api: Any) -> None:
     kept = api.customers.create({})
     for sent in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}):

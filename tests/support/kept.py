@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
@@ -22,7 +21,6 @@ from portal.extensions import db
 from portal.models import Base
 
 APPEND_ONLY = ("credit_entries", "audit_entries", "audit_seals", "mrr_movements")
-STORE = ("objects", "deliveries", "timers", "clock_timers", "idempotency")  # the sandbox's tables
 
 
 class Rows(Protocol):
@@ -34,25 +32,24 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class State:
-    """What the portal and the sandbox had stored at this time."""
+    """What the portal and the sandbox had stored at this time; `stripe` names the sandbox's copy."""
 
     at: datetime
     portal: Rows
-    stripe: dict[str, list[Any]]
+    stripe: str
 
 
-def save(app: Flask) -> State:
-    """Return what is stored now. Inside an app context; nothing may be in progress."""
+def save(app: Flask, stripe: str) -> State:
+    """Return what is stored now, with the name of the sandbox's copy. Inside an app context; nothing may be in
+    progress.
+    """
     portal: Rows = CopiedFile() if db.engine.dialect.name == "sqlite" else CopiedTables()
-    with store(app) as file:
-        stripe = {table: file.execute(f"SELECT * FROM {table}").fetchall() for table in STORE}
     return State(clock.now(), portal, stripe)
 
 
 def restore(app: Flask, state: State) -> None:
-    """Store this state again, and nothing else. Inside an app context; the sandbox may deliver nothing meanwhile.
-
-    Ids of the sandbox's rows grow on, so that its lists and timers never meet a number of an earlier test.
+    """Make the portal have stored this again, and nothing else. Inside an app context; the sandbox may deliver
+    nothing meanwhile.
     """
     db.session.remove()
     shutil.rmtree(app.extensions["settings"].instance_path / "outbox", ignore_errors=True)
@@ -60,22 +57,6 @@ def restore(app: Flask, state: State) -> None:
     for remembered in ("entitlements", "stripe_prices", refresh.PAUSES):
         app.extensions.pop(remembered, None)
     state.portal.restore()
-    with store(app) as file:
-        file.execute("BEGIN IMMEDIATE")
-        for table, rows in state.stripe.items():
-            file.execute(f"DELETE FROM {table}")
-            if rows:
-                file.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
-        file.execute("COMMIT")
-
-
-@contextlib.contextmanager
-def store(app: Flask) -> Iterator[sqlite3.Connection]:
-    """Open the file of the running sandbox, which reads it at each request."""
-    path: Path = app.extensions["settings"].instance_path / "sandbox.db"
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as file:
-        file.execute("PRAGMA synchronous=OFF")
-        yield file
 
 
 @contextlib.contextmanager

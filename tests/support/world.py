@@ -46,9 +46,12 @@ class World:
         """Return the official SDK, connected to the sandbox."""
         return _client(self.sandbox, mode)
 
-    def control(self, what: str, **switches: Any) -> None:
-        """Change one of the sandbox's own settings, or trigger one of its actions."""
-        self.wire.post(f"{self.sandbox}/_config/{what}", json=switches, timeout=60).raise_for_status()
+    def control(self, what: str, **switches: Any) -> dict[str, Any]:
+        """Change one of the sandbox's own settings, or trigger one of its actions; return its response."""
+        answer = self.wire.post(f"{self.sandbox}/_config/{what}", json=switches, timeout=60)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
 
     def deliveries(self, **switches: Any) -> None:
         """Hold, drop, duplicate, delay or reorder webhooks."""
@@ -56,9 +59,7 @@ class World:
 
     def flush(self) -> None:
         """Send what is held, and wait until all of it was answered."""
-        self.control("deliveries/flush")
-        with kept.store(self.app) as store:  # on a busy machine the sandbox may answer before
-            eventually(lambda: not store.execute("SELECT 1 FROM deliveries WHERE released = 1").fetchone())
+        eventually(lambda: self.control("deliveries/flush")["waiting"] == 0)  # busy, it may answer before
 
     def hold_settlements(self) -> None:
         """Make banks answer debits and refunds only when `settle` is called."""
@@ -74,15 +75,12 @@ class World:
 
     def rewrite(self, stripe_id: str, **fields: str) -> None:
         """Make Stripe return values for an object that the sandbox never returns by itself."""
-        pairs = [part for name, value in fields.items() for part in (f"$.{name}", value)]
-        changed = f"UPDATE objects SET json = json_set(json{', ?' * len(pairs)}) WHERE id = ?"
-        with kept.store(self.app) as store:
-            assert store.execute(changed, (*pairs, stripe_id)).rowcount == 1
+        self.control(f"objects/{stripe_id}", **fields)
 
     def save(self) -> State:
         """Return what the portal and the sandbox have stored."""
         with self.app.app_context():
-            state = kept.save(self.app)
+            state = kept.save(self.app, self.control("save")["saved"])
             db.session.remove()
         return state
 
@@ -90,6 +88,7 @@ class World:
         """Make the portal and the sandbox have stored this, and nothing else; held webhooks are lost."""
         with self.app.app_context():
             kept.restore(self.app, state)
+        self.control("restore", saved=state.stripe)
         limiter.reset()
 
     def calm(self) -> None:

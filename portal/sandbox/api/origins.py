@@ -8,6 +8,7 @@ import urllib.parse
 
 from flask import Response, current_app, request
 
+LOCAL = (".localhost", ".stripe.com")  # a proxy may send on what a client sends to Stripe
 TOKEN = secrets.token_urlsafe(16)  # in every form of the dashboard; another site cannot read it
 
 
@@ -23,13 +24,13 @@ def guard() -> Response | None:
 
 
 def is_local(host: str) -> bool:
-    """Return whether no other site can have this host name: an address, a name without a dot, *.localhost, or
-    one of the configuration.
+    """Return whether no other site can have this host name: an address, a name without a dot, *.localhost,
+    Stripe's, or one of the configuration.
     """
     try:
         return bool(ipaddress.ip_address(host))
     except ValueError:
-        return "." not in host or host.endswith(".localhost") or host in current_app.extensions["config"].hosts
+        return "." not in host or host.endswith(LOCAL) or host in current_app.extensions["config"].hosts
 
 
 def is_foreign() -> bool:

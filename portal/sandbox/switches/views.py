@@ -11,7 +11,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from portal.sandbox.account import Account
 from portal.sandbox.api import keys
 from portal.sandbox.api.controls import Deliveries, Failures, Settlements, settings
-from portal.sandbox.api.errors import StripeError
+from portal.sandbox.api.errors import StripeError, missing
 from portal.sandbox.api.operations import served
 from portal.sandbox.config import account_in
 from portal.sandbox.domain import timers
@@ -89,6 +89,26 @@ def dispute(intent: str) -> Answer:
     return act(disputes.complain, intent)
 
 
+@switchboard.post("/objects/<object_id>")
+def rewrite(object_id: str) -> Response:
+    """Write fields of an object as given, without an event: what the sandbox returns of itself never is so."""
+    return act(lambda account, id_: rewritten(account, id_, request.get_json()), object_id)
+
+
+def rewritten(account: Account, object_id: str, fields: Json) -> Json:
+    """Write these fields, named with dots where they are nested. Raises StripeError."""
+    value = account.get(object_id)
+    if value is None:
+        raise missing("object", object_id)
+    for name, given in fields.items():
+        *path, last = name.split(".")
+        inner = value
+        for part in path:
+            inner = inner[part]
+        inner[last] = given
+    return account.save(value)
+
+
 @switchboard.post("/legacy_charges/<intent>")
 def legacy_charge(intent: str) -> Answer:
     """What only an account's past can have made: a charge without a payment intent."""
@@ -107,8 +127,8 @@ def act(do: Callable[[Account, str], Json], object_id: str) -> Response:
 
 @switchboard.post("/deliveries/flush")
 def flush() -> Response:
-    tenant().deliverer.flush()
-    return show()
+    waiting = tenant().deliverer.flush()
+    return jsonify(tenant().controls.state() | {"waiting": waiting})
 
 
 @switchboard.post("/deliveries/discard")

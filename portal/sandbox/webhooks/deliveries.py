@@ -157,14 +157,16 @@ class Deliverer:
                 "UPDATE deliveries SET attempts = attempts + 1, due = ?, released = 0 WHERE seq = ?", later
             )
 
-    def flush(self) -> None:
-        """Send held deliveries now; return when all were attempted."""
+    def flush(self) -> int:
+        """Send held deliveries now, and return when all were attempted, with how many were not in time."""
         with self.store.transaction():
             self.store.db.execute(
                 "UPDATE deliveries SET released = 1, due = ? WHERE due IS NOT NULL", (time.time() - 3600,)
             )
         self.nudge.set()
-        self.wait_until(lambda: not self.store.rows("SELECT 1 FROM deliveries WHERE released = 1 LIMIT 1"))
+        waiting = "SELECT count(*) FROM deliveries WHERE released = 1"
+        self.wait_until(lambda: not self.store.rows(waiting)[0][0])
+        return int(self.store.rows(waiting)[0][0])
 
     def discard(self) -> None:
         """Drop pending deliveries; return when none is in progress."""
