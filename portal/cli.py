@@ -157,6 +157,7 @@ def welcome(passwords: dict[str, str]) -> None:
     if passwords:
         click.echo("\n  These passwords are shown this once.")
     if current_settings().uses_sandbox:
+        click.echo(f"  The sandbox that replaces Stripe: {current_settings().checkout_origins[0]}\n")
         click.echo("  Cards, with any date ahead and any CVC: 4242 4242 4242 4242 pays, 4000 0000 0000 0002 is")
         click.echo("  declined, 4000 0025 0000 3155 asks for authentication. No money moves.\n")
 

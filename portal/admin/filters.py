@@ -45,6 +45,12 @@ def dashboard(stripe_id: str, mode: Mode) -> str:
     return f"{lane}/search?query={quote(stripe_id, safe='')}"
 
 
+def home() -> str:
+    """Return the overview of Stripe's Dashboard; the sandbox's is in the mode that admins can change: test."""
+    settings = current_settings()
+    return settings.dashboard if settings.is_at_stripe else f"{settings.dashboard}/test"
+
+
 def fact(value: Any) -> str:
     """Format one fact of a change; an email address is shortened."""
     if value is None or value == "":
@@ -64,6 +70,7 @@ def fact(value: Any) -> str:
 
 def init_app(app: Flask) -> None:
     """Register the filters."""
+    app.jinja_env.globals["stripe_dashboard"] = home
     app.jinja_env.filters.update(
         dashboard=dashboard,
         fact=fact,

@@ -6,6 +6,7 @@ from portal.sandbox import resources
 from portal.sandbox.api.operations import api
 from portal.sandbox.api.origins import guard
 from portal.sandbox.config import Config
+from portal.sandbox.dashboard.views import dashboard
 from portal.sandbox.pages import pages
 from portal.sandbox.switches.views import switchboard
 from portal.sandbox.tenants import Tenants
@@ -22,6 +23,7 @@ def create_app(config: Config) -> Flask:
     app.before_request(guard)
     app.register_blueprint(api)
     app.register_blueprint(pages)
+    app.register_blueprint(dashboard)
     app.register_blueprint(switchboard)
     app.add_url_rule("/healthz", view_func=lambda: Response("ok", mimetype="text/plain"), endpoint="healthz")
     return app

@@ -96,6 +96,7 @@ def test_one_page_tells_everything_and_why(here: World, admin: Browser, page: st
     assert subscription in admin.text
     assert "Allows" in admin.text
     assert "/dashboard/customers/cus_" in admin.page.text
+    assert f'href="{here.sandbox.replace("127.0.0.1", "localhost")}/dashboard/test"' in admin.page.text
     with counted(here) as statements:
         admin.open(page)
     assert len(statements) <= 13, statements

@@ -99,6 +99,20 @@ def object_page(page: Page, scene: Scene) -> None:
     page.goto(f"{scene.here.sandbox.replace('127.0.0.1', 'localhost')}/dashboard/subscriptions/{running.id}")
 
 
+def dashboard(path: str) -> Reach:
+    """A page of the sandbox's dashboard, where something has happened."""
+
+    def reached(page: Page, scene: Scene) -> None:
+        stripe = scene.here.stripe("test").v1
+        subscribed(stripe)
+        stripe.test_helpers.test_clocks.create({"frozen_time": 1_900_000_000, "name": "A year ahead"})
+        event = stripe.events.list({"type": "invoice.paid", "limit": 1}).data[0].id
+        address = path.replace("EVENT", event)
+        page.goto(f"{scene.here.sandbox.replace('127.0.0.1', 'localhost')}/{address}")
+
+    return reached
+
+
 def paying(card: str) -> Reach:
     """The hosted checkout after this card was tried."""
 
@@ -158,5 +172,11 @@ PLACES = [
     Place("checkout, code refused", "visitor", "Checkout", code_refused),
     Place("Stripe's portal, cancelling", "visitor", "Billing", leaving),
     Place("Stripe's portal, details", "visitor", "Billing", details),
+    Place("sandbox, start", "visitor", "Stripe sandbox", dashboard("")),
+    Place("sandbox, overview", "visitor", "Overview", dashboard("dashboard/test")),
+    Place("sandbox, events", "visitor", "Events", dashboard("dashboard/test/events")),
+    Place("sandbox, event", "visitor", "Event", dashboard("dashboard/test/events/EVENT")),
+    Place("sandbox, test clocks", "visitor", "Test clocks", dashboard("dashboard/test/test-clocks")),
+    Place("sandbox, requests", "visitor", "Requests", dashboard("dashboard/test/logs")),
     Place("invoice to confirm", "visitor", "Invoice ", confirming),
 ]

@@ -149,7 +149,7 @@ def test_an_object_is_shown_where_stripe_s_dashboard_would_show_it(api: Any, san
     assert found.text == shown.text
     intent = api.payment_intents.create({**CONFIRM, "customer": dora.id, "payment_method": "pm_card_visa"})
     leading = requests.get(f"{sandbox.base}/dashboard/test/payments/{intent.id}", timeout=30).text
-    assert f'"<a href="/dashboard/test/search?query={dora.id}">{dora.id}</a>"' in leading
+    assert f'"<a href="/dashboard/acct_reversals/test/search?query={dora.id}">{dora.id}</a>"' in leading
     assert '"capture_method": "automatic_async"' in leading.replace("&#34;", '"')
     for address in (f"customers/{dora.id}", "test/customers/cus_nobody"):
         assert requests.get(f"{sandbox.base}/dashboard/{address}", timeout=30).status_code == 404

@@ -1,0 +1,1 @@
+"""The start page and a plain dashboard, without sign-in."""
