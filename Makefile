@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE  # otherwise each process of the tests compiles every module again
 
-.PHONY: run test test-long test-fast check check-fast bench docs install install-dev lock clean
+.PHONY: run test test-long test-fast faults check check-fast bench docs install install-dev lock clean
 
 run: .venv/installed
 	@args=$$($(BIN)/python -m portal.settings.instance) && PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/honcho start --no-prefix --no-colour -e /dev/null $$args
@@ -18,6 +18,10 @@ test: .venv/installed-dev
 # What `make test` leaves out: third-party checkers, long runs, and all other tests on PostgreSQL.
 test-long: .venv/installed-dev
 	@$(PYTEST) -m long $(ARGS)
+
+# Three hosts behind nginx, two workers and beat: 10,000 events of 500 customers, while each is killed. Ten minutes.
+faults: .venv/installed-dev
+	@FAULTS=all $(BIN)/python -m pytest -s tests/faults/test_several_hosts.py
 
 # A quick run while you work: no browser, no PostgreSQL, and no running portal with its sandbox.
 test-fast: .venv/installed-dev

@@ -15,7 +15,6 @@ try:
     settings = load()
 except BadSettings as faults:
     sys.exit(str(faults))
-shared = bool(settings.redis_url)
 
 # Each process measures into files of its own, and /metrics adds them up.
 instance.measure(settings, "web")
@@ -24,8 +23,8 @@ host = f"[{settings.host}]" if ":" in settings.host else settings.host
 
 bind = f"{host}:{settings.port}"
 worker_class = "gthread"
-workers = 2 if shared else 1
-threads = 8 if shared else 16
+workers = settings.web_processes
+threads = settings.web_threads
 preload_app = True
 timeout = 60  # seconds; longer than the slowest call to Stripe with its retries
 graceful_timeout = 30

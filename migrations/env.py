@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from portal.importer import sql_views
 
+LOCK = 7_000_003  # the key of this PostgreSQL advisory lock
 db = current_app.extensions["migrate"].db
 
 
@@ -35,6 +36,21 @@ def run_offline() -> None:
     context.configure(url=url, target_metadata=db.metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
+
+
+@contextmanager
+def one_at_a_time(connection: Connection) -> Iterator[None]:
+    """Wait until no other machine migrates, so that `flask db upgrade` may run on all of them at once.
+
+    The lock ends with the transaction. SQLite's transactions wait for each other by themselves.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
+        connection.exec_driver_sql("SET LOCAL statement_timeout TO DEFAULT")
+    yield
 
 
 @contextmanager
@@ -106,7 +122,7 @@ def run_online() -> None:
             process_revision_directives=skip_empty,
             transactional_ddl=True,  # SQLite's too: our engine begins its transactions itself
         )
-        with context.begin_transaction(), without_views(connection):
+        with context.begin_transaction(), one_at_a_time(connection), without_views(connection):
             context.run_migrations()
             check_foreign_keys(connection)
 

@@ -74,17 +74,25 @@ SQLITE_PRAGMAS = (
     "recursive_triggers=ON",
 )
 POSTGRES_TIMEOUTS = "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
+SPARE = 2  # connections beyond a process's threads: for the ticker, and for the locks of the monthly run
 
 
-def engine_options(url: str) -> dict[str, Any]:
-    """Return SQLAlchemy's engine options for this database URL: time limits and a pool that survives restarts."""
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """Return SQLAlchemy's engine options: time limits, and a pool that fits the threads and survives restarts.
+
+    PgBouncer refuses startup options, so behind it the role has the time limits (`flask doctor` reads them
+    back). It gives each transaction another connection, so nothing is prepared on one.
+    """
     # Parameters are kept out of error messages, and so out of the logs.
-    if url.startswith("sqlite"):
+    if settings.database_url.startswith("sqlite"):
         return {"hide_parameters": True, "connect_args": {"timeout": 5}}
+    behind: dict[str, Any] = {"prepare_threshold": None}
     return {
         "hide_parameters": True,
         "pool_pre_ping": True,
-        "connect_args": {"options": POSTGRES_TIMEOUTS},
+        "pool_size": settings.web_threads,
+        "max_overflow": SPARE,
+        "connect_args": behind if settings.is_behind_pgbouncer else {"options": POSTGRES_TIMEOUTS},
     }
 
 
@@ -130,7 +138,7 @@ def rows_changed(statement: UpdateBase) -> int:
 def init_app(app: Flask, settings: Settings, before_csrf: Callable[[Flask], None]) -> None:
     """Configure every extension for this app. `before_csrf` registers what must also count refused forms."""
     app.config.from_mapping(
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings),
         WTF_CSRF_TIME_LIMIT=None,  # a form stays valid as long as its session
         RATELIMIT_STORAGE_OPTIONS=REDIS_OPTIONS if settings.redis_url else {},
         # The Referer check would refuse forms of our no-referrer pages. The token and SameSite protect them.

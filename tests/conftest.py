@@ -59,7 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
     passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     # A database of tests may be lost with its machine, and nothing is refused because the machine is busy.
     extensions.SQLITE_PRAGMAS += ("synchronous=OFF", f"busy_timeout={PATIENCE_SECONDS * 1000}")
-    extensions.POSTGRES_TIMEOUTS = f"-c lock_timeout={PATIENCE_SECONDS}s -c statement_timeout={PATIENCE_SECONDS}s"
+    limits = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    extensions.POSTGRES_TIMEOUTS = " ".join(f"-c {name}={PATIENCE_SECONDS}s" for name in limits)
     calls.SECONDS = calls.QUICK_SECONDS = PATIENCE_SECONDS
 
 

@@ -14,7 +14,7 @@ from portal import clock, mail
 from portal.api import health
 from portal.catalogue import catalogue_file, plans
 from portal.doctor.check import Check, Problem
-from portal.extensions import REDIS_OPTIONS, db
+from portal.extensions import REDIS_OPTIONS, SPARE, db
 from portal.models import (
     Customer,
     EventState,
@@ -33,6 +33,13 @@ from portal.sync import open_calls
 LEAST_FREE = 0.05  # of the disk
 OVERDUE = timedelta(minutes=15)  # the scheduled tasks run each minute
 STUCK = timedelta(hours=2)
+NEARLY_ALL = 0.9  # of PostgreSQL's connections
+TIMEOUTS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+ALTER_ROLE = "ALTER ROLE … SET lock_timeout = '5s' and the others of docs/scaling.md, then restart."
+CONNECTIONS = text(
+    "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,"
+    " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"
+)
 SHORTEST_SECRET = 20  # characters of a webhook secret; `whsec_later` is the example of the documentation
 
 
@@ -81,6 +88,25 @@ def database() -> Iterator[Problem]:
     """Ask the database for anything."""
     db.session.execute(text("SELECT 1"))
     yield from ()
+
+
+def connections() -> Iterator[Problem]:
+    """Compare PostgreSQL's limit with what this machine may open, and read back the time limits."""
+    if db.engine.dialect.name != "postgresql":
+        return
+    given = current_settings()
+    per_process = given.web_threads + SPARE
+    wanted = per_process * (given.web_processes + (1 if given.jobs == "celery" else 0))
+    limit, used = db.session.execute(CONNECTIONS).one()
+    if not given.is_behind_pgbouncer and wanted > limit:
+        words = f"This machine may open {wanted} connections, and PostgreSQL takes {limit}."
+        yield Problem(words, remedy="Raise max_connections, or put PgBouncer between (docs/scaling.md).")
+    elif used > NEARLY_ALL * limit:
+        words = f"{used} of PostgreSQL's {limit} connections are in use."
+        yield Problem(words, is_warning=True, remedy="Raise max_connections, or use PgBouncer (docs/scaling.md).")
+    missing = [name for name in TIMEOUTS if db.session.execute(text(f"SHOW {name}")).scalar_one() in ("0", 0)]
+    if missing:
+        yield Problem(f"PostgreSQL has no {', '.join(missing)}.", is_warning=True, remedy=ALTER_ROLE)
 
 
 def migrations() -> Iterator[Problem]:
@@ -197,6 +223,7 @@ CHECKS = (
     Check("webhook secrets", "Every delivery is refused.", "flask webhooks push", webhook_secrets),
     Check("secret files", "Others on this machine can read the keys.", "chmod 600 .env", secret_files),
     Check("database", "Nothing works.", "Check DATABASE_URL and the server.", database),
+    Check("connections", "Requests wait, and answer 503.", "See docs/scaling.md.", connections),
     Check("migrations", "Pages and webhooks fail.", "flask db upgrade", migrations),
     Check("disk", "Once it is full, nothing is stored.", "Free some space.", disk),
     Check("Redis", "Limits and cached access are kept per process.", "Check REDIS_URL and the server.", redis),

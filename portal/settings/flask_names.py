@@ -14,7 +14,7 @@ def flask_config(settings: Settings) -> dict[str, Any]:
         "SECRET_KEY": settings.secret_key,
         "DEBUG": settings.debug,
         "MAX_CONTENT_LENGTH": MAX_BODY,
-        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_DATABASE_URI": settings.sqlalchemy_url,
         "PREFERRED_URL_SCHEME": settings.base_url.partition(":")[0],
         "PERMANENT_SESSION_LIFETIME": timedelta(days=30),
         **_cookies(settings),

@@ -1,5 +1,6 @@
 """Every setting of the portal: description, type, default, and the message for an invalid value."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,8 @@ from portal.settings.fields import EXAMPLE_SECRET, STRIPE_API, STRIPE_DASHBOARD,
 from portal.settings.stripe import Stripe
 
 CATALOGUE = Path(__file__).parent.parent / "catalogue.toml"
+# The portal's own parameter of DATABASE_URL: libpq knows none of this name.
+PGBOUNCER = re.compile(r"([?&])pgbouncer=true(?:(&)|$)")
 COMPUTED = ("uses_sandbox", "price_ids", "unknown_prices")  # fields without a variable of their own
 
 
@@ -146,6 +149,26 @@ class Settings(Stripe):
     def is_at_stripe(self) -> bool:
         """Return whether calls go to Stripe itself, and not to the sandbox or another substitute."""
         return self.stripe_api_base == STRIPE_API
+
+    @property
+    def is_behind_pgbouncer(self) -> bool:
+        """Return whether the database is reached through PgBouncer, which pools transactions."""
+        return PGBOUNCER.search(self.database_url) is not None
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """Return DATABASE_URL without what only the portal understands."""
+        return PGBOUNCER.sub(lambda found: found[1] if found[2] else "", self.database_url)
+
+    @property
+    def web_processes(self) -> int:
+        """Return gunicorn's processes: several only if REDIS_URL lets them share their rate limits."""
+        return 2 if self.redis_url else 1
+
+    @property
+    def web_threads(self) -> int:
+        """Return the threads of each of them, because a request may wait for Stripe."""
+        return 8 if self.redis_url else 16
 
     @property
     def takes_real_money(self) -> bool:

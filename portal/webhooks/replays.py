@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 BATCH = 100
 MOST = 1000  # events that one run handles
+MOST_HANDED_OVER = 50_000  # events that one run hands to workers, such as after Redis lost all of them
 LEFT_AFTER = timedelta(minutes=1)  # a `received` event this old belongs to no running request
 
 
@@ -135,7 +136,8 @@ def _adopted() -> Iterator[StripeEvent]:
     The others are checked once more, and then left until what they name becomes ours. Commits.
     """
     handled, checked = 0, BATCH
-    while checked == BATCH and handled < MOST:
+    most = MOST_HANDED_OVER if jobs.are_elsewhere() else MOST
+    while checked == BATCH and handled < most:
         checked, adopted = _check()
         handled += len(adopted)
         yield from adopted

@@ -284,3 +284,17 @@ def test_the_command_prints_each_check_and_its_json(app: Flask, given: Callable[
     assert (done.exit_code, "STRIPE_WEBHOOK_SECRET is a placeholder." in done.output) == (1, True)
     assert "-> flask webhooks push" in done.output
     assert "webhook secrets" in warning_line()
+
+
+@pytest.mark.both_databases
+def test_connections_are_counted_against_postgresql_s_limit(
+    here: World, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert problems("connections") == ""
+    if here.database == "sqlite":
+        return
+    monkeypatch.setattr(local, "SPARE", 10_000)
+    assert "connections, and PostgreSQL takes" in problems("connections")
+    monkeypatch.undo()
+    monkeypatch.setattr(local, "NEARLY_ALL", 0)
+    assert "are in use" in problems("connections")
