@@ -14,11 +14,12 @@ Costs = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Contest:
-    """One task. `task` is its function in bench.portal and in bench.floors, and in `peer_module`."""
+    """One task. `task` is its function in bench.portal and `peer_module`; `floor`, or that, in bench.floors."""
 
     name: str
     task: str
     goals: dict[str, float]  # by database
+    floor: str = ""
     peer: str = ""
     peer_module: str = ""
     peer_goal: float = 0
@@ -26,7 +27,7 @@ class Contest:
 
 EVERYWHERE = ("SQLite", "PostgreSQL")
 CONTESTS = (
-    Contest("P1 webhook, acknowledged and stored", "acknowledged", dict.fromkeys(EVERYWHERE, 1.6)),
+    Contest("P1 webhook, acknowledged and stored", "acknowledged", dict.fromkeys(EVERYWHERE, 1.6), "webhook"),
     Contest(
         "P2 webhook, effects done",
         "webhook",
@@ -68,7 +69,7 @@ def _entries(contest: Contest, fresh: Fresh, folder: Path, *, with_peers: bool) 
         modules["peer"] = contest.peer_module
     return {
         name: Entry(
-            f"{module}:{contest.task}",
+            f"{module}:{contest.floor or contest.task if name == 'floor' else contest.task}",
             fresh(folder / name),
             folder / name,
             peers.PYTHON if name == "peer" else race.PYTHON,

@@ -106,9 +106,6 @@ def webhook(url: str, folder: Path) -> Contestant:
     return Contestant(app, lambda number: requests.delivery("/webhook", number), check)
 
 
-acknowledged = webhook  # a floor stores an event and has no effects
-
-
 def page(url: str, folder: Path) -> Contestant:
     """A session cookie, its user, 50 rows, Jinja."""
     app, engine = Flask(__name__), _engine(url)

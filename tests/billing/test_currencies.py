@@ -114,8 +114,7 @@ def test_a_checkout_that_is_paid_in_another_currency_of_the_price(
     alice.browser.choose("pro-monthly")
     with here.app.app_context():
         order = db.session.execute(select(Order)).scalar_one()
-        order_id, params = order.id, {**order.params, "currency": "eur"}
-        api = here.stripe().v1
+        order_id, params, api = order.id, {**order.params, "currency": "eur"}, here.stripe().v1
         api.checkout.sessions.expire(order.session_id)
         session = api.checkout.sessions.create(params)
         order.session_id, order.session_url = session.id, session.url
