@@ -3,6 +3,8 @@
 import ipaddress
 import sqlite3
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +25,7 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, SessionTransaction
 
 from portal.models.base import Base
 from portal.settings import Settings
@@ -30,6 +33,7 @@ from portal.settings import Settings
 log = structlog.get_logger()
 
 ROOT = Path(__file__).parent.parent
+AFTERWARDS = "once_committed"  # of a session: what follows its commit
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -192,6 +196,29 @@ def write_aside(statement: Executable) -> None:
     except OperationalError as error:
         db.session.rollback()
         log.warning("not_noted", error=type(error.orig).__name__)
+
+
+def once_committed(do: Callable[..., Any], *args: Any, **facts: Any) -> None:
+    """Call `do` when this transaction is committed, and never if it is rolled back.
+
+    For what reports an effect: a log line that people count, a wake-up of the scheduled tasks.
+    """
+    db.session().info.setdefault(AFTERWARDS, []).append(partial(copy_context().run, do, *args, **facts))
+
+
+def _run_afterwards(session: Session) -> None:
+    if not session.in_nested_transaction():  # the end of a savepoint commits nothing
+        for do in session.info.pop(AFTERWARDS, ()):
+            do()
+
+
+def _forget_afterwards(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop(AFTERWARDS, None)
+
+
+event.listen(Session, "after_commit", _run_afterwards)
+event.listen(Session, "after_transaction_end", _forget_afterwards)
 
 
 def refuse_open_transaction() -> None:

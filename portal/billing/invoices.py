@@ -13,7 +13,7 @@ from portal.billing.lifecycle import void_claims
 from portal.credits.included import giving
 from portal.customers import stripe_customers
 from portal.enums import Mode
-from portal.extensions import db
+from portal.extensions import db, once_committed
 from portal.models import Customer, Invoice, InvoiceStatus, PaymentKind
 from portal.orders.documents import claims
 from portal.payments import record, status
@@ -155,10 +155,10 @@ def _tell(facts: gateway.Invoice, customer: Customer, *, is_news: bool) -> None:
     amounts = {"invoice": facts.id, "currency": facts.currency}
     if facts.status == InvoiceStatus.PAID:
         if is_news:
-            log.info("payment_succeeded", amount=facts.amount_paid, **amounts)
+            once_committed(log.info, "payment_succeeded", amount=facts.amount_paid, **amounts)
         _mail_receipt(facts, customer)
     elif facts.attempted and facts.status == InvoiceStatus.OPEN and _note_failure(facts, customer.id):
-        log.info("payment_failed", amount=facts.amount_due, **amounts)
+        once_committed(log.info, "payment_failed", amount=facts.amount_due, **amounts)
 
 
 def _note_failure(facts: gateway.Invoice, customer_id: int) -> bool:

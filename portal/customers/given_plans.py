@@ -10,7 +10,7 @@ from portal.catalogue import items
 from portal.customers import access, owners, stripe_customers
 from portal.enums import Mode
 from portal.errors import InvalidInput, NotFound
-from portal.extensions import db
+from portal.extensions import db, once_committed
 from portal.models import Customer, GivenPlan, Plan
 from portal.sync.locks import lock
 
@@ -134,4 +134,4 @@ def _note(action: str, row: GivenPlan, before: dict[str, str | None] | None = No
     access.mark_changed(row.customer_id)
     after = {"tier": row.tier, "until": row.until.isoformat() if row.until else None}
     audit.record(action, customer_id=row.customer_id, subject=row.tier, before=before, after=after)
-    log.info(action.replace(".", "_"), customer=row.customer_id, tier=row.tier)
+    once_committed(log.info, action.replace(".", "_"), customer=row.customer_id, tier=row.tier)

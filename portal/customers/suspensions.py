@@ -7,7 +7,7 @@ from sqlalchemy import exists, select, update
 
 from portal import audit, clock, mail
 from portal.customers import access
-from portal.extensions import db, insert, rows_changed
+from portal.extensions import db, insert, once_committed, rows_changed
 from portal.models import Customer, Suspension, TopUpRule, UsageAgreement
 from portal.models.suspension import SuspensionReason
 from portal.sync import locks
@@ -104,4 +104,4 @@ def _has_something(customer_id: int) -> bool:
 def _note(customer_id: int, what: str, about: str, reason: str) -> None:
     access.mark_changed(customer_id)
     audit.record(f"customer.{what}", customer_id=customer_id, subject=about, after={"why": str(reason)})
-    log.info(f"customer_{what}", customer=customer_id, about=about, why=str(reason))
+    once_committed(log.info, f"customer_{what}", customer=customer_id, about=about, why=str(reason))

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from portal import audit, clock
 from portal.catalogue.items import Item
-from portal.extensions import db
+from portal.extensions import db, once_committed
 from portal.models import Customer, Order, OrderState
 from portal.orders.documents import claims
 from portal.sync import locks
@@ -53,7 +53,7 @@ def move(order: Order, state: OrderState, why: str | None = None) -> None:
     if state == OrderState.PAID and order.paid_at is None:
         order.paid_at = clock.now()
         claims.write(order)
-        log.info("purchase_paid", order=order.number, item=order.item, mode=order.mode)
+        once_committed(log.info, "purchase_paid", order=order.number, item=order.item, mode=order.mode)
     if state != before:
         audit.record(
             f"purchase.{state}",

@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import select
 
 from portal import audit, gateway, mail
-from portal.extensions import db
+from portal.extensions import db, once_committed
 from portal.models import Customer, Invoice, Order, Payment, ReversalKind
 from portal.payments.reversal_effects import Turn
 
@@ -25,8 +25,13 @@ FOLLOWED: dict[str, Any] = {
 def tell(payment: Payment, turn: Turn, facts: dict[str, Any]) -> None:
     """Mail the customer if money moved, and the admins about each step of a withdrawing dispute. Flushes."""
     row, followed = turn.row, FOLLOWED | facts
-    log.info(
-        "payment_reversed", kind=row.kind, status=row.status, reversal=row.stripe_id, payment=payment.stripe_id
+    once_committed(
+        log.info,
+        "payment_reversed",
+        kind=row.kind,
+        status=row.status,
+        reversal=row.stripe_id,
+        payment=payment.stripe_id,
     )
     customer = db.session.get_one(Customer, payment.customer_id)
     common = {

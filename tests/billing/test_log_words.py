@@ -62,3 +62,29 @@ def test_a_dry_run_logs_nothing_as_if_it_had_happened(
         assert said(caplog) == []
         subscriptions.sync(mode, plan_id)
         assert said(caplog) == ["subscription_updated"]
+
+
+def test_what_is_rolled_back_is_logged_once_it_is_committed(
+    here: World, bob: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with here.app.app_context():
+        plan = db.session.execute(select(Subscription)).scalar_one()
+        mode, plan_id = plan.mode, plan.stripe_id
+        db.session.commit()
+        here.deliveries(drop=True)
+        here.stripe().v1.subscriptions.update(plan_id, {"cancel_at_period_end": True})
+        for _ in range(2):
+            subscriptions.apply(subscriptions.read(mode, plan_id))
+            assert said(caplog) == []
+            db.session.rollback()
+        db.session.commit()
+        assert said(caplog) == []
+        subscriptions.apply(subscriptions.read(mode, plan_id))
+        with db.session.begin_nested():
+            db.session.execute(select(1))
+        assert said(caplog) == []
+        db.session.commit()
+        assert said(caplog) == ["subscription_updated"]
+        db.session.commit()
+        assert said(caplog) == ["subscription_updated"]

@@ -13,7 +13,7 @@ from portal import audit, gateway, mail
 from portal.billing.status import labels
 from portal.billing.upcoming import prices
 from portal.catalogue import items
-from portal.extensions import db
+from portal.extensions import db, once_committed
 from portal.models import Customer, SubscriptionPart, SubscriptionStatus
 from portal.web.pages import rfc3339
 
@@ -50,7 +50,9 @@ def tell(customer_id: int, facts: gateway.Subscription, before: Facts, after: Fa
     action = f"subscription.{what}"
     if audit.record(action, customer_id=customer_id, subject=facts.id, before=was, after=now, key=key):
         event = "subscription_activated" if what == "activated" else "subscription_updated"
-        log.info(event, subscription=facts.id, status=facts.status, customer=customer_id, what=what)
+        once_committed(
+            log.info, event, subscription=facts.id, status=facts.status, customer=customer_id, what=what
+        )
     if before["status"] is not None:
         _mail(what, customer_id, facts, before, after)
 

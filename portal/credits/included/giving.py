@@ -20,7 +20,7 @@ from portal.catalogue import items
 from portal.credits import grants
 from portal.credits.included import amounts, reversals
 from portal.customers import access
-from portal.extensions import db
+from portal.extensions import db, once_committed
 from portal.models import Customer, PeriodCredits, PlanPeriod
 from portal.sync import locks
 
@@ -107,7 +107,9 @@ def _give_month(period: PlanPeriod, month: BillingMonth, now: datetime) -> None:
         row.grant_id = grant.id
     db.session.add(row)
     db.session.flush()
-    log.info("included_credits", customer=period.customer_id, credits=credits, invoice=period.invoice_id)
+    once_committed(
+        log.info, "included_credits", customer=period.customer_id, credits=credits, invoice=period.invoice_id
+    )
 
 
 def _given_for(period: PlanPeriod, moment: datetime) -> Iterable[PeriodCredits]:

@@ -18,7 +18,7 @@ from portal.credits.orders.reversals import TAKING_BACK, WORDS
 from portal.credits.top_ups import rules
 from portal.customers import access, owners
 from portal.enums import Mode
-from portal.extensions import db
+from portal.extensions import db, once_committed
 from portal.models import CreditEntry, CreditGrant, Customer, Invoice, Payment, PeriodCredits, PlanPeriod, Reversal
 from portal.payments.reversal_effects import Turn
 
@@ -61,7 +61,9 @@ def settle(mode: Mode, invoice_id: str | None, cause: Reversal | None = None) ->
     entry = ledger.post(customer.id, change, reason, reference, description=words, invoice=str(invoice_id))
     grants.cap(customer.id)
     access.mark_changed(customer.id)
-    log.info("included_credits_reversed", credits=change, reversal=cause.stripe_id, invoice=invoice_id)
+    once_committed(
+        log.info, "included_credits_reversed", credits=change, reversal=cause.stripe_id, invoice=invoice_id
+    )
     return change, entry.balance_after
 
 

@@ -9,7 +9,7 @@ from portal import gateway, mail
 from portal.credits import ledger
 from portal.customers import owners
 from portal.enums import Mode
-from portal.extensions import db
+from portal.extensions import db, once_committed
 from portal.models import CreditEntry, Order
 from portal.payments import record
 from portal.sync import locks
@@ -63,7 +63,8 @@ def _stands(customer_id: int, reference: str) -> bool:
 
 
 def _tell(order: Order, entry: CreditEntry) -> None:
-    log.info(
+    once_committed(
+        log.info,
         "successfully_added_credits",
         credits=entry.amount,
         user=order.customer.user_id,

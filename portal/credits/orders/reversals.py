@@ -14,7 +14,7 @@ from portal import money
 from portal.credits import ledger
 from portal.credits.top_ups import rules
 from portal.customers import owners
-from portal.extensions import db
+from portal.extensions import db, once_committed
 from portal.models import CreditEntry, Order, Payment
 from portal.payments.reversal_effects import Turn
 
@@ -47,7 +47,14 @@ def take(payment: Payment, turn: Turn) -> dict[str, Any]:
         description=WORDS[row.kind, change < 0],
         order_id=payment.order_id,
     )
-    log.info("credits_reversed", reason=reason, credits=change, reversal=row.stripe_id, payment=payment.stripe_id)
+    once_committed(
+        log.info,
+        "credits_reversed",
+        reason=reason,
+        credits=change,
+        reversal=row.stripe_id,
+        payment=payment.stripe_id,
+    )
     facts: dict[str, Any] = {"credits": change, "balance": entry.balance_after}
     if change < 0 and rules.pause(payment.customer_id, "taken_back"):
         facts["top_up_paused"] = True
