@@ -68,6 +68,7 @@ def test_what_is_rolled_back_is_logged_once_it_is_committed(
     here: World, bob: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
+    here.flush()
     with here.app.app_context():
         plan = db.session.execute(select(Subscription)).scalar_one()
         mode, plan_id = plan.mode, plan.stripe_id

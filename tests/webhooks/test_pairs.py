@@ -31,8 +31,7 @@ Subject = tuple[Handler, str]
 @pytest.fixture
 def subjects(app: Flask, here: World, bob: Person) -> dict[str, Subject]:
     """An object for each handler: Bob's plan, his credits with a refund, and a bill for usage."""
-    intent = credits.buy(here, bob, SUSPECT)
-    bill = billed(app, here, bob)
+    intent, bill = credits.buy(here, bob, SUSPECT), billed(app, here, bob)
     stripe = here.stripe().v1
     cus = db.session.execute(select(StripeCustomer.stripe_id)).scalar_one()
     db.session.commit()
