@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 from portal import create_app  # noqa: E402
 from portal.api.calls import Call  # noqa: E402
 from portal.api.openapi import document  # noqa: E402
+from portal.doctor import checks as doctor_checks  # noqa: E402
 from portal.sandbox.spec import table as sandbox_table  # noqa: E402
 from portal.settings import load, production  # noqa: E402
 from portal.settings.fields import DEFAULT_SECRET  # noqa: E402
@@ -134,11 +135,20 @@ def proof(call: Call) -> str:
     return "; or ".join(found)
 
 
+def checks() -> Iterator[str]:
+    """Yield a row for each check of `flask doctor`."""
+    yield "| check | what it looks at | if it fails | what mends it |\n| --- | --- | --- | --- |\n"
+    for check in doctor_checks.ALL:
+        looks = " ".join((check.look.__doc__ or "").split())
+        yield f"| {check.name} | {looks} | {check.cost} | {check.remedy} |\n"
+
+
 PAGES: dict[str, Callable[[str], str]] = {
     "api.md": lambda page: between_markers(page, "".join(calls())),
     "commands.md": lambda page: between_markers(page, "".join(commands())),
     "sandbox.md": sandbox_table.written,
     "settings.md": lambda page: between_markers(page, "".join(settings())),
+    "troubleshooting.md": lambda page: between_markers(page, "".join(checks())),
     "webhooks.md": lambda page: between_markers(page, "".join(events())),
 }
 

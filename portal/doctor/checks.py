@@ -4,11 +4,12 @@ from portal.doctor import at_stripe, certificates, local
 from portal.doctor.check import Result, run_at_stripe, run_local
 
 HERE = (*local.CHECKS, *certificates.CHECKS)
+ALL = (*HERE, *at_stripe.CHECKS)
 
 
 def names() -> list[str]:
     """Return what is checked, in order."""
-    return [check.name for check in (*HERE, *at_stripe.CHECKS)]
+    return [check.name for check in ALL]
 
 
 def run() -> list[Result]:

@@ -79,12 +79,12 @@ def _queues(now: datetime) -> Iterator[Metric]:
     age = GaugeMetricFamily(
         "portal_webhook_queue_age_seconds", "Age of the oldest event to be handled.", labels=["mode"]
     )
-    query = select(StripeEvent.mode, StripeEvent.state, func.count(), func.min(StripeEvent.received_at))
+    # Expressions: by the columns themselves SQLite groups along another index, and reads every event.
+    by = (func.coalesce(StripeEvent.mode, ""), func.coalesce(StripeEvent.state, ""))
+    query = select(*by, func.count(), func.min(StripeEvent.received_at))
     states = (*EventState.waiting(), EventState.PARKED)
     oldest: dict[Mode, datetime] = {}
-    for mode, state, number, first in db.session.execute(
-        query.where(StripeEvent.state.in_(states)).group_by(StripeEvent.mode, StripeEvent.state)
-    ):
+    for mode, state, number, first in db.session.execute(query.where(StripeEvent.state.in_(states)).group_by(*by)):
         waiting.add_metric([mode, state], number)
         if state in EventState.waiting():
             oldest[mode] = min(first, oldest.get(mode, first))
