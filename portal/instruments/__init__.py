@@ -43,6 +43,7 @@ REPEATED = Counter(
 MODES = ("live", "test")
 ANSWERS = ("answered", "refused", "unavailable", "key_refused")
 for mode in MODES:
+    REQUESTS.labels(f"webhooks.{mode}")
     for outcome in (*ANSWERS, "no_answer", "server_error"):
         STRIPE_CALLS.labels(mode, outcome)
     for outcome in (*ANSWERS, "error"):
