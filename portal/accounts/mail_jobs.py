@@ -17,7 +17,7 @@ def waiting(limit: int) -> list[jobs.Job]:
         jobs.Job(
             mail.KIND,
             one.id,
-            one.template,
+            one.template.replace("_", " "),
             "waiting" if one.attempts < mail.MAX_ATTEMPTS else "failed",
             one.attempts,
             one.created_at,

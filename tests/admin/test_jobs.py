@@ -72,7 +72,7 @@ def test_the_command_lists_what_waits_and_retries_it(here: World, app: Flask, al
     lines = listed(app)
     for kind, number, words in (
         ("event", event, "failed"),
-        ("mail", letter, "password_changed"),
+        ("mail", letter, "password changed"),
         ("bill", bill, "StripeRefused: no"),
     ):
         (line,) = [line for line in lines.splitlines() if line.startswith(f"{kind} {number} ")]

@@ -44,8 +44,7 @@ def subjects(app: Flask, here: World, bob: Person) -> dict[str, Subject]:
     (warning,) = stripe.radar.early_fraud_warnings.list({"payment_intent": intent}).data
     here.flush()
     sold = db.session.execute(select(Price).filter_by(key="pro-monthly")).scalar_one()
-    assert sold.live_price_id
-    assert sold.plan.live_product_id
+    assert all((sold.live_price_id, sold.plan.live_product_id))
     return {
         "session of credits": (handlers.SESSION, sessions["credits"]),
         "session of a plan": (handlers.SESSION, sessions["plan"]),
