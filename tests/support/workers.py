@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import redis
@@ -77,11 +78,11 @@ def takes_tasks(client: redis.Redis) -> bool:
     return any("brpop" in connection["cmd"].lower() for connection in client.client_list())
 
 
-def make_late(here: World, *states: str) -> None:
-    """Make the back-off of events in these states end."""
+def make_late(here: World, *states: str, hours: int = 0) -> None:
+    """Make the back-off of events in these states end now, or in so many hours."""
     with here.app.app_context():
         late = update(StripeEvent).where(StripeEvent.state.in_(states), StripeEvent.next_look_at.is_not(None))
-        db.session.execute(late.values(next_look_at=clock.now()))
+        db.session.execute(late.values(next_look_at=clock.now() + timedelta(hours=hours)))
         db.session.commit()
 
 
