@@ -9,7 +9,7 @@ from flask import g
 from sqlalchemy import select, update
 
 from portal import clock, gateway
-from portal.customers import test_clocks
+from portal.customers import balances, test_clocks
 from portal.enums import Mode
 from portal.errors import StripeRefused
 from portal.extensions import db, insert
@@ -181,6 +181,7 @@ class CustomerSnapshot:
     number: int
     facts: gateway.Customer
     clock: gateway.Clock | None = None
+    balance_changes: tuple[gateway.BalanceChange, ...] | None = None  # None: there is no balance
 
     @property
     def ticket(self) -> str:
@@ -215,7 +216,9 @@ def fetch(mode: Mode, number: int, stripe_id: str) -> CustomerSnapshot:
     """Do the same with a number that was taken."""
     lane = gateway.of(mode)
     facts = lane.customer(stripe_id)
-    return CustomerSnapshot(mode, number, facts, lane.test_clock(facts.test_clock) if facts.test_clock else None)
+    time = lane.test_clock(facts.test_clock) if facts.test_clock else None
+    has_balance = bool(facts.balance or facts.other_balances)  # most have none, and are spared a call
+    return CustomerSnapshot(mode, number, facts, time, lane.balance_changes(stripe_id) if has_balance else None)
 
 
 def apply(snapshot: CustomerSnapshot) -> bool:
@@ -232,7 +235,7 @@ def apply(snapshot: CustomerSnapshot) -> bool:
     test_clocks.put(owner_id, snapshot.clock)
     if newest:
         name = update(StripeCustomer).filter_by(mode=snapshot.mode, stripe_id=facts.id)
-        db.session.execute(name.values(_values(facts)))
+        db.session.execute(name.values(_values(snapshot)))
         if facts.deleted:
             _end_subscriptions(snapshot.mode, facts.id)
             log.warning("stripe_customer_deleted", stripe_customer=facts.id, customer=owner_id)
@@ -245,7 +248,8 @@ def _end_subscriptions(mode: Mode, stripe_id: str) -> None:
     db.session.execute(theirs.values(synced_at=LONG_AGO))
 
 
-def _values(facts: gateway.Customer) -> dict[str, Any]:
+def _values(snapshot: CustomerSnapshot) -> dict[str, Any]:
+    facts, changes = snapshot.facts, snapshot.balance_changes
     if facts.deleted:
         return {"is_current": False, "deleted_at": clock.now(), "email": "", "details": {}}
     return {
@@ -253,6 +257,7 @@ def _values(facts: gateway.Customer) -> dict[str, Any]:
         "payment_method": facts.payment_method,
         "balance": facts.balance,
         "currency": facts.currency,
+        "balances": balances.stored(facts, changes or ()),
         **card_columns(facts.card),
         "details": details_of(facts),
         "card_fingerprint": facts.card.fingerprint if facts.card else None,

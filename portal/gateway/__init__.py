@@ -13,7 +13,7 @@ from portal.enums import Mode
 from portal.gateway import calls
 from portal.gateway.calls import Params, quickly, together
 from portal.gateway.checkout import CheckoutCalls, PaymentLink, Session, SessionLine
-from portal.gateway.customers import ADDRESS, TAX_ID_TYPES, Customer, CustomerCalls, TaxId
+from portal.gateway.customers import ADDRESS, TAX_ID_TYPES, BalanceChange, Customer, CustomerCalls, TaxId
 from portal.gateway.invoices.credit_notes import CreditNote, CreditNoteCalls
 from portal.gateway.invoices.invoices import Invoice, InvoiceCalls, InvoiceItem, InvoiceLine, InvoicePayment
 from portal.gateway.invoices.previews import NONE_UPCOMING, Line, Preview, PreviewCalls
@@ -33,6 +33,7 @@ __all__ = [
     "NONE_UPCOMING",
     "TAX_ID_TYPES",
     "BadSignature",
+    "BalanceChange",
     "Card",
     "Charge",
     "Clock",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 
 from portal.gateway.calls import PAGE, Calls, Params, part
@@ -41,6 +41,23 @@ class TaxId:
 
 
 @dataclass(frozen=True)
+class BalanceChange:
+    """A change of a customer's balance that no invoice or credit note shows, such as one made in the Dashboard.
+
+    `amount` is in minor units of `currency`; negative: a credit, which pays the next invoices first.
+    """
+
+    amount: int
+    currency: str
+    at: datetime
+
+    @classmethod
+    def read(cls, data: Json) -> Self:
+        """Read an object from /v1/customers/{id}/balance_transactions."""
+        return cls(data["amount"], data["currency"], datetime.fromtimestamp(data["created"], UTC))
+
+
+@dataclass(frozen=True)
 class Customer:
     """A customer at Stripe. For a deleted one, Stripe returns only its id.
 
@@ -56,6 +73,7 @@ class Customer:
     metadata: dict[str, str] = field(default_factory=dict)
     balance: int = 0  # in minor units of `currency`; negative: a credit, which pays the next invoices first
     currency: str | None = None  # None: nothing was charged yet
+    other_balances: dict[str, int] = field(default_factory=dict)  # in further currencies, signed as `balance`
     name: str = ""
     address: dict[str, str] = field(default_factory=dict)  # the parts that are known, named as in ADDRESS
     created: datetime | None = None  # None: deleted
@@ -77,6 +95,7 @@ class Customer:
             metadata=data.get("metadata") or {},
             balance=data.get("balance") or 0,
             currency=data.get("currency"),
+            other_balances=_other_balances(data),
             name=data.get("name") or "",
             address={name: value for name in ADDRESS if (value := (data.get("address") or {}).get(name))},
             created=time(data.get("created")),
@@ -105,9 +124,16 @@ class CustomerCalls(Calls):
         return Customer.read(self._ask("delete", f"/v1/customers/{part(stripe_id)}"))
 
     def customer(self, stripe_id: str) -> Customer:
-        """Fetch the customer, their default card and tax ids. `deleted` is set on a deleted customer."""
-        expand = {"expand": ["invoice_settings.default_payment_method", "tax_ids"]}
+        """Fetch the customer, their default card, tax ids and balances. `deleted` is set on a deleted customer."""
+        expand = {"expand": ["invoice_settings.default_payment_method", "tax_ids", "invoice_credit_balance"]}
         return Customer.read(self._ask("get", f"/v1/customers/{part(stripe_id)}", expand))
+
+    def balance_changes(self, customer: str) -> tuple[BalanceChange, ...]:
+        """Return the newest changes of a balance that belong to no invoice or credit note, newest first."""
+        path = f"/v1/customers/{part(customer)}/balance_transactions"
+        newest = self._ask("get", path, {"limit": PAGE})["data"]
+        alone = [one for one in newest if not one.get("invoice") and not one.get("credit_note")]
+        return tuple(BalanceChange.read(one) for one in alone)
 
     def every_customer(self) -> Iterator[Customer]:
         """Yield the account's customers, newest first, without their cards."""
@@ -126,3 +152,9 @@ class CustomerCalls(Calls):
         """Make this payment method the default for a customer's invoices. Repeating it changes nothing."""
         params = {"invoice_settings": {"default_payment_method": method}}
         return Customer.read(self._ask("post", f"/v1/customers/{part(customer)}", params, idempotency_key))
+
+
+def _other_balances(data: Json) -> dict[str, int]:
+    """Return the balances in further currencies. In invoice_credit_balance a credit is positive."""
+    found = data.get("invoice_credit_balance") or {}
+    return {name: -amount for name, amount in found.items() if amount and name != data.get("currency")}

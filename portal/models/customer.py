@@ -81,6 +81,8 @@ class StripeCustomer(ShowsCard, Base):
         BigInteger, default=0, server_default="0"
     )  # at Stripe; negative: a credit
     currency: Mapped[str | None] = mapped_column(String(3))  # of the balance; null: Stripe has not charged it yet
+    # In further currencies, and the newest changes without an invoice: see portal.customers.balances.
+    balances: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     # Company, address and tax ids as Stripe prints them on invoices: see portal.customers.billing_details.
     details: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     # What was about to be charged when Stripe was asked: drafts of invoices, and subscriptions that begin later.

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import select
 
 from portal.models import StripeCustomer, Subscription
+from tests.billing.test_plan_change import at_stripe
 from tests.conftest import Person
 from tests.support.browsing import CARD
 from tests.support.looking import one
@@ -104,6 +105,34 @@ def test_credit_notes_and_the_balance_are_in_the_history(here: World, bob: Perso
         bob.browser.open(path)
         assert "$10.00 credited" in bob.browser.text
         assert "$10.00 from your balance" in bob.browser.text
+
+
+def test_balances_in_each_currency_and_changes_without_an_invoice_are_shown(here: World, bob: Person) -> None:
+    stripe, customer = here.stripe().v1, str(at_stripe(here).customer)
+    for amount, currency in ((-1500, "usd"), (700, "usd"), (-2000, "eur")):
+        adjusted = {"amount": amount, "currency": currency, "description": "An internal note"}
+        stripe.customers.balance_transactions.create(customer, adjusted)
+    stripe.customers.update(customer, {"metadata": {"note": "a balance in another currency has no event"}})
+    here.flush()
+    bob.browser.open("/billing")
+    for words in ("Credit balance $8.00", "Credit balance €20.00", "pays your next invoices first"):
+        assert words in bob.browser.text
+    for words in (
+        "Credit to your balance $15.00",
+        "Charge to your balance $7.00",
+        "Credit to your balance €20.00",
+    ):
+        assert words in bob.browser.text
+    assert "An internal note" not in bob.browser.page.text
+
+
+def test_a_balance_is_shown_without_a_plan(here: World, bob: Person) -> None:
+    stripe, mine = here.stripe().v1, at_stripe(here)
+    stripe.subscriptions.cancel(mine.id)
+    stripe.customers.update(str(mine.customer), {"balance": -1500})
+    here.flush()
+    bob.browser.open("/billing")
+    assert "Credit balance $15.00" in bob.browser.text
 
 
 def test_a_negative_invoice_says_that_its_credit_is_on_the_balance(here: World, bob: Person) -> None:

@@ -7,7 +7,7 @@ from portal.billing.plan_change import slow_payments
 from portal.billing.status import included, overviews
 from portal.billing.upcoming import charges, mine
 from portal.billing.upcoming.mine import Named
-from portal.customers import access
+from portal.customers import access, balances
 from portal.models import PaymentStatus, Subscription, SubscriptionChange
 from portal.usage.monthly_run.months import Month
 
@@ -28,7 +28,8 @@ def of(named: Named, running: dict[Subscription, SubscriptionChange | None]) -> 
         "banners": [banner for one in described for banner in one.banners],
         "charges": charges.of(found, now),
         "included": included.shown(named.customer, found.usage, now),
-        "balances": [one for one in named.names if one.balance],
+        "balances": balances.of(named.names, shown.row.currency if shown else None),
+        "balance_changes": balances.changes(named.names),
         "invoices": found.invoices,
         "on_their_way": slow_payments.invoices_on_their_way(running.values()),
         "processing": PaymentStatus.PROCESSING,
