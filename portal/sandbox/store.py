@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import marshal
 import pathlib
 import sqlite3
 import threading
@@ -16,9 +17,8 @@ TABLES = ("objects", "deliveries", "attempts", "timers", "clock_timers", "idempo
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, mode TEXT NOT NULL, type TEXT NOT NULL,
-    created INTEGER NOT NULL, json TEXT NOT NULL);
+    created INTEGER NOT NULL, json TEXT NOT NULL, customer TEXT, invoice TEXT);
 CREATE INDEX IF NOT EXISTS objects_by_type ON objects (mode, type, seq);
-CREATE INDEX IF NOT EXISTS objects_by_customer ON objects (mode, type, json_extract(json, '$.customer'), seq);
 CREATE TABLE IF NOT EXISTS deliveries (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, endpoint TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, due REAL, released INTEGER NOT NULL DEFAULT 0);
@@ -43,18 +43,39 @@ CREATE TABLE IF NOT EXISTS restricted_keys (key TEXT PRIMARY KEY, permissions TE
 """
 
 
+# Columns for the two fields that objects are found by most: SQLite would parse each object to index its JSON.
+LINKS = ("customer", "invoice")
+ADDED = """
+ALTER TABLE objects ADD COLUMN customer TEXT;
+ALTER TABLE objects ADD COLUMN invoice TEXT;
+UPDATE objects SET customer = json_extract(json, '$.customer'), invoice = json_extract(json, '$.invoice');
+DROP INDEX IF EXISTS objects_by_customer;
+"""
+INDEXES = """
+CREATE INDEX IF NOT EXISTS objects_of_customer ON objects (mode, type, customer, seq) WHERE customer IS NOT NULL;
+CREATE INDEX IF NOT EXISTS objects_of_invoice ON objects (mode, type, invoice, seq) WHERE invoice IS NOT NULL;
+"""
+TEXTS = 500  # objects that are kept parsed
+compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
 class Store:
     """Objects as JSON, due deliveries and timers, and recorded responses by idempotency key."""
 
     def __init__(self, path: pathlib.Path, account_id: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.texts: dict[str, bytes] = {}
         self.account_id = account_id
         self.alone = threading.RLock()
         self.written = True  # since the deliverer last looked at what is due
         self.db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=NORMAL")
+        self.db.execute("PRAGMA cache_size=-32768")  # KiB: a clock's year is one transaction, and spills otherwise
         self.db.executescript(SCHEMA)
+        if "invoice" not in [row[1] for row in self.db.execute("PRAGMA table_info(objects)")]:
+            self.db.executescript(ADDED)  # a file of an earlier version
+        self.db.executescript(INDEXES)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -107,7 +128,17 @@ class Store:
     def load(self, mode: str, id_: str) -> Json | None:
         """Return an object of this mode, or None."""
         found = self.rows("SELECT json FROM objects WHERE id = ? AND mode = ?", id_, mode)
-        return json.loads(found[0][0]) if found else None
+        return self.parsed(found[0][0]) if found else None
+
+    def parsed(self, text: str) -> Json:
+        """Return a new object from its JSON. A renewal reads the same customer, price and clock many times."""
+        known = self.texts.get(text)
+        if known is None:
+            if len(self.texts) >= TEXTS:
+                self.texts.clear()
+            self.texts[text] = known = marshal.dumps(json.loads(text))
+        value: Json = marshal.loads(known)  # noqa: S302 - our own bytes, four times faster than JSON
+        return value
 
     def mode_of(self, id_: str) -> str | None:
         """Return the mode in which this id exists, or None."""
@@ -117,9 +148,10 @@ class Store:
     def save(self, mode: str, kind: str, value: Json) -> None:
         """Store an object, new or changed."""
         self.db.execute(
-            "INSERT INTO objects (id, mode, type, created, json) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (id) DO UPDATE SET json = excluded.json",
-            (value["id"], mode, kind, value.get("created", 0), json.dumps(value, separators=(",", ":"))),
+            "INSERT INTO objects (id, mode, type, created, json, customer, invoice) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET json = excluded.json, customer = excluded.customer, "
+            "invoice = excluded.invoice",
+            (value["id"], mode, kind, value.get("created", 0), compact(value), *(linked(value, n) for n in LINKS)),
         )
 
     def set_timer(self, due: float, mode: str, action: str, id_: str, clock: str | None) -> None:
@@ -145,6 +177,14 @@ class Store:
         """Return objects of a kind, newest first unless told otherwise; where is SQL over the columns of
         objects.
         """
+        for name in LINKS:
+            where = where.replace(f"json_extract(json, '$.{name}')", name)
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT json FROM objects WHERE mode = ? AND type = ? AND {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608
-        return [json.loads(row[0]) for row in self.rows(sql, mode, kind, *values, limit)]
+        return [self.parsed(row[0]) for row in self.rows(sql, mode, kind, *values, limit)]
+
+
+def linked(value: Json, name: str) -> str | None:
+    """Return the id in a field, if it is one."""
+    id_ = value.get(name)
+    return None if id_ is None else str(id_)

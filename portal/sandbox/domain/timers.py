@@ -64,7 +64,8 @@ def advance(account: Account, clock: Json, to: int) -> Json:
     while found := account.store.rows(due, clock["id"], to):
         seq, moment, action, id_ = found[0]
         account.store.db.execute("DELETE FROM clock_timers WHERE seq = ?", (seq,))
-        account.change(clock, {"frozen_time": max(clock["frozen_time"], int(moment))})
+        if int(moment) > clock["frozen_time"]:
+            account.change(clock, {"frozen_time": int(moment)})
         then = Account(account.store, account.config, account.mode, clock=clock)
         value = then.get(id_)
         if value:

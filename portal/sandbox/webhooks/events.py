@@ -3,13 +3,18 @@
 from typing import Any
 
 Json = dict[str, Any]
+NESTED = (dict, list)  # most fields are neither: a call for each is half the time of an event
 API_VERSION = "2026-10-28.endive"
 
 
 def public(value: Any) -> Any:
     """Return an object without internal fields."""
     if isinstance(value, dict):
-        return {name: public(inner) for name, inner in value.items() if name != "_"}
+        return {
+            name: public(inner) if inner.__class__ in NESTED else inner
+            for name, inner in value.items()
+            if name != "_"
+        }
     return [public(item) for item in value] if isinstance(value, list) else value
 
 
