@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import contests, databases, history, pages, peers, reconciling, schema, spending, usage
+from bench import contests, databases, history, pages, peers, reconciling, sandbox, schema, spending, usage
 from bench.databases import Fresh
 from bench.table import Line
 
@@ -40,6 +40,7 @@ def _lines(kind: str, fresh: Fresh, folder: Path, *, with_peers: bool) -> Iterat
     yield from spending.lines(kind, fresh, folder)
     yield from usage.lines(kind, fresh, folder)
     yield from reconciling.lines(kind, fresh, folder)
+    yield from sandbox.lines(kind, folder, with_peers=with_peers)
 
 
 if __name__ == "__main__":

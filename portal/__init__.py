@@ -6,14 +6,22 @@ without loading the application.
 
 from typing import TYPE_CHECKING
 
-from portal.settings.version import __version__
-
 if TYPE_CHECKING:
     from flask import Flask
 
     from portal.settings import Settings
+    from portal.settings.version import __version__
 
 __all__ = ["__version__", "create_app"]
+
+
+def __getattr__(name: str) -> str:
+    """Return the version when it is asked for: its package loads libraries that the sandbox does without."""
+    if name != "__version__":
+        raise AttributeError(name)
+    from portal.settings import version
+
+    return version.__version__
 
 
 def create_app(settings: "Settings | None" = None) -> "Flask":
