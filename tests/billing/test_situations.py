@@ -53,6 +53,7 @@ from tests.billing.situations_in_time import (
     two_subscriptions,
     weekly,
 )
+from tests.billing.situations_of_edits import EDITS
 from tests.conftest import Person
 from tests.support import billing_page
 from tests.support.clocked import Clocked, on_a_clock
@@ -107,6 +108,7 @@ SITUATIONS = [
     something_bought_once,
     paused_without_charge,
     paused_until_a_day,
+    *EDITS,
 ]
 
 

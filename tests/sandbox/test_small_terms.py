@@ -148,7 +148,8 @@ def test_a_preview_of_an_end_has_no_next_invoice(api: Any, bob: Any, monthly: An
         api.invoices.create_preview(asked)
     assert refused.value.code == "invoice_upcoming_none"
     asked["subscription_details"] = {"cancel_at": end + DAY}
-    assert api.invoices.create_preview(asked).total == 4999
+    of_a_day = {(2 * 4999 + days) // (2 * days) for days in range(28, 32)}
+    assert api.invoices.create_preview(asked).total in of_a_day
 
 
 def test_a_configuration_has_a_name_and_a_way_back(api: Any, bob: Any) -> None:

@@ -20,7 +20,8 @@ def parent(subscription: Json) -> Json:
 def bill(account: Account, subscription: Json, reason: str, items: list[Json]) -> Json:
     """Draft the subscription's latest_invoice: the current period of these items, and other pending items."""
     customer = account.find("customer", subscription["customer"])
-    lines = [line for item in items for line in period_lines(account, subscription, item)]
+    until = subscription["cancel_at"] if reason == "subscription_cycle" else None
+    lines = [line for item in items for line in period_lines(account, subscription, item, until)]
     fields = {
         "id": subscription["latest_invoice"],
         "automatic_tax": taxes.calculated(subscription["automatic_tax"], customer),
@@ -66,21 +67,26 @@ def bills(line: Json, item: Json) -> bool:
     return bool(named.get("subscription_item") == item["id"])
 
 
-def period_lines(account: Account, subscription: Json, item: Json) -> list[Json]:
-    """Return the lines for one item's current period."""
+def period_lines(account: Account, subscription: Json, item: Json, until: int | None = None) -> list[Json]:
+    """Return the lines for one item's current period. One that ends before (`until`) always costs its part.
+
+    https://docs.stripe.com/api/subscriptions/update#update_subscription-cancel_at
+    """
     fields: Json = {"parent": subscription_items.item_parent(item), "subscription": subscription["id"]}
     fields["_"] = {"tax_rates": item["tax_rates"]}
     fields["discounts"] = discounts.running(account, item["discounts"])
     fields["metadata"] = subscription["metadata"]  # docs.stripe.com/api/invoice-line-item/object
     if item["price"]["recurring"]["usage_type"] == "metered":
         return usage_lines(account, subscription, item, fields)
-    period = {"start": item["current_period_start"], "end": item["current_period_end"]}
+    start, end = item["current_period_start"], item["current_period_end"]
+    ends = until if until and start < until < end else end
+    period = {"start": start, "end": ends}
     price = currencies.within(item["price"], subscription["currency"])
     if subscription["status"] == "trialing":
         fields |= {"amount": 0, "description": f"Trial period for {_name(account, item)}"}
-    elif item.get("_", {}).get("stub"):
-        part = tiers.exact(price, item["quantity"]) * subscription_items.share(item)
-        fields["amount"] = discount_amounts.half_up(part)
+    elif item.get("_", {}).get("stub") or ends < end:
+        left = subscription_items.share(item) * (ends - start) / (end - start)
+        fields["amount"] = discount_amounts.half_up(tiers.exact(price, item["quantity"]) * left)
     return amounts.lines(account, price, item.get("quantity", 0), period, fields)
 
 
