@@ -1,4 +1,4 @@
-"""P8: the sandbox as a process: its start, creates over one connection, a year of a hundred subscriptions.
+"""P14: the sandbox as a process: its start, creates over one connection, a year of a hundred subscriptions.
 
 Each goal is a time, in processor seconds of the server's process: waiting and other processes do not count. With
 the peers, creates are also measured against localstripe, another stand-in for Stripe, in turns.
@@ -110,12 +110,12 @@ def lines(kind: str, folder: Path, *, with_peers: bool) -> Iterator[Line]:
                 with localstripe(place / "localstripe") as server:
                     theirs.append(create(server))
     except RuntimeError as error:
-        yield Line("P8 sandbox", 1, trouble=str(error))
+        yield Line("P14 sandbox", 1, trouble=str(error))
         return
     yield own("start", starts, START)
     yield own("a create", creates, CREATE)
     yield own(f"a year of {SUBSCRIPTIONS} subscriptions", years, YEAR)
-    name = "P8 sandbox, a create / localstripe"
+    name = "P14 sandbox, a create / localstripe"
     if theirs:
         yield Line(name, 0.4, ours=middle(creates), peer=middle(theirs), ratios=ratios(creates, theirs))
     else:
@@ -125,7 +125,7 @@ def lines(kind: str, folder: Path, *, with_peers: bool) -> Iterator[Line]:
 def own(what: str, took: list[float], limit: float) -> Line:
     """The line of a goal that is a time."""
     rates = [one / limit for one in took]
-    return Line(f"P8 sandbox, {what} / {limit * 1000:g} ms", 1, ours=middle(took), ratios=rates)
+    return Line(f"P14 sandbox, {what} / {limit * 1000:g} ms", 1, ours=middle(took), ratios=rates)
 
 
 def middle(took: list[float]) -> str:

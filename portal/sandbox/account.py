@@ -140,7 +140,7 @@ class Account:
         """Store an event about an object in its current state, and a delivery for each endpoint that listens to
         it.
         """
-        listening = [e for e in self.store.select(self.mode, "webhook_endpoint") if events.wants(e, type_)]
+        listening = [e for e in self.store.endpoints(self.mode) if events.wants(e, type_)]
         fields = {
             "api_version": events.API_VERSION,
             "created": int(time.time()),

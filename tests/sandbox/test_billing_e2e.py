@@ -18,6 +18,12 @@ SCENARIOS = importlib.resources.files(billing_e2e) / "scenarios"
 YEAR_WITHIN = 3.0  # seconds for twelve months of one subscription
 
 
+@pytest.fixture(scope="module")
+def sandbox(process: Sandbox) -> Sandbox:
+    """The default account: billing-e2e takes no key with an underscore after sk_test_."""
+    return process
+
+
 @pytest.fixture
 def its_stripe(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give billing-e2e, which creates its own client, one with the sandbox's address."""

@@ -19,10 +19,12 @@ def public(value: Any) -> Any:
 
 
 def data(value: Json, previous: Json | None) -> Json:
-    """Return an event's data: the object as it is now, and the previous values of its changed fields."""
+    """Return an event's data: the object as it is now, and the previous values of its changed fields. Internal
+    fields are stored with them, and removed when the event is sent, as from any object.
+    """
     if previous is None:
-        return {"object": public(value)}
-    return {"object": public(value), "previous_attributes": public(narrowed(previous, value))}
+        return {"object": value}
+    return {"object": value, "previous_attributes": narrowed(previous, value)}
 
 
 def narrowed(previous: Json, value: Json) -> Json:
