@@ -173,9 +173,9 @@ def _note_failure(facts: gateway.Invoice, customer_id: int) -> bool:
 def _note_stuck(facts: gateway.Invoice, customer: Customer) -> None:
     """Mail the admins about a draft that Stripe cannot finalize: nobody is charged until it is corrected."""
     code = facts.finalization_error
-    log.error("invoice_not_finalized", invoice=facts.id, code=code)
-    key = f"{facts.id}:not_finalized:{code}"
-    audit.record("invoice.not_finalized", customer_id=customer.id, subject=facts.id, after={"code": code}, key=key)
+    after, key = {"code": code}, f"{facts.id}:not_finalized:{code}"
+    if audit.record("invoice.not_finalized", customer_id=customer.id, subject=facts.id, after=after, key=key):
+        once_committed(log.error, "invoice_not_finalized", invoice=facts.id, code=code)
     mail.tell_admins(
         "invoice_not_finalized",
         f"not_finalized:{facts.id}:{code}",

@@ -6,7 +6,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from portal.billing import invoices
 from portal.billing.plan_change import debits
+from portal.enums import Mode
+from portal.extensions import db
 from portal.models import AuditEntry, OutboxMail, StripeEvent, Subscription, SubscriptionChange
 from tests.billing.test_plan_change import at_stripe, confirm, price_id, starter
 from tests.billing.test_steps import BAD_IBAN, GOOD_IBAN, by_debit
@@ -62,7 +65,7 @@ def test_an_upgrade_by_an_invoice_that_is_sent(here: World, ends: str) -> None:
 
 
 def test_admins_are_told_of_a_draft_that_cannot_be_finalized(
-    here: World, app: Flask, alice: Person, ada: Person
+    here: World, app: Flask, alice: Person, ada: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
     carol = on_a_clock(here, alice.user)
     carol.stripe.customers.update(carol.stripe_customer, {"address": {"country": "DE"}})
@@ -78,5 +81,9 @@ def test_admins_are_told_of_a_draft_that_cannot_be_finalized(
     letter = one(here, select(OutboxMail).filter_by(template="invoice_not_finalized"))
     assert (letter.user_id, letter.context["invoice"]) == (ada.user_id, draft.id)
     assert (letter.context["email"], letter.context["amount"]) == (alice.email, draft.amount_due)
+    invoices.sync(Mode.TEST, draft.id)
+    db.session.commit()
+    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    assert [line["event"] for line in lines].count("invoice_not_finalized") == 1
     carol.stripe.customers.update(carol.stripe_customer, {"address": {"country": "DE"}})
     assert carol.stripe.invoices.finalize_invoice(draft.id).last_finalization_error is None
