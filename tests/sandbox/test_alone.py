@@ -1,6 +1,8 @@
 """The sandbox without the portal's libraries, and what it costs."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 
+from portal.sandbox.store import Store
 from tests.conftest import leave_out
 from tests.sandbox.conftest import TEST_KEY, Sandbox
 from tests.support.servers import ROOT, free_port, wait_until_up
@@ -104,3 +107,27 @@ def test_a_year_of_a_hundred_subscriptions_takes_two_seconds(process: Sandbox, h
     assert processor_seconds(process.process.pid) - cost < 3
     paid = api.invoices.list({"status": "paid", "limit": 100})
     assert sum(1 for _ in paid.auto_paging_iter()) == 1300
+
+
+EARLIER = """
+CREATE TABLE objects (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, mode TEXT NOT NULL, type TEXT NOT NULL,
+    created INTEGER NOT NULL, json TEXT NOT NULL);
+CREATE INDEX objects_by_customer ON objects (mode, type, json_extract(json, '$.customer'), seq);
+INSERT INTO objects (id, mode, type, created, json) VALUES
+    ('cus_1', 'test', 'customer', 1, '{"id": "cus_1", "object": "customer", "email": "old@example.com"}'),
+    ('txi_1', 'test', 'tax_id', 1, '{"id": "txi_1", "object": "tax_id", "customer": "cus_1"}');
+"""
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "sandbox.db")) as file:
+        file.executescript(EARLIER)
+    for _ in range(2):
+        store = Store(tmp_path / "sandbox.db", "acct_1")
+        found = store.select("test", "tax_id", "json_extract(json, '$.customer') = ?", "cus_1")
+        assert [one["id"] for one in found] == ["txi_1"]
+        loaded = store.load("test", "cus_1")
+        assert loaded is not None
+        assert loaded["email"] == "old@example.com"
+        store.db.close()
