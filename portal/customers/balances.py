@@ -28,6 +28,11 @@ class Change:
     at: datetime
 
 
+def is_any(balance: int, further: dict[str, Any]) -> bool:
+    """Return whether our copy has a balance in any currency."""
+    return bool(balance or further.get("others"))
+
+
 def stored(facts: gateway.Customer, changes: Iterable[gateway.BalanceChange]) -> dict[str, Any]:
     """Return what StripeCustomer.balances keeps."""
     newest = [[one.amount, one.currency, one.at.isoformat()] for one in changes]

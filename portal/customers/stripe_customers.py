@@ -181,7 +181,7 @@ class CustomerSnapshot:
     number: int
     facts: gateway.Customer
     clock: gateway.Clock | None = None
-    balance_changes: tuple[gateway.BalanceChange, ...] | None = None  # None: there is no balance
+    balance_changes: tuple[gateway.BalanceChange, ...] | None = None  # None: there is and was no balance
 
     @property
     def ticket(self) -> str:
@@ -209,16 +209,19 @@ def is_deleted(mode: Mode, stripe_id: str) -> bool:
 
 def read(mode: Mode, stripe_id: str) -> CustomerSnapshot:
     """Take a number and fetch the customer."""
-    return fetch(mode, versions.take(mode, stripe_id), stripe_id)
+    query = select(StripeCustomer.balance, StripeCustomer.balances).filter_by(mode=mode, stripe_id=stripe_id)
+    had_balance = balances.is_any(*(db.session.execute(query).one_or_none() or (0, {})))
+    return fetch(mode, versions.take(mode, stripe_id), stripe_id, had_balance=had_balance)
 
 
-def fetch(mode: Mode, number: int, stripe_id: str) -> CustomerSnapshot:
-    """Do the same with a number that was taken."""
+def fetch(mode: Mode, number: int, stripe_id: str, *, had_balance: bool) -> CustomerSnapshot:
+    """Do the same with a number that was taken. `had_balance`: our copy has a balance, which may be gone."""
     lane = gateway.of(mode)
     facts = lane.customer(stripe_id)
     time = lane.test_clock(facts.test_clock) if facts.test_clock else None
-    has_balance = bool(facts.balance or facts.other_balances)  # most have none, and are spared a call
-    return CustomerSnapshot(mode, number, facts, time, lane.balance_changes(stripe_id) if has_balance else None)
+    # Most have no balance, and are spared a call.
+    has_changes = had_balance or bool(facts.balance or facts.other_balances)
+    return CustomerSnapshot(mode, number, facts, time, lane.balance_changes(stripe_id) if has_changes else None)
 
 
 def apply(snapshot: CustomerSnapshot) -> bool:
@@ -257,7 +260,7 @@ def _values(snapshot: CustomerSnapshot) -> dict[str, Any]:
         "payment_method": facts.payment_method,
         "balance": facts.balance,
         "currency": facts.currency,
-        "balances": balances.stored(facts, changes or ()),
+        **({} if changes is None else {"balances": balances.stored(facts, changes)}),
         **card_columns(facts.card),
         "details": details_of(facts),
         "card_fingerprint": facts.card.fingerprint if facts.card else None,

@@ -124,6 +124,14 @@ def test_balances_in_each_currency_and_changes_without_an_invoice_are_shown(here
     ):
         assert words in bob.browser.text
     assert "An internal note" not in bob.browser.page.text
+    stripe.customers.balance_transactions.create(customer, {"amount": 800, "currency": "usd"})
+    stripe.customers.balance_transactions.create(customer, {"amount": 2000, "currency": "eur"})
+    stripe.customers.update(customer, {"metadata": {"note": "none is left"}})
+    here.flush()
+    bob.browser.open("/billing")
+    assert "Credit balance" not in bob.browser.text
+    for words in ("Credit to your balance $15.00", "Charge to your balance $8.00"):
+        assert words in bob.browser.text
 
 
 def test_a_balance_is_shown_without_a_plan(here: World, bob: Person) -> None:

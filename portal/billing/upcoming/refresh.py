@@ -19,7 +19,7 @@ from portal.billing import invoices, subscriptions
 from portal.billing.subscriptions import SubscriptionSnapshot
 from portal.billing.upcoming import drafts, next_invoice, previews
 from portal.billing.upcoming.previews import Previewed
-from portal.customers import stripe_customers
+from portal.customers import balances, stripe_customers
 from portal.enums import Mode
 from portal.errors import PortalError, StripeRefused, StripeUnavailable
 from portal.extensions import db
@@ -91,15 +91,18 @@ def bring_up_to_date(customer: Customer) -> bool:
 
 def _sync(customer: Customer) -> None:
     mode = customer.mode
-    named = select(StripeCustomer.stripe_id).filter_by(customer_id=customer.id, deleted_at=None)
+    named = select(StripeCustomer.stripe_id, StripeCustomer.balance, StripeCustomer.balances)
+    named = named.filter_by(customer_id=customer.id, deleted_at=None)
     told = (PriceChange.subscription_id == Subscription.id) & (PriceChange.state == "noticed")
     running = select(Subscription.stripe_id, PriceChange).outerjoin(PriceChange, told)
     running = running.filter_by(customer_id=customer.id)
     running = running.where(Subscription.status.not_in(SubscriptionStatus.final()))
-    names = [one for one in db.session.execute(named).scalars() if one]
+    names = {row[0]: balances.is_any(row[1], row[2]) for row in db.session.execute(named) if row[0]}
     changes: dict[str, PriceChange | None] = {row[0]: row[1] for row in db.session.execute(running)}
     db.session.commit()
-    asked: list[Callable[[], Any]] = [partial(_named, mode, versions.take(mode, one), one) for one in names]
+    asked: list[Callable[[], Any]] = [
+        partial(_named, mode, versions.take(mode, one), one, had_balance) for one, had_balance in names.items()
+    ]
     asked += [partial(_fetch, mode, versions.take(mode, one), one, change) for one, change in changes.items()]
     found = [one for one in gateway.together(asked) if one is not None]
     versions.hold([one.customer if isinstance(one, Named) else one for one in found])
@@ -112,11 +115,11 @@ def _sync(customer: Customer) -> None:
     _sync_invoices(customer, [invoice for one in found if isinstance(one, Named) for invoice in one.open_invoices])
 
 
-def _named(mode: Mode, number: int, stripe_id: str) -> Named | None:
+def _named(mode: Mode, number: int, stripe_id: str, had_balance: bool) -> Named | None:
     """Fetch a customer, their drafts and open invoices, and subscriptions that begin later."""
     lane = gateway.of(mode)
     asked: list[Callable[[], Any]] = [
-        partial(stripe_customers.fetch, mode, number, stripe_id),
+        partial(stripe_customers.fetch, mode, number, stripe_id, had_balance=had_balance),
         partial(lane.unpaid_invoices, stripe_id, InvoiceStatus.DRAFT),
         partial(lane.unpaid_invoices, stripe_id, InvoiceStatus.OPEN),
         partial(lane.starting_schedules, stripe_id),
