@@ -100,7 +100,7 @@ def test_a_clock_that_moved_without_an_answer_shows_where_it_is(here: World, adm
     here.fail(next=2, path="/v1/test_helpers/test_clocks", status=500, after=True)
     assert admin.http.post(form.action, data=form.fields, timeout=30).status_code == 503
     here.calm()
-    here.deliveries(drop=True)
+    here.lose_webhooks()
     assert admin.http.post(form.action, data=form.fields, timeout=30).status_code == 409
     with here.app.app_context():
         shown = db.session.execute(select(Customer.clock_at).filter_by(mode="test")).scalar_one()

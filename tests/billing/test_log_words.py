@@ -73,7 +73,7 @@ def test_what_is_rolled_back_is_logged_once_it_is_committed(
         plan = db.session.execute(select(Subscription)).scalar_one()
         mode, plan_id = plan.mode, plan.stripe_id
         db.session.commit()
-        here.deliveries(drop=True)
+        here.lose_webhooks()
         here.stripe().v1.subscriptions.update(plan_id, {"cancel_at_period_end": True})
         for _ in range(2):
             subscriptions.apply(subscriptions.read(mode, plan_id))

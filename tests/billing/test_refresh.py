@@ -21,7 +21,7 @@ def synced(here: World) -> datetime:
 
 
 def test_a_preview_that_fails_leaves_out_the_preview_alone(here: World, bob: Person) -> None:
-    here.deliveries(drop=True)
+    here.lose_webhooks()
     here.stripe().v1.subscriptions.update(at_stripe(here).id, {"cancel_at_period_end": True})
     here.fail(method="POST", path=PREVIEW, next=50, status=500)
     bob.browser.open("/billing")

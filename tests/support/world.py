@@ -54,8 +54,12 @@ class World:
         return found
 
     def deliveries(self, **switches: Any) -> None:
-        """Hold, drop, duplicate, delay or reorder webhooks."""
+        """Hold, delay or reorder webhooks; drop or duplicate that many of the next ones."""
         self.control("deliveries", **switches)
+
+    def lose_webhooks(self) -> None:
+        """Drop every webhook from now on."""
+        self.deliveries(drop=1_000_000)
 
     def flush(self) -> None:
         """Send what is held, and wait until all of it was answered."""
