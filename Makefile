@@ -20,8 +20,10 @@ test-long: .venv/installed-dev
 	@$(PYTEST) -m long $(ARGS)
 
 # Three hosts behind nginx, two workers and beat: 10,000 events of 500 customers, while each is killed. Ten minutes.
+# FAULTS=small: 400 events, behind nginx and HAProxy.
+FAULTS ?= all
 faults: .venv/installed-dev
-	@FAULTS=all $(BIN)/python -m pytest -s tests/faults/test_several_hosts.py
+	@FAULTS=$(FAULTS) $(BIN)/python -m pytest -s tests/faults/test_several_hosts.py
 
 # A quick run while you work: no browser, no PostgreSQL, and no running portal with its sandbox.
 test-fast: .venv/installed-dev

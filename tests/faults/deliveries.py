@@ -82,7 +82,7 @@ class Answers:
     def fail(self, what: str, error: Exception) -> None:
         """Count a request without an answer, which no proxy may leave a client with."""
         with self.lock:
-            self.wrong.append(f"{what}: {type(error).__name__}")
+            self.wrong.append(f"{what}: {error!r}")
 
 
 def send(base: str, sent: Sequence[Json], answers: Answers) -> None:

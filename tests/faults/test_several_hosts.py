@@ -71,6 +71,8 @@ def running(kind: str, tmp_path_factory: pytest.TempPathFactory, postgres: Any) 
 
 @pytest.mark.timeout(900)
 def test_whatever_is_killed_every_effect_stands_exactly_once(running: tuple[World, Hosts], kind: str) -> None:
+    if not os.environ.get("FAULTS"):  # on cores that other tests keep busy, its limits say nothing
+        leave_out("Several hosts were not killed: run `make faults`, or `make faults FAULTS=small`")
     here, made = running
     killed = (
         made.names if kind == KINDS[0] else made.names[:1]
